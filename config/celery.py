@@ -1,0 +1,14 @@
+"""The Celery application of the workers."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # a polite kill lets running stages end, then puts them back
+
+app = Celery("moorage")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.imports = ("workers.tasks.coding", "workers.tasks.agents", "workers.tasks.cleanup")

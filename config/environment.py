@@ -1,0 +1,119 @@
+"""Every setting that an operator can give, in one closed table.
+
+The table is what ``docs/settings.md`` is generated from, and a name that is not in it is not read.
+Values come from the environment; ``NAME_FILE`` gives a secret as a file instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class BadSetting(Exception):
+    """A setting has a value that cannot be used; the message names it and says what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One operator setting: its default as text, and what it is for."""
+
+    name: str
+    default: str
+    help: str
+    secret: bool = False
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting("MOORAGE_DATA", "var", "Where data lives: database, vaults, workspaces, logs."),
+    Setting("MOORAGE_SECRET_KEY", "", "Django's secret key; made once and kept in MOORAGE_DATA when empty.", secret=True),
+    Setting("MOORAGE_DATABASE_URL", "", "postgresql://user@host/name for a team; SQLite under MOORAGE_DATA when empty."),
+    Setting("MOORAGE_DATABASE_PASSWORD", "", "The database password, kept out of the URL.", secret=True),
+    Setting("MOORAGE_REDIS_URL", "", "redis:// or unix:// URL; the bundled redis-server is started when empty."),
+    Setting("MOORAGE_DEBUG", "0", "Django's debug mode: for development only."),
+    Setting("MOORAGE_ALLOWED_HOSTS", "127.0.0.1,localhost", "Host names the web process answers to, comma-separated."),
+    Setting("MOORAGE_TRUSTED_ORIGINS", "", "Origins (scheme://host:port) of browsers behind a proxy, comma-separated."),
+    Setting("MOORAGE_HTTPS", "0", "1 behind TLS: secure cookies, HSTS, redirects to https."),
+    Setting("MOORAGE_WEB_PORT", "8000", "Port of the web process on 127.0.0.1."),
+    Setting("MOORAGE_FLOWER_PORT", "5555", "Port of Flower on 127.0.0.1."),
+    Setting("MOORAGE_FLOWER_USER", "operator", "User name of Flower's basic auth."),
+    Setting("MOORAGE_FLOWER_PASSWORD", "", "Password of Flower's basic auth; made once and kept in MOORAGE_DATA when empty.", secret=True),
+    Setting("MOORAGE_HOST_NAME", "node-1", "Name of the host that this worker lends berths of."),
+    Setting("MOORAGE_HOST_SLOTS", "0", "Berths at once on this host; 0 means twice the number of cores."),
+    Setting("MOORAGE_HOST_MEMORY_MB", "0", "Memory lent to berths, in MB; 0 means three quarters of the machine's."),
+    Setting("MOORAGE_HOST_CPU_MILLIS", "0", "Processor time lent, in thousandths of a core; 0 means all cores, twice over."),
+    Setting("MOORAGE_HOST_DISK_MB", "0", "Disk lent to workspaces, in MB; 0 means half of what is free at the first start."),
+    Setting("MOORAGE_PORT_RANGE", "20000-20999", "Ports lent to berths, outside the kernel's ephemeral range."),
+    Setting("MOORAGE_WORKER_PROCESSES", "2", "Children of the worker started by `make up`."),
+    Setting("MOORAGE_ISOLATION", "", "Use exactly this tier (container, process, landlock, bare) instead of the strongest found."),
+    Setting("MOORAGE_ALLOW_BARE", "0", "1 allows a bare subprocess without isolation, for templates that accept it."),
+    Setting("MOORAGE_TOOLCHAIN", ".toolchain", "Virtual environment that berths get read-only: python, pytest, git-free tools."),
+    Setting("MOORAGE_REPOSITORY_ROOTS", "", "Directories beneath which local repositories are allowed, colon-separated."),
+    Setting("MOORAGE_REPOSITORY_HOSTS", "", "Hosts allowed although they are private or loopback addresses, comma-separated."),
+    Setting("MOORAGE_GIT_TOKEN", "", "Token for https remotes, handed to git by a credential helper only.", secret=True),
+    Setting("MOORAGE_GITHUB_URL", "https://api.github.com", "Base URL of GitHub's REST API (GitHub Enterprise: https://host/api/v3)."),
+    Setting("MOORAGE_GITHUB_TOKEN", "", "Token for pull requests on GitHub.", secret=True),
+    Setting("MOORAGE_MODELS", "", "Chain of chat models, first to last: openai:NAME,anthropic:NAME,ollama:NAME."),
+    Setting("OPENAI_API_KEY", "", "Key for models named openai:….", secret=True),
+    Setting("OPENAI_BASE_URL", "", "Base URL of an OpenAI-compatible service."),
+    Setting("ANTHROPIC_API_KEY", "", "Key for models named anthropic:….", secret=True),
+    Setting("ANTHROPIC_BASE_URL", "", "Base URL of an Anthropic-compatible service."),
+    Setting("OLLAMA_BASE_URL", "http://127.0.0.1:11434", "Base URL of Ollama."),
+    Setting("MOORAGE_MODEL_TIMEOUT_S", "120", "Longest wait for one model answer, in seconds."),
+    Setting("MOORAGE_CLAIM_TTL_S", "30", "How long a stage claim lives without a heartbeat, in seconds."),
+    Setting("MOORAGE_REDISPATCH_S", "20", "After how long a wake-up that nobody took is sent again, in seconds."),
+    Setting("MOORAGE_SWEEP_S", "5", "How often the sweeps run, in seconds."),
+    Setting("MOORAGE_HOST_TTL_S", "30", "After how long without a heartbeat a host counts as lost, in seconds."),
+    Setting("MOORAGE_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR."),
+)
+
+_KNOWN = {setting.name: setting for setting in TABLE}
+
+
+class Environment:
+    """Typed reads of the table. Raises :class:`BadSetting` with the name and what would be right."""
+
+    def __init__(self, values: Mapping[str, str] | None = None) -> None:
+        self._values = os.environ if values is None else values
+
+    def text(self, name: str) -> str:
+        setting = _KNOWN[name]
+        if setting.secret and (file := self._values.get(f"{name}_FILE")):
+            try:
+                return Path(file).read_text().strip()
+            except OSError as error:
+                raise BadSetting(f"{name}_FILE cannot be read: {error.strerror}") from error
+        return self._values.get(name, "") or setting.default
+
+    def number(self, name: str, *, least: float = 0) -> float:
+        value = self.text(name)
+        try:
+            number = float(value)
+        except ValueError:
+            raise BadSetting(f"{name}={value!r} is not a number") from None
+        if number < least:
+            raise BadSetting(f"{name}={value!r} must be at least {least:g}")
+        return number
+
+    def whole(self, name: str, *, least: int = 0) -> int:
+        number = self.number(name, least=least)
+        if number != int(number):
+            raise BadSetting(f"{name}={self.text(name)!r} must be a whole number")
+        return int(number)
+
+    def flag(self, name: str) -> bool:
+        value = self.text(name).lower()
+        if value not in {"0", "1", "true", "false", "yes", "no"}:
+            raise BadSetting(f"{name}={value!r} must be 0 or 1")
+        return value in {"1", "true", "yes"}
+
+    def names(self, name: str, *, separator: str = ",") -> list[str]:
+        return [part.strip() for part in self.text(name).split(separator) if part.strip()]
+
+    def ports(self, name: str) -> tuple[int, int]:
+        first, _, last = self.text(name).partition("-")
+        if not (first.isdigit() and last.isdigit() and 1024 <= int(first) <= int(last) <= 65535):
+            raise BadSetting(f"{name}={self.text(name)!r} must be FIRST-LAST within 1024-65535")
+        return int(first), int(last)

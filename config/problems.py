@@ -1,0 +1,133 @@
+"""Problem documents (RFC 9457): the one shape of every 4xx and 5xx under /api/."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from events.faults import Fault
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+
+
+def document(
+    *, request: HttpRequest | None, status_code: int, code: str, detail: str, errors: list[dict[str, str]], **more: Any
+) -> dict[str, Any]:
+    """The body: type, title, status, code, detail, request_id, errors[{pointer, code, detail}]."""
+    return {
+        "type": f"about:blank#{code}",
+        "title": code.replace(".", " ").replace("_", " ").capitalize(),
+        "status": status_code,
+        "code": code,
+        "detail": detail,
+        "request_id": getattr(request, "request_id", ""),
+        "errors": errors,
+        **more,
+    }
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's exception handler: faults, DRF's own errors and Django's, all as problem documents.
+
+    An unexpected exception is not handled here: it reaches :func:`server_error`, and the log with its traceback.
+    """
+    request = context.get("request")
+    if isinstance(error, Fault):
+        set_rollback()
+        errors = getattr(error, "errors", ())
+        listed = [
+            {"pointer": getattr(e, "pointer", ""), "code": e.code, "detail": e.message} for e in errors
+        ] or ([{"pointer": error.pointer, "code": error.code, "detail": error.detail}] if error.pointer else [])
+        return _response(
+            request, error.http_status, error.code, error.detail, listed, remedy=error.remedy_text, facts=error.facts
+        )
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    if not isinstance(error, exceptions.APIException):
+        return None
+    set_rollback()
+    if isinstance(error, exceptions.ValidationError):
+        errors = _flatten(error.detail, pointer="")
+        detail = "; ".join(f"{e['pointer'] or 'request'}: {e['detail']}" for e in errors[:3])
+        return _response(request, 400, "request.invalid", detail, errors)
+    response = _response(request, error.status_code, f"request.{error.default_code}", str(error.detail), [])
+    if header := getattr(error, "auth_header", None):
+        response["WWW-Authenticate"] = header
+    if wait := getattr(error, "wait", None):
+        response["Retry-After"] = str(int(wait) + 1)
+    return response
+
+
+def _response(
+    request: Any, status_code: int, code: str, detail: str, errors: list[dict[str, str]], **more: Any
+) -> Response:
+    body = document(
+        request=getattr(request, "_request", request), status_code=status_code, code=code, detail=detail, errors=errors,
+        **{key: value for key, value in more.items() if value},
+    )
+    return Response(body, status=status_code, content_type=CONTENT_TYPE)
+
+
+def _flatten(detail: Any, *, pointer: str) -> list[dict[str, str]]:
+    if isinstance(detail, dict):
+        return [
+            e
+            for key, value in detail.items()
+            for e in _flatten(value, pointer=pointer if key == "non_field_errors" else f"{pointer}/{key}")
+        ]
+    if isinstance(detail, list):
+        nested = any(isinstance(value, (dict, list)) for value in detail)
+        return [
+            e
+            for index, value in enumerate(detail)
+            for e in _flatten(value, pointer=f"{pointer}/{index}" if nested else pointer)
+        ]
+    return [{"pointer": pointer, "code": str(getattr(detail, "code", "invalid")), "detail": str(detail)}]
+
+
+def _plain(request: HttpRequest, status_code: int, code: str, detail: str) -> HttpResponse:
+    body = document(request=request, status_code=status_code, code=code, detail=detail, errors=[])
+    return JsonResponse(body, status=status_code, content_type=CONTENT_TYPE)
+
+
+def _for_people(request: HttpRequest, status_code: int, title: str) -> HttpResponse:
+    text = f"{title}. Request {getattr(request, 'request_id', '')}."
+    return HttpResponse(text, status=status_code, content_type="text/plain; charset=utf-8")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 400, e.g. for a host name that is not allowed."""
+    if request.path.startswith("/api/"):
+        return _plain(request, status.HTTP_400_BAD_REQUEST, "request.bad", "The request cannot be understood.")
+    return _for_people(request, 400, "Bad request")
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 403."""
+    if request.path.startswith("/api/"):
+        return _plain(request, status.HTTP_403_FORBIDDEN, "request.permission_denied", "This is not allowed.")
+    return _for_people(request, 403, "Forbidden")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's 404 for paths that no route knows."""
+    if request.path.startswith("/api/"):
+        return _plain(request, status.HTTP_404_NOT_FOUND, "request.not_found", f"There is nothing at {request.path}.")
+    return _for_people(request, 404, "Not found")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's 500. The log has the traceback under the same request id."""
+    if request.path.startswith("/api/"):
+        return _plain(request, 500, "server.error", "Something broke on our side; the log names this request id.")
+    return _for_people(request, 500, "Something broke on our side")

@@ -1,0 +1,100 @@
+"""Hosts and what they lend. A lease is an intent row before it is a thing."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.db.models import Q
+
+
+class Host(models.Model):
+    """One machine that lends berths. Whether it is alive is derived from ``heartbeat_at``, never stored."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.SlugField(max_length=60, unique=True)
+    slots = models.PositiveIntegerField(help_text="Berths at once.")
+    memory_mb = models.PositiveIntegerField(help_text="Memory lent to berths, in MB.")
+    cpu_millis = models.PositiveIntegerField(help_text="Processor time lent, in thousandths of a core.")
+    disk_mb = models.PositiveBigIntegerField(help_text="Disk lent to workspaces, in MB.")
+    port_first = models.PositiveIntegerField(help_text="First port lent.")
+    port_last = models.PositiveIntegerField(help_text="Last port lent, included.")
+    draining_since = models.DateTimeField(null=True, blank=True, help_text="Takes no new berths since then.")
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    facts = models.JSONField(default=dict, blank=True, help_text="Tiers found, load, memory and disk in use.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [
+            models.CheckConstraint(condition=Q(port_first__lte=models.F("port_last")), name="port_range_is_a_range")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Lease(models.Model):
+    """One thing taken from a host by one owner. At most one live lease per host, kind and key."""
+
+    class Kind(models.TextChoices):
+        SLOT = "slot", "Slot"
+        MEMORY = "memory", "Memory (MB)"
+        CPU = "cpu", "Processor (thousandths of a core)"
+        DISK = "disk", "Disk (MB)"
+        PORT = "port", "Port"
+        UID = "uid", "User id"
+        DIRECTORY = "directory", "Directory"
+        PROCESS = "process", "Process"
+        CONTAINER = "container", "Container"
+
+    class State(models.TextChoices):
+        INTENT = "intent", "Intended"
+        HELD = "held", "Held"
+        RELEASED = "released", "Released"
+        SQUATTED = "squatted", "Taken by a stranger"
+
+    LIVE = (State.INTENT, State.HELD)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="leases")
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    key = models.CharField(max_length=200, blank=True, help_text="What exactly: a port number, a path, a container name.")
+    name = models.CharField(max_length=60, blank=True, help_text="What the owner calls it: web for PORT_WEB.")
+    amount = models.PositiveBigIntegerField(default=1)
+    owner = models.CharField(max_length=60, db_index=True, help_text="agent:<uuid>")
+    generation = models.PositiveIntegerField(help_text="The owner's fencing token when it was taken.")
+    state = models.CharField(max_length=10, choices=State.choices, default=State.INTENT)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text="Released by the sweep when its owner does not renew it.")
+    released_at = models.DateTimeField(null=True, blank=True)
+    detail = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [models.Index(fields=["host", "state", "kind"]), models.Index(fields=["state", "expires_at"])]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["host", "kind", "key"],
+                condition=Q(state__in=["intent", "held", "squatted"]) & ~Q(key=""),
+                name="one_holder_per_key",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="released", released_at__isnull=False)
+                | (~Q(state="released") & Q(released_at__isnull=True)),
+                name="released_leases_say_when",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key or self.amount} of {self.owner}"
+
+
+class Tick(models.Model):
+    """One periodic duty: whoever moves ``due_at`` forward by compare-and-swap does it."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    due_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} at {self.due_at:%H:%M:%S}"

@@ -1,0 +1,1 @@
+"""Persistent, shared terminals (label `terminals`). Doors: lifecycle. Never knows: operations, queues."""

@@ -1,0 +1,71 @@
+"""Terminal sessions. Their bytes live in the session host; a row says what is intended and who may look."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django_fsm import FSMField, transition
+
+from agents.models import Agent
+from resources.models import Host
+
+
+class Terminal(models.Model):
+    """One shared terminal in one agent's berth."""
+
+    class State(models.TextChoices):
+        OPENING = "opening", "Opening"
+        LIVE = "live", "Live"
+        CLOSED = "closed", "Closed"
+        LOST = "lost", "Lost"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="terminals")
+    title = models.CharField(max_length=100, blank=True)
+    state = FSMField(choices=State.choices, default=State.OPENING, protected=True)
+    generation = models.PositiveIntegerField(default=1)
+    columns = models.PositiveSmallIntegerField(default=80)
+    rows = models.PositiveSmallIntegerField(default=24)
+    exit_code = models.IntegerField(null=True, blank=True)
+    reason = models.CharField(max_length=300, blank=True, help_text="Why it is closed or lost.")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="terminals"
+    )
+    created_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.title or str(self.pk)
+
+    @property
+    def topic(self) -> str:
+        return f"terminal.{self.pk}"
+
+    @transition(field=state, source=State.OPENING, target=State.LIVE)
+    def opened(self) -> None:
+        """The session host owns its PTY now."""
+
+    @transition(field=state, source=[State.OPENING, State.LIVE], target=State.CLOSED)
+    def closed(self, reason: str, exit_code: int | None) -> None:
+        self.reason, self.exit_code = reason, exit_code
+
+    @transition(field=state, source=[State.OPENING, State.LIVE], target=State.LOST)
+    def lost(self, reason: str) -> None:
+        self.reason = reason
+
+
+class SessionHost(models.Model):
+    """The daemon that owns the PTYs of one host. Alive is derived from ``heartbeat_at``."""
+
+    host = models.OneToOneField(Host, on_delete=models.CASCADE, primary_key=True, related_name="session_host")
+    epoch = models.CharField(max_length=32, help_text="Changes with every start of the daemon.")
+    socket = models.CharField(max_length=200)
+    heartbeat_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"session host of {self.host_id}"

@@ -1,0 +1,86 @@
+"""What tests need of this machine, and how that is said.
+
+A marker ``needs_x`` is looked up in NEEDS: where the need is missing, the test is deselected and named in the closing
+lines; with ``CI=true`` a missing need is a failure.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps a loop running in the test thread
+
+
+def _has_docker() -> bool:
+    try:
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.settimeout(2)
+            engine.connect("/var/run/docker.sock")
+    except OSError:
+        return False
+    return True
+
+
+def _has_landlock() -> bool:
+    create_ruleset, version_query = 444, 1
+    return ctypes.CDLL(None, use_errno=True).syscall(create_ruleset, None, 0, version_query) > 0
+
+
+def _has_chromium() -> bool:
+    return shutil.which("chromium") is not None
+
+
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "needs_redis": (lambda: True, "redis-server"),  # the bundled one is part of the lock
+    "needs_postgres": (lambda: bool(os.environ.get("MOORAGE_TEST_POSTGRES_URL")), "MOORAGE_TEST_POSTGRES_URL"),
+    "needs_docker": (_has_docker, "a Docker engine"),
+    "needs_bubblewrap": (lambda: shutil.which("bwrap") is not None, "bubblewrap"),
+    "needs_landlock": (_has_landlock, "a kernel with Landlock"),
+    "needs_chromium": (_has_chromium, "Debian's chromium"),
+}
+_missing: dict[str, int] = {}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    here = {name: probe() for name, (probe, _) in NEEDS.items()}
+    lacking = {name for name, found in here.items() if not found}
+    kept, dropped = [], []
+    for item in items:
+        wanted = {mark.name for mark in item.iter_markers()} & lacking
+        for name in wanted:
+            _missing[name] = _missing.get(name, 0) + 1
+        (dropped if wanted else kept).append(item)
+    if dropped and os.environ.get("CI") == "true":
+        raise pytest.UsageError(f"CI provides every need, but these are missing: {', '.join(sorted(_missing))}")
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for name, count in sorted(_missing.items()):
+        terminalreporter.write_line(f"not run here: {count} tests marked {name} ({NEEDS[name][1]} is missing)")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
+    """The flush between transactional tests deletes rows, which the journal's trigger refuses on SQLite."""
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        if connection.vendor == "sqlite":
+            connection.cursor().execute("DROP TRIGGER IF EXISTS events_event_no_delete")
+
+
+@pytest.fixture
+def data_directory(tmp_path: Path, settings: object) -> Iterator[Path]:
+    """MOORAGE_DATA of one test: vaults, workspaces and logs beneath a temporary directory."""
+    settings.DATA = tmp_path / "data"  # type: ignore[attr-defined]
+    settings.DATA.mkdir()  # type: ignore[attr-defined]
+    yield settings.DATA  # type: ignore[attr-defined]

@@ -1,0 +1,1 @@
+"""Celery and nothing else. Doors: routes (which event starts which task), tasks. Never knows: how anything is done."""

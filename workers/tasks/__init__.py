@@ -1,0 +1,1 @@
+"""One module per queue. A task is three lines: it unpacks ids and calls one door."""
