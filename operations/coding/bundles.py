@@ -1,0 +1,130 @@
+"""How work crosses the border of a sandbox: out of the vault as one parentless commit, back in as a checked bundle.
+
+What comes in is hostile: it is unpacked into a quarantine beside the vault, checked there, and only then moved in.
+Only its tree is used; its commit, refs, authors and messages are thrown away.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from operations.coding import tree_rules
+from operations.coding.git_faults import ContentRefused, TooBig
+from operations.coding.host_git import run
+from operations.coding.limits import LIMITS, Limits
+from operations.coding.vault import Vault, base_commit
+
+BASE_REF = "refs/heads/moorage-base"
+WORK_REF = "refs/heads/moorage-work"
+_HEADER_LIMIT = 4096
+
+
+def bundle_of(*, vault: Vault, tree: str, limits: Limits = LIMITS) -> bytes:
+    """A complete bundle of the synthetic commit of ``tree`` under :data:`BASE_REF`: no history leaves with it."""
+    commit = base_commit(vault=vault, tree=tree)
+    pack = io.BytesIO()
+    run(
+        vault.path, "pack-objects", "--revs", "--stdout", "--quiet", "--delta-base-offset",
+        doing="Packing the checkout", stdin=f"{commit}\n".encode(), sink=pack,
+        limit_bytes=limits.fetch_bytes, timeout_s=limits.fetch_timeout_s,
+    )  # fmt: skip
+    return f"# v2 git bundle\n{commit} {BASE_REF}\n\n".encode() + pack.getvalue()
+
+
+def take_in(*, vault: Vault, bundle: bytes, base_tree: str, limits: Limits = LIMITS) -> str:
+    """Let a sandbox's bundle into the vault, if it keeps the rules; returns the tree it carries.
+
+    1. the header names our base commit and one ref, nothing else; 2. the pack is unpacked in a quarantine, with
+    git's strict checks; 3. everything the new commit needs is there; 4. what differs from ``base_tree`` keeps
+    :mod:`operations.coding.tree_rules`; 5. the packs move into the vault.
+    """
+    if len(bundle) > limits.bundle_bytes:
+        raise TooBig(f"The bundle is {len(bundle)} bytes", limit_bytes=limits.bundle_bytes)
+    base = base_commit(vault=vault, tree=base_tree)
+    commit, pack = _open_header(bundle, base=base)
+    _check_count(pack, limits)
+    # Beneath objects/: the same file system as the vault's packs, and a name that git never looks at.
+    quarantine = Path(tempfile.mkdtemp(prefix="incoming-", dir=vault.path / "objects"))
+    try:
+        seen = {
+            "GIT_OBJECT_DIRECTORY": str(quarantine),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(vault.path / "objects"),
+        }
+        run(
+            vault.path, "index-pack", "--stdin", "--strict", "--fix-thin", f"--max-input-size={limits.bundle_bytes}",
+            doing="Unpacking the bundle", stdin=pack, environment=seen, timeout_s=limits.fetch_timeout_s,
+            grown=lambda: _size(quarantine) > 2 * limits.bundle_bytes,
+        )  # fmt: skip
+        tree = _tree_of_new_commit(vault, commit, base, seen)
+        tree_rules.check(vault=vault, base_tree=base_tree, tree=tree, limits=limits, quarantine=seen)
+        _move_in(quarantine, vault)
+    finally:
+        shutil.rmtree(quarantine, ignore_errors=True)
+    return tree
+
+
+def _open_header(bundle: bytes, *, base: str) -> tuple[str, bytes]:
+    end = bundle.find(b"\n\n", 0, _HEADER_LIMIT)
+    if end < 0 or not bundle.startswith((b"# v2 git bundle\n", b"# v3 git bundle\n")):
+        raise ContentRefused("What the sandbox handed over is not a git bundle")
+    lines = bundle[:end].decode("utf-8", "replace").split("\n")[1:]
+    lines = [line for line in lines if line != "@object-format=sha1"]
+    needed = [line[1:].split(" ")[0] for line in lines if line.startswith("-")]
+    refs = [line for line in lines if not line.startswith("-")]
+    match = re.fullmatch(rf"([0-9a-f]{{40}}) {WORK_REF}", refs[0]) if len(refs) == 1 else None
+    if needed != [base] or match is None:
+        raise ContentRefused("The bundle does not build on the commit that the sandbox was given")
+    return match.group(1), bundle[end + 2 :]
+
+
+def _check_count(pack: bytes, limits: Limits) -> None:
+    if pack[:4] != b"PACK" or len(pack) < 12:
+        raise ContentRefused("The bundle holds no pack")
+    count = int.from_bytes(pack[8:12], "big")
+    if count > limits.new_objects:
+        raise TooBig(f"The bundle holds {count} objects", limit=limits.new_objects)
+
+
+def _tree_of_new_commit(vault: Vault, commit: str, base: str, seen: dict[str, str]) -> str:
+    raw = run(
+        vault.path,
+        "cat-file",
+        "commit",
+        commit,
+        doing="Reading the bundle",
+        environment=seen,
+        limit_bytes=1_000_000,
+    ).text()
+    head = raw.split("\n\n", 1)[0].splitlines()
+    parents = [line for line in head if line.startswith("parent ")]
+    tree = re.fullmatch(r"tree ([0-9a-f]{40})", head[0]) if head else None
+    if tree is None or parents != [f"parent {base}"]:
+        raise ContentRefused("The bundle's commit does not build on the commit that the sandbox was given")
+    run(
+        vault.path, "rev-list", "--objects", "--quiet", commit, f"^{base}",
+        doing="Checking that nothing is missing", environment=seen,
+    )  # fmt: skip
+    return tree.group(1)
+
+
+def _size(directory: Path) -> int:
+    total = 0
+    for path in directory.rglob("*"):
+        try:
+            total += path.lstat().st_size
+        except FileNotFoundError:
+            continue  # git renames its temporary files while we look
+    return total
+
+
+def _move_in(quarantine: Path, vault: Vault) -> None:
+    packs = vault.path / "objects" / "pack"
+    packs.mkdir(exist_ok=True)
+    for suffix in (".rev", ".pack", ".idx"):  # the index last: git uses a pack as soon as it sees its index
+        for path in quarantine.glob(f"pack/pack-*{suffix}"):
+            os.replace(path, packs / path.name)
