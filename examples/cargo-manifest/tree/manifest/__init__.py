@@ -1,0 +1,1 @@
+"""Cargo lists and what is said about them at the quay."""

@@ -1,0 +1,1 @@
+"""The roadstead and who waits in it."""

@@ -1,0 +1,1 @@
+"""Tides of one harbour, from its printed table."""
