@@ -1,0 +1,184 @@
+"""Apply parsed file patches exactly and uniquely, whatever their line numbers say.
+
+A hunk stands where its header says, or at the only place where its old side stands line for line. If it
+stands nowhere, outer context lines are given up to the last one on each side (``git apply -C1``), and what is
+left must stand once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agents.engines import places, texts
+from agents.engines.diffs import FilePatch, Hunk, Operation
+from agents.engines.edits import Changes, current
+from agents.engines.protocol import EditRefused, Workbench
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The new contents, and the paths whose patch was found applied already."""
+
+    changes: dict[str, bytes | None]
+    applied: tuple[str, ...]
+
+
+def compute(patches: Sequence[FilePatch], bench: Workbench, *, on: Changes | None = None) -> Computed:
+    """The content of every file after all patches. Writes nothing; raises :class:`EditRefused` on a
+    conflict.
+    """
+    changes: dict[str, bytes | None] = dict(on or {})
+    applied: list[str] = []
+    for patch in patches:
+        before = {path: _state(changes, bench, path) for path in {patch.path, patch.source}}
+        after = _after(patch, before)
+        if after is None:
+            applied.append(patch.path)
+        else:
+            changes.update(after)
+    return Computed(changes, tuple(applied))
+
+
+def _state(changes: Mapping[str, bytes | None], bench: Workbench, path: str) -> bytes | None:
+    return changes[path] if path in changes else current(bench, path)
+
+
+def _after(patch: FilePatch, before: Mapping[str, bytes | None]) -> dict[str, bytes | None] | None:
+    """What one patch makes of its files; None when it is applied already."""
+    if patch.operation is Operation.CREATE:
+        return _created(patch, before[patch.path])
+    source = before[patch.source]
+    if patch.operation is Operation.DELETE:
+        return None if source is None else _deleted(patch, source)
+    if patch.operation is Operation.RENAME:
+        return _renamed(patch, source, before[patch.path])
+    if source is None:
+        raise EditRefused(f"There is no file {patch.path} to patch.", path=patch.path)
+    patched = _patched(patch, source)
+    return None if patched is None else {patch.path: patched}
+
+
+def _created(patch: FilePatch, there: bytes | None) -> dict[str, bytes | None] | None:
+    contents = [line for hunk in patch.hunks for line in hunk.new]
+    text = texts.empty(patch.path).splice(0, 0, contents)
+    if patch.hunks:
+        text = text.with_final_newline(patch.hunks[-1].new_ends)
+    content = text.encode()
+    if there is None:
+        return {patch.path: content}
+    if there == content:
+        return None
+    raise EditRefused(f"The patch creates {patch.path}, which exists with another content.", path=patch.path,
+                      hash=texts.fingerprint(there))  # fmt: skip
+
+
+def _deleted(patch: FilePatch, source: bytes) -> dict[str, bytes | None]:
+    if patch.hunks and texts.decode(patch.path, source).contents != [
+        x for hunk in patch.hunks for x in hunk.old
+    ]:
+        raise EditRefused(
+            f"The patch deletes {patch.path}, whose content is not what the patch says.",
+            path=patch.path,
+            hash=texts.fingerprint(source),
+        )
+    return {patch.path: None}
+
+
+def _renamed(patch: FilePatch, source: bytes | None, target: bytes | None) -> dict[str, bytes | None] | None:
+    if source is None and target is not None and (not patch.hunks or _patched(patch, target) is None):
+        return None
+    if source is None:
+        raise EditRefused(f"There is no file {patch.source} to rename.", path=patch.source)
+    if target is not None:
+        raise EditRefused(f"{patch.path} exists; {patch.source} is not renamed over it.", path=patch.path)
+    content = _patched(patch, source) if patch.hunks else source
+    return {patch.source: None, patch.path: source if content is None else content}
+
+
+def _patched(patch: FilePatch, data: bytes) -> bytes | None:
+    """The file after all hunks; None when every hunk's new side stands there already."""
+    state = texts.fingerprint(data)
+    text = texts.decode(patch.source, data)
+    floor, drift, done = 0, 0, 0
+    for hunk in patch.hunks:
+        contents = text.contents
+        hint = hunk.start - 1 + drift
+        forward = _placed(contents, hunk, hunk.old, floor=floor, hint=hint, ended=text.ends_with_newline)
+        backward = _standing(contents, hunk.new, floor=floor, hint=hint)
+        # Where both sides stand, one holds the other: the longer one is what is really there.
+        if backward is not None and (forward is None or len(hunk.new) > len(hunk.old)):
+            done += 1
+            floor = backward + len(hunk.new)
+            continue
+        if forward is None:
+            raise _conflict(patch, hunk, contents, state, floor)
+        at, skip, keep = forward
+        new = _trimmed(hunk, skip, keep)
+        text = text.splice(at, at + len(hunk.old) - skip - keep, new)
+        if not keep and at + len(new) == len(text.lines) and not (hunk.old_ends and hunk.new_ends):
+            text = text.with_final_newline(hunk.new_ends)
+        floor = at + len(new)
+        drift = at - skip - (hunk.start - 1) + len(hunk.new) - len(hunk.old)
+    return None if done == len(patch.hunks) else text.encode()
+
+
+def _trimmed(hunk: Hunk, skip: int, keep: int) -> list[str]:
+    return hunk.new[skip : len(hunk.new) - keep]
+
+
+def _placed(
+    contents: list[str], hunk: Hunk, old: list[str], *, floor: int, hint: int, ended: bool
+) -> tuple[int, int, int] | None:
+    """(index, context lines given up in front, and behind) of the one place where the old side stands."""
+    if not old:
+        return (0, 0, 0) if not contents else None
+    whole = _standing(contents, old, floor=floor, hint=hint)
+    if whole is not None:
+        at_end = whole + len(old) == len(contents)
+        return (
+            None
+            if not hunk.old_ends and hunk.lines[-1][0] != " " and not (at_end and not ended)
+            else (whole, 0, 0)
+        )
+    lead, trail = _context(hunk)
+    for given_up in range(1, max(lead, trail)):
+        skip, keep = min(given_up, max(lead - 1, 0)), min(given_up, max(trail - 1, 0))
+        found = [at for at in places.exact(contents, old[skip : len(old) - keep]) if at >= floor]
+        if found:
+            return (found[0], skip, keep) if len(found) == 1 else None
+    return None
+
+
+def _standing(contents: list[str], side: list[str], *, floor: int, hint: int) -> int | None:
+    """Where one side of a hunk stands: at the hinted line, else at the only place behind the hunk before."""
+    found = [at for at in places.exact(contents, side) if at >= floor]
+    if hint in found:
+        return hint
+    return found[0] if len(found) == 1 else None
+
+
+def _context(hunk: Hunk) -> tuple[int, int]:
+    """How many context lines lead and trail."""
+    signs = [sign for sign, _ in hunk.lines]
+    changed = [at for at, sign in enumerate(signs) if sign != " "]
+    return changed[0], len(signs) - 1 - changed[-1]
+
+
+def _conflict(patch: FilePatch, hunk: Hunk, contents: list[str], state: str, floor: int) -> EditRefused:
+    found = [at + 1 for at in places.exact(contents, hunk.old) if at >= floor]
+    near = places.nearest(contents, hunk.old)
+    why = (
+        f"stands {len(found)} times (lines {', '.join(map(str, found[:8]))})"
+        if found
+        else "does not stand there"
+    )
+    if not hunk.old:
+        why = "has no line of context to place it by"
+    return EditRefused(
+        f"Hunk {hunk.number} of {patch.path} {why}. " + "; ".join(near),
+        path=patch.path,
+        hunk=hunk.number,
+        nearest=list(near),
+        hash=state,
+    )

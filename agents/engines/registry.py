@@ -1,0 +1,70 @@
+"""Which engine works on a request: the named one, or for ``auto`` the first that can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from agents.engines import codemod, diffs, patch, replay
+from agents.engines.faults import EngineUnknown
+from agents.engines.protocol import Engine, EngineKind, EngineUnavailable
+from agents.providers import ModelChain, NotConfigured
+
+
+def kind_of(name: str) -> EngineKind:
+    """The kind a request names, or :class:`EngineUnknown` listing the kinds."""
+    try:
+        return EngineKind(name)
+    except ValueError as error:
+        kinds = [kind.value for kind in EngineKind]
+        raise EngineUnknown(
+            f"There is no engine {name!r}; there are {', '.join(kinds)}.", pointer="/engine", known=kinds
+        ) from error
+
+
+def pick(
+    requested: EngineKind | str,
+    *,
+    requirements: str,
+    metadata: Mapping[str, Any],
+    chain: ModelChain | None,
+    failing_before: Sequence[str],
+) -> Engine:
+    """The engine of one request. Raises a Fault where the named or, for ``auto``, any engine cannot work."""
+    kind = kind_of(requested)
+    if kind is EngineKind.AUTO:
+        kind = _automatic(requirements, metadata, chain)
+    match kind:
+        case EngineKind.PATCH:
+            return patch.PatchEngine()
+        case EngineKind.CODEMOD:
+            return codemod.CodemodEngine()
+        case EngineKind.REPLAY:
+            return replay.ReplayEngine(replay.read(metadata))
+        case EngineKind.LLM:
+            return _llm(chain)
+    raise EngineUnavailable(
+        f"The engine {kind.value!r} is not in this release; it arrives with a later one.",
+        remedy="Choose auto, llm, patch, codemod or replay.",
+        pointer="/engine",
+    )
+
+
+def _automatic(requirements: str, metadata: Mapping[str, Any], chain: ModelChain | None) -> EngineKind:
+    if diffs.carries_change(requirements):
+        return EngineKind.PATCH
+    if codemod.carries_codemod(requirements):
+        return EngineKind.CODEMOD
+    if replay.carries_recording(metadata):
+        return EngineKind.REPLAY
+    if chain is not None:
+        return EngineKind.LLM
+    raise NotConfigured("No model is configured, and the requirement carries neither a diff nor a codemod.")
+
+
+def _llm(chain: ModelChain | None) -> Engine:
+    if chain is None:
+        raise NotConfigured("The llm engine needs a model, and none is configured.")
+    from agents.engines import llm  # the language model libraries load with it, and only where a model works
+
+    return llm.LlmEngine(chain)
