@@ -1,1 +1,4 @@
-"""How an environment should look. Doors: library (load), resolve (resolve). Never knows: agents, hosts, HTTP, queues."""
+"""How an environment should look.
+
+Doors: library.load, resolve.resolve. Never knows: agents, hosts, HTTP, queues.
+"""

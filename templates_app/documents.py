@@ -1,0 +1,217 @@
+"""One template document: the envelope around a layer, parsed, checked and frozen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from templates_app.faults import Located, TemplateFault, did_you_mean
+from templates_app.schema import problems_of, template_schema
+from templates_app.validate import layer_problems
+from templates_app.yaml_text import Json, Path, Position, read
+
+RUNTIME_ROOTS = frozenset({"agent", "workspace", "host", "port"})  # given at spawn time, never declared
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """One name in ``extends``; ``at_least`` is (), (major), (major, minor) or (major, minor, patch)."""
+
+    name: str
+    at_least: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What one layer says of one variable; None where it says nothing."""
+
+    type: str | None = None
+    has_default: bool = False
+    default: Json = None
+    secret: bool = False
+    required: bool | None = None
+    enum: tuple[Json, ...] | None = None
+    pattern: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A template as written.
+
+    ``spec`` is shared and never changed; ``positions`` places every path of the file.
+    """
+
+    name: str
+    version: str
+    extends: tuple[Parent, ...]
+    abstract: bool
+    description: str
+    labels: Mapping[str, str]
+    final: tuple[str, ...]
+    variables: Mapping[str, Declaration]
+    spec: Mapping[str, Json]
+    digest: str
+    file: str
+    positions: Mapping[Path, Position] = field(repr=False)
+
+    def located(self, code: str, message: str, path: Path, *, hint: str = "") -> Located:
+        """An error at ``path`` of this file, or at the nearest thing above it that the file has."""
+        return _located(code, message, path, self.positions, self.file, self.name, self.version, hint=hint)
+
+    def position(self, path: Path) -> Position:
+        """Where ``path`` or the nearest thing above it stands."""
+        return _position(path, self.positions)
+
+
+def parse(text: str | bytes, *, file: str = "") -> Document:
+    """The document in ``text`` (YAML 1.2 or JSON).
+
+    Raises :class:`TemplateFault` with every error of the layer.
+    """
+    content = read(text, file=file)
+    value, positions = content.value, content.positions
+    name = str(value.get("name", "")) if isinstance(value, dict) else ""
+    version = str(value.get("version", "")) if isinstance(value, dict) else ""
+
+    def located(code: str, message: str, path: Path, hint: str = "") -> Located:
+        return _located(code, message, path, positions, file, name, version, hint=hint)
+
+    if not isinstance(value, dict):
+        raise TemplateFault([located("type_mismatch", "A template is a map.", ())])
+    errors = [located(*problem) for problem in _envelope_problems(value)]
+    spec = value.get("spec", {})
+    errors += [
+        located(code, message, ("spec", *path), hint) for code, message, path, hint in layer_problems(spec)
+    ]
+    if errors:
+        raise TemplateFault(errors)
+    return _document(value, positions=positions, file=file)
+
+
+def canonical(value: object) -> str:
+    """The one JSON text of a value: sorted keys, no blanks. What digests are made of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: object) -> str:
+    """SHA-256 of the canonical JSON, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def shown(path: Path) -> str:
+    """A path for people: ``spec.hooks.setup[0]``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+def _envelope_problems(value: dict[str, Json]) -> list[tuple[str, str, Path, str]]:
+    schema = template_schema()
+    envelope = {key: content for key, content in value.items() if key != "spec"}
+    problems = []
+    for path, code, words in problems_of(envelope, schema):
+        hint = "put it in quotes" if path == ("version",) and code == "type_mismatch" else ""
+        if code == "unknown_field" and not path:
+            unknown = next(key for key in envelope if key not in schema["properties"])
+            path, hint = (unknown,), did_you_mean(unknown, schema["properties"])
+        problems.append((code, f"{shown(path) or 'the template'} {words}", path, hint))
+    declarations = value.get("variables", {})
+    if isinstance(declarations, dict):
+        for name, declaration in declarations.items():
+            problems += _declaration_problems(name, declaration)
+    return problems
+
+
+def _declaration_problems(name: str, declaration: Json) -> list[tuple[str, str, Path, str]]:
+    path: Path = ("variables", name)
+    problems: list[tuple[str, str, Path, str]] = []
+    if name.split(".")[0] in RUNTIME_ROOTS:
+        problems.append(
+            ("reserved_variable", f"{name} is given at spawn time; it cannot be declared", path, "")
+        )
+    if not isinstance(declaration, dict):
+        return problems
+    if declaration.get("secret") is True and declaration.get("type", "string") != "string":
+        problems.append(("bad_variable", f"{name} is secret, so it must be a string", (*path, "type"), ""))
+    pattern = declaration.get("pattern")
+    if isinstance(pattern, str):
+        try:
+            re.compile(pattern)
+        except (re.error, RecursionError, OverflowError) as error:
+            problems.append(("bad_variable", f"the pattern of {name}: {error}", (*path, "pattern"), ""))
+    return problems
+
+
+def _document(value: dict[str, Json], *, positions: Mapping[Path, Position], file: str) -> Document:
+    """Build from a value that the schema has accepted."""
+    extends = value.get("extends", [])
+    declared: dict[str, Json] = value.get("variables", {})  # type: ignore[assignment]
+    return Document(
+        name=str(value["name"]),
+        version=str(value["version"]),
+        extends=tuple(_parent(str(one)) for one in (extends if isinstance(extends, list) else [extends])),
+        abstract=bool(value.get("abstract", False)),
+        description=str(value.get("description", "")),
+        labels=value.get("labels", {}),  # type: ignore[arg-type]
+        final=tuple(value.get("final", ())),  # type: ignore[arg-type]
+        variables={name: _declaration(one) for name, one in declared.items()},  # type: ignore[arg-type]
+        spec=value.get("spec", {}),  # type: ignore[arg-type]
+        digest=digest_of(value),
+        file=file,
+        positions=positions,
+    )
+
+
+def _parent(text: str) -> Parent:
+    name, _, version = text.partition("@")
+    return Parent(name, tuple(int(part) for part in version.split(".")) if version else ())
+
+
+def _declaration(value: dict[str, Json]) -> Declaration:
+    enum = value.get("enum")
+    return Declaration(
+        type=value.get("type"),  # type: ignore[arg-type]
+        has_default="default" in value,
+        default=value.get("default"),
+        secret=bool(value.get("secret", False)),
+        required=value.get("required"),  # type: ignore[arg-type]
+        enum=tuple(enum) if isinstance(enum, list) else None,
+        pattern=value.get("pattern"),  # type: ignore[arg-type]
+        description=str(value.get("description", "")),
+    )
+
+
+def _position(path: Path, positions: Mapping[Path, Position]) -> Position:
+    while path and path not in positions:
+        path = path[:-1]
+    return positions.get(path, Position(0, 0))
+
+
+def _located(
+    code: str,
+    message: str,
+    path: Path,
+    positions: Mapping[Path, Position],
+    file: str,
+    template: str,
+    version: str,
+    *,
+    hint: str = "",
+) -> Located:
+    position = _position(path, positions)
+    return Located(
+        code=code,
+        message=message,
+        path=shown(path),
+        template=template,
+        version=version,
+        file=file,
+        line=position.line,
+        column=position.column,
+        hint=hint,
+    )

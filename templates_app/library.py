@@ -1,0 +1,123 @@
+"""Templates on disk: ``NAME.yaml`` in one directory or several.
+
+The one module here that opens files of an operator.
+
+A file that is broken is kept beside the good ones with its fault: one bad file does not take the others away.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from templates_app.documents import Document, parse
+from templates_app.faults import Located, TemplateFault
+from templates_app.yaml_text import MAX_BYTES
+
+BUILT_IN = Path(__file__).parent / "library"
+_SUFFIX = ".yaml"
+
+_Stamp = tuple[
+    int, int, int
+]  # mtime_ns, size, inode: an atomic replacement changes the last even within a tick
+_cache: dict[Path, tuple[_Stamp, Document | TemplateFault]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Library(Mapping[str, Document]):
+    """All templates found, by name; asking for one whose file is broken raises that file's fault.
+
+    ``documents`` are the usable ones and ``broken`` the faults of the others, for lists.
+    """
+
+    documents: Mapping[str, Document]
+    broken: Mapping[str, TemplateFault]
+
+    def __getitem__(self, name: str) -> Document:
+        if name in self.broken:
+            fault = self.broken[name]
+            raise TemplateFault(fault.errors)  # anew: an exception raised twice would gather tracebacks
+        return self.documents[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.documents or name in self.broken
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*self.documents, *self.broken}))
+
+    def __len__(self) -> int:
+        return len(self.documents) + len(self.broken)
+
+
+def load(directories: Sequence[Path] = (BUILT_IN,)) -> Library:
+    """The templates of all directories; of one name twice, the one in the later directory.
+
+    A directory that does not exist is empty. Unchanged files come from a cache.
+    """
+    documents: dict[str, Document] = {}
+    broken: dict[str, TemplateFault] = {}
+    for directory in directories:
+        for path in _files(directory):
+            found = _read(path)
+            name = path.name.removesuffix(_SUFFIX)
+            documents.pop(name, None)
+            broken.pop(name, None)
+            if isinstance(found, Document):
+                documents[name] = found
+            else:
+                broken[name] = found
+    return Library(documents, broken)
+
+
+def _files(directory: Path) -> list[Path]:
+    """The template files, sorted. Hidden ones are editors' and synchronisers' business."""
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    return [directory / name for name in names if name.endswith(_SUFFIX) and not name.startswith(".")]
+
+
+def _read(path: Path) -> Document | TemplateFault:
+    """The document of one file, or what is wrong with it."""
+    try:
+        # Not blocking: a FIFO of that name must not hang us.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        return _unreadable(path, error.strerror or "cannot be opened")
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if not stat.S_ISREG(status.st_mode):
+            return _unreadable(path, "not a regular file")
+        cached = _cache.get(path)
+        if cached is not None and cached[0] == stamp:
+            return cached[1]
+        content = file.read(MAX_BYTES + 1)
+        after = os.fstat(descriptor)
+    found = _parsed(path, content)
+    if (after.st_mtime_ns, after.st_size, after.st_ino) == stamp and len(content) == min(
+        stamp[1], MAX_BYTES + 1
+    ):
+        _cache[path] = (stamp, found)  # else it was being written: read it again next time
+    return found
+
+
+def _parsed(path: Path, content: bytes) -> Document | TemplateFault:
+    try:
+        document = parse(content, file=path.name)
+    except TemplateFault as fault:
+        return fault
+    if document.name != path.name.removesuffix(_SUFFIX):
+        message = f"the file {path.name} holds a template named {document.name!r}"
+        return TemplateFault(
+            [document.located("name_mismatch", message, ("name",), hint="name both the same")]
+        )
+    return document
+
+
+def _unreadable(path: Path, reason: str) -> TemplateFault:
+    return TemplateFault([Located(code="unreadable", message=reason, file=path.name)])

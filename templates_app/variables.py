@@ -1,0 +1,290 @@
+"""Values of variables: declared by layers, given at run time, computed on demand.
+
+What is given at run time is data and is never scanned again; only text of a template is. A name is a flat key
+of a dictionary: nothing is looked up in objects or in the process environment.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from templates_app.documents import RUNTIME_ROOTS, Declaration, Document
+from templates_app.faults import Located, did_you_mean
+from templates_app.schema import Kind, kind_of, type_name
+from templates_app.substitution import Part, Reference, needs_reading, parts
+from templates_app.yaml_text import Json, Path
+
+NOT_YET_KNOWN = "not_yet_known"
+MASK = "••••••"
+MAX_TEXT = 256 * 1024  # of one value; defaults that double each other would have no end otherwise
+MAX_VALUES = 20_000
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "list": (list,),
+    "map": (dict,),
+}
+
+
+class Secret(str):
+    """Text that a secret has gone into. It stays a Secret through every substitution, and is never shown."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return MASK
+
+
+class Unresolved(Exception):
+    """A text could not be substituted; carries what to report."""
+
+    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint = code, message, hint
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One variable over all layers: the nearest layer's word on each point, and the place of its default."""
+
+    declaration: Declaration
+    document: Document  # the layer that declared the default, else the nearest that declared the variable
+
+
+def declared(layers: Iterable[Document]) -> dict[str, Variable]:
+    """The declarations of all layers, first to last, later over earlier. Secret once is secret for ever."""
+    variables: dict[str, Variable] = {}
+    for document in layers:
+        for name, said in document.variables.items():
+            earlier = variables.get(name)
+            variables[name] = _over(earlier, said, document) if earlier else Variable(said, document)
+    return variables
+
+
+def _over(earlier: Variable, said: Declaration, document: Document) -> Variable:
+    old = earlier.declaration
+    merged = Declaration(
+        type=said.type or old.type,
+        has_default=said.has_default or old.has_default,
+        default=said.default if said.has_default else old.default,
+        secret=said.secret or old.secret,
+        required=old.required if said.required is None else said.required,
+        enum=old.enum if said.enum is None else said.enum,
+        pattern=old.pattern if said.pattern is None else said.pattern,
+        description=said.description or old.description,
+    )
+    return Variable(merged, document if said.has_default or not old.has_default else earlier.document)
+
+
+class Values:
+    """All values of one resolution. Computes each default at most once, and only when it is used."""
+
+    def __init__(self, *, variables: Mapping[str, Variable], given: Mapping[str, object] | None) -> None:
+        self._variables = variables
+        self._early = given is None  # before run time: what only run time knows is NOT_YET_KNOWN, no error
+        given = given or {}
+        self._known: dict[str, Json] = {}
+        self._computing: list[str] = []
+        self.errors: list[Located] = []
+        for name, value in given.items():
+            self._give(name, value)
+        self._given = frozenset(given)
+        for name, variable in variables.items():
+            if (
+                not self._early
+                and variable.declaration.required
+                and not variable.declaration.has_default
+                and name not in given
+            ):
+                self._report(name, "required_variable", f"{name} must be given: {_purpose(variable)}")
+
+    def text(self, text: str) -> Json:
+        """``text`` with its references replaced; a whole-string reference keeps its type.
+
+        Raises Unresolved.
+        """
+        if not needs_reading(text):
+            return text
+        return self._evaluated(parts(text))
+
+    def value(self, value: Json) -> Json:
+        """A plain value with the references in all its texts replaced. Raises :class:`Unresolved`."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, list):
+            return [self.value(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self.value(item) for key, item in value.items()}
+        return value
+
+    def _give(self, name: str, value: object) -> None:
+        copied = json_copy(value)
+        variable = self._variables.get(name)
+        if variable is not None and variable.declaration.secret and isinstance(copied, str):
+            copied = Secret(copied)
+        self._known[name] = copied
+        if variable is not None and (problem := _mismatch(copied, variable.declaration)):
+            self._report(name, "bad_variable", f"{name} {problem}")
+
+    def _report(self, name: str, code: str, message: str) -> None:
+        document = self._variables[name].document
+        self.errors.append(document.located(code, message, ("variables", name)))
+
+    def _lookup(self, name: str) -> tuple[bool, Json]:
+        """Whether the variable is set, and its value."""
+        if name in self._known:
+            return True, self._known[name]
+        variable = self._variables.get(name)
+        if self._early and name.split(".")[0] in RUNTIME_ROOTS:
+            raise Unresolved(NOT_YET_KNOWN, f"{name} is known at spawn time")
+        if variable is None or not variable.declaration.has_default:
+            if self._early and variable is not None:
+                raise Unresolved(NOT_YET_KNOWN, f"{name} is given at spawn time")
+            return False, None
+        if name in self._computing:
+            cycle = " → ".join([*self._computing[self._computing.index(name) :], name])
+            raise Unresolved("variable_cycle", f"these variables need each other: {cycle}")
+        self._computing.append(name)
+        try:
+            value = self.value(variable.declaration.default)
+        finally:
+            self._computing.pop()
+        check_weight(value)
+        if variable.declaration.secret:
+            value = Secret(as_text(value, name))
+        if problem := _mismatch(value, variable.declaration):
+            raise Unresolved("bad_variable", f"the default of {name} {problem}")
+        self._known[name] = value
+        return True, value
+
+    def _evaluated(self, found: tuple[Part, ...]) -> Json:
+        if len(found) == 1:
+            only = found[0]
+            return json_copy(self._reference(only)) if isinstance(only, Reference) else only
+        texts: list[str] = []
+        length = 0
+        for part in found:
+            text = part if isinstance(part, str) else as_text(self._reference(part), part.name)
+            texts.append(text)
+            length += len(text)
+            if length > MAX_TEXT:
+                raise Unresolved("too_large", f"variables make this longer than {MAX_TEXT // 1024} KiB")
+        secret = any(isinstance(text, Secret) for text in texts)
+        return Secret("".join(texts)) if secret else "".join(texts)
+
+    def _reference(self, reference: Reference) -> Json:
+        is_set, value = self._lookup(reference.name)
+        empty = not is_set or (reference.operator.startswith(":") and value in ("", None))
+        match reference.operator[-1:]:
+            case "-" if empty:
+                return self._typed(reference.name, self._evaluated(reference.word))
+            case "+":
+                return "" if empty else self._evaluated(reference.word)
+            case "?" if empty:
+                raise Unresolved("undefined_variable", self._message(reference))
+        if not is_set:
+            raise self._undefined(reference.name)
+        return value
+
+    def _typed(self, name: str, word: Json) -> Json:
+        """A default written in the text takes the declared type:
+        ``${N:-5}`` of an integer N is 5, not "5".
+        """
+        variable = self._variables.get(name)
+        kind = (variable.declaration.type if variable else None) or "string"
+        if variable is not None and variable.declaration.secret:
+            return Secret(as_text(word, name))
+        if (
+            kind not in ("integer", "number", "boolean")
+            or not isinstance(word, str)
+            or isinstance(word, Secret)
+        ):
+            return word
+        if kind == "boolean":
+            return {"true": True, "false": False}.get(word, word)
+        if re.fullmatch(r"-?[0-9]{1,18}", word):
+            return int(word)
+        if kind == "number" and re.fullmatch(r"-?[0-9]{1,18}\.[0-9]{1,18}", word):
+            return float(word)
+        return word
+
+    def _message(self, reference: Reference) -> str:
+        said = as_text(self._evaluated(reference.word), reference.name)
+        return f"{reference.name}: {MASK if isinstance(said, Secret) else said or 'not set'}"
+
+    def _undefined(self, name: str) -> Unresolved:
+        hint = did_you_mean(name, {*self._variables, *self._given})
+        variable = self._variables.get(name)
+        if variable is not None:
+            return Unresolved(
+                "undefined_variable", f"{name} has no value: {_purpose(variable)}", hint="give it"
+            )
+        return Unresolved("undefined_variable", f"there is no variable {name}", hint=hint)
+
+
+def json_copy(value: object) -> Json:
+    """A plain copy of a JSON value, Secrets kept. Raises :class:`Unresolved` for anything else."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, list | tuple):
+        return [json_copy(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): json_copy(item) for key, item in value.items()}
+    raise TypeError(f"a variable's value is JSON, not {type(value).__name__}")
+
+
+def check_weight(value: Json) -> None:
+    """Raise :class:`Unresolved` when a value holds too many values; stops counting there."""
+    waiting, count = [value], 0
+    while waiting:
+        count += 1
+        here = waiting.pop()
+        if count > MAX_VALUES:
+            raise Unresolved("too_large", f"variables expand this to more than {MAX_VALUES} values")
+        if isinstance(here, list | dict):
+            waiting.extend(here.values() if isinstance(here, dict) else here)
+
+
+def as_text(value: Json, name: str) -> str:
+    """A scalar as text inside other text: ``true``, ``1.5``, and nothing for null."""
+    if isinstance(value, str):
+        return value
+    if kind_of(value) is not Kind.SCALAR:
+        raise Unresolved(
+            "embedded_collection", f"{name} is {type_name(value)}; it cannot stand inside other text"
+        )
+    return "" if value is None else json.dumps(value)
+
+
+def _mismatch(value: Json, declaration: Declaration) -> str:
+    """What is wrong with a value, in words without it; empty when nothing is."""
+    kind = declaration.type or "string"
+    fits = isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+    if declaration.type is not None and not fits:
+        return f"must be of type {kind}, not {'text' if isinstance(value, Secret) else type_name(value)}"
+    if declaration.secret and not isinstance(value, str):
+        return f"must be of type string, not {type_name(value)}"
+    if declaration.enum is not None and not any(
+        json.dumps(value) == json.dumps(one) for one in declaration.enum
+    ):
+        return f"must be one of {', '.join(map(str, declaration.enum))}"
+    if declaration.pattern is not None and (
+        not isinstance(value, str) or not re.fullmatch(declaration.pattern, value)
+    ):
+        return f"must match {declaration.pattern}"
+    return ""
+
+
+def _purpose(variable: Variable) -> str:
+    return variable.declaration.description or f"declared by {variable.document.name}"
+
+
+def located_at(document: Document, path: Path, problem: Unresolved) -> Located:
+    """What could not be substituted, at the place of the text."""
+    return document.located(problem.code, problem.message, path, hint=problem.hint)
