@@ -1,7 +1,7 @@
-"""Opens a path beneath a directory descriptor, whatever the inhabitant of that directory is doing to it meanwhile.
+"""Opens a path beneath a directory descriptor, whatever the inhabitant does to the directory meanwhile.
 
-``openat2`` with RESOLVE_BENEATH asks the kernel to refuse what leaves the directory or goes through a link, in one
-step that cannot be raced. Where the kernel (before 5.6) or a syscall filter has no ``openat2``, a walk of one
+``openat2`` with RESOLVE_BENEATH asks the kernel to refuse what leaves the directory or goes through a link, in
+one step that cannot be raced. Where the kernel (before 5.6) or a syscall filter has no ``openat2``, a walk of one
 descriptor per component with O_NOFOLLOW keeps the same promise.
 """
 
@@ -27,10 +27,12 @@ class _OpenHow(ctypes.Structure):
 
 
 def open_beneath(root_fd: int, parts: tuple[str, ...], flags: int, *, use_openat2: bool | None = None) -> int:
-    """A descriptor of ``parts`` beneath ``root_fd``; OSError ELOOP for a link on the way, EXDEV for a way out."""
+    """A descriptor of ``parts`` beneath ``root_fd``; OSError ELOOP for a link, EXDEV for a way out."""
     if use_openat2 is None:
         use_openat2 = kernel_has_openat2()
-    flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NOCTTY
+    flags |= os.O_CLOEXEC
+    if not flags & os.O_PATH:
+        flags |= os.O_NOCTTY  # openat2 refuses it beside O_PATH
     if not parts:
         return os.open(".", flags | os.O_DIRECTORY, dir_fd=root_fd)
     if use_openat2:
@@ -82,20 +84,15 @@ def _openat2_at(directory_fd: int, path: bytes, flags: int, resolve: int) -> int
 def _walk(root_fd: int, parts: tuple[str, ...], flags: int) -> int:
     here = os.dup(root_fd)
     try:
-        for part in parts[:-1]:
+        for part in parts:
             below = os.open(part, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+            if _is_link(below):
+                os.close(below)
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), part)
             os.close(here)
             here = below
-            # O_PATH|O_NOFOLLOW opens the link itself: as a directory it is then useless, which ENOTDIR says below.
-            if _is_link(here):
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), part)
-        if flags & os.O_PATH:
-            descriptor = os.open(parts[-1], flags, dir_fd=here)
-            if _is_link(descriptor):
-                os.close(descriptor)
-                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), parts[-1])
-            return descriptor
-        return os.open(parts[-1], flags, dir_fd=here)
+        # The descriptor is pinned: opening it again by its own name cannot be raced.
+        return os.open(f"/proc/self/fd/{here}", flags)
     finally:
         os.close(here)
 

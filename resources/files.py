@@ -1,7 +1,7 @@
 """Host-side access to what lies beneath one directory, and to nothing else, however hostile its content is.
 
-A workspace belongs to its sandbox: links, FIFOs, devices, giants and races in it are expected. Every open goes
-through :func:`resources.beneath_open.open_beneath`; nothing is resolved first and opened later.
+A workspace belongs to its sandbox: links, FIFOs, devices, giants and races in it are expected. Every open
+goes through :func:`resources.beneath_open.open_beneath`; nothing is resolved first and opened later.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Beneath:
             return False
 
     def files(self, *, limit: int = FILES_LIMIT) -> list[str]:
-        """Sorted relative paths of the regular files, ``.git`` and ``.moorage`` left out, links never followed."""
+        """Sorted relative paths of the regular files, without ``.git`` and ``.moorage``, following no link."""
         found: list[str] = []
         for path, entry in self._walk(skip=SKIPPED_DIRECTORIES):
             if entry.is_file(follow_symlinks=False):
@@ -133,7 +133,7 @@ class Beneath:
         return total
 
     def give_to(self, uid: int, gid: int) -> None:
-        """Make ``uid`` the owner of the whole tree; links are changed themselves, hard links are left alone."""
+        """Make ``uid`` the owner of the tree; links are changed themselves, hard links left alone."""
         with self._opened((), os.O_RDONLY) as directory:
             os.fchown(directory, uid, gid)
         for path, entry in self._walk(skip=frozenset()):
@@ -216,20 +216,13 @@ class Beneath:
         while pending:
             parts = pending.pop()
             try:
-                with (
-                    self._opened(parts, os.O_RDONLY | os.O_DIRECTORY) as descriptor,
-                    os.scandir(descriptor) as entries,
-                ):
-                    listed = []
-                    for entry in entries:
+                with self._opened(parts, os.O_RDONLY | os.O_DIRECTORY) as directory:
+                    with os.scandir(directory) as entries:
+                        listed = [entry for entry in entries if entry.name not in skip]
+                    for entry in listed:
                         if entry.is_dir(follow_symlinks=False):
-                            if entry.name in skip:
-                                continue
                             pending.append((*parts, entry.name))
-                        elif parts and entry.name in skip:
-                            continue  # the `.git` file of a linked work tree
-                        listed.append(("/".join((*parts, entry.name)), entry))
-                    yield from listed
+                        yield "/".join((*parts, entry.name)), entry
             except (FileNotFoundError, PathEscapes):
                 if not parts:
                     raise
@@ -285,7 +278,7 @@ def _unlink_if_there(name: str, directory: int) -> None:
 
 
 def _flatten_and_empty(root: int) -> bool:
-    """One pass: files go, sub-directories move up to the root, so that no depth exhausts descriptors or path length."""
+    """One pass: files go, sub-directories move up to the root, so that no depth exhausts anything."""
     with os.scandir(root) as entries:
         names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_directory in names:
@@ -309,7 +302,7 @@ def _flatten_and_empty(root: int) -> bool:
 
 
 def _open_to_empty(name: str, directory: int) -> int:
-    """A directory's descriptor, made writable for its owner first: mode 000 must not keep us out of our own."""
+    """A directory's descriptor, made writable for its owner first: mode 000 must not keep us out."""
     link = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
         if os.fstat(link).st_mode & 0o700 != 0o700:

@@ -67,7 +67,12 @@ class Profile:
     image: str = ""  # container tier only
     environment: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()  # further host directories, mounted read-only (the toolchain)
-    ports: Mapping[str, int] = field(default_factory=dict)  # name -> leased port, also in environment as PORT_<NAME>
+    ports: Mapping[str, int] = field(
+        default_factory=dict
+    )  # name -> leased port, also in environment as PORT_<NAME>
+    uid: int | None = (
+        None  # the leased unprivileged uid to run as, where the service is root; the workspace becomes its
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,9 @@ class Outcome:
 
     def text(self, limit: int = 4000) -> str:
         """The tail of stdout then stderr, decoded with replacement, at most ``limit`` characters."""
-        joined = (self.stdout + (b"\n" if self.stdout and self.stderr else b"") + self.stderr).decode("utf-8", "replace")
+        joined = (self.stdout + (b"\n" if self.stdout and self.stderr else b"") + self.stderr).decode(
+            "utf-8", "replace"
+        )
         return joined if len(joined) <= limit else "…" + joined[-limit:]
 
 

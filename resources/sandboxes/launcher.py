@@ -1,0 +1,327 @@
+"""Starts one command sealed, and ends its whole process tree. Runs alone: standard library only, ``python -I -S``.
+
+    launcher.py supervise NAME CONTROL_FD STATUS_FD    reads a plan (one JSON line) from CONTROL_FD
+    launcher.py seal PLAN_FD STATUS_FD                 inside bubblewrap: seals itself and becomes the command
+
+The supervisor is a subreaper: whatever the command leaves behind, also in sessions of its own, becomes the
+supervisor's child and is killed. It does so when the command ends, when CONTROL_FD closes (our side gave up or died)
+and on SIGTERM. It says ``sealed``, then ``exit N`` or ``failed TEXT`` on STATUS_FD; the command itself never holds
+that descriptor. One process per sandbox command, in the foreground of nobody.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import termios
+import time
+
+SYS_LANDLOCK_CREATE, SYS_LANDLOCK_ADD, SYS_LANDLOCK_RESTRICT = 444, 445, 446
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_SECUREBITS = 1, 22, 24, 28
+PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
+SECCOMP_MODE_FILTER = 2
+SECURE_NOROOT_LOCKED = 0x3
+FS_FILE_RIGHTS = 0x1 | 0x2 | 0x4 | 0x4000 | 0x8000  # execute, write, read, truncate, ioctl on devices
+LIMITS = {name: getattr(resource, "RLIMIT_" + name) for name in ("DATA", "NPROC", "FSIZE", "NOFILE", "CORE")}
+POLL_MS = 500
+CANNOT_EXECUTE, NOT_FOUND = 126, 127  # what shells answer
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def must(result, what):
+    """Raise unless a libc call answered zero or more: a half-sealed command must not start."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, what + ": " + os.strerror(number))
+    return result
+
+
+def prctl(option, argument=0, third=0):
+    must(
+        libc.prctl(
+            ctypes.c_int(option),
+            ctypes.c_ulong(argument),
+            third if third else ctypes.c_ulong(0),
+            ctypes.c_ulong(0),
+            ctypes.c_ulong(0),
+        ),
+        "prctl %d" % option,
+    )
+
+
+def syscall(number, *arguments):
+    return must(libc.syscall(ctypes.c_long(number), *arguments), "syscall %d" % number)
+
+
+# --- sealing: in the child, in this order -----------------------------------------------------------------------
+
+
+def restrict_files_and_ports(rules):
+    """Landlock: only the listed paths and TCP ports, for this process and all that come from it."""
+
+    class Attributes(ctypes.Structure):
+        _fields_ = [("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64)]
+
+    class Beneath(ctypes.Structure):
+        _pack_ = 1
+        _fields_ = [("allowed", ctypes.c_uint64), ("descriptor", ctypes.c_int32)]
+
+    class Port(ctypes.Structure):
+        _fields_ = [("allowed", ctypes.c_uint64), ("port", ctypes.c_uint64)]
+
+    attributes = Attributes(rules["handled_fs"], rules["handled_net"], rules["scoped"])
+    size = ctypes.c_size_t(rules["attribute_size"])
+    ruleset = syscall(SYS_LANDLOCK_CREATE, ctypes.byref(attributes), size, ctypes.c_uint32(0))
+    for path, rights in rules["paths"]:
+        try:
+            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # what is not there needs no right
+        if not os.path.isdir("/proc/self/fd/%d" % descriptor):
+            rights &= FS_FILE_RIGHTS
+        rule = Beneath(rights & rules["handled_fs"], descriptor)
+        syscall(
+            SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(1), ctypes.byref(rule), ctypes.c_uint32(0)
+        )
+        os.close(descriptor)
+    for port in rules["ports"]:
+        rule = Port(rules["handled_net"], port)
+        syscall(
+            SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(2), ctypes.byref(rule), ctypes.c_uint32(0)
+        )
+    syscall(SYS_LANDLOCK_RESTRICT, ctypes.c_int(ruleset), ctypes.c_uint32(0))
+    os.close(ruleset)
+
+
+def give_up_privileges(uid, gid):
+    """Become ``uid``; as root without a leased uid, stay uid 0 with no capability, for good."""
+    if os.geteuid() == 0:
+        with open("/proc/sys/kernel/cap_last_cap") as stream:
+            last = int(stream.read())
+        for capability in range(last + 1):
+            if capability not in (6, 7, 8):  # SETGID, SETUID, SETPCAP are needed to go on
+                prctl(PR_CAPBSET_DROP, capability)
+        prctl(PR_SET_SECUREBITS, SECURE_NOROOT_LOCKED)
+        for capability in (6, 7, 8):
+            prctl(PR_CAPBSET_DROP, capability)
+        if uid is not None:
+            os.setgroups([])
+            os.setresgid(gid, gid, gid)
+            os.setresuid(uid, uid, uid)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    empty = (ctypes.c_uint32 * 6)()
+    must(libc.capset(header, empty), "capset")
+
+
+def filter_system_calls(program):
+    """Install the prepared BPF program."""
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(Program(len(program) // 8, program)))
+
+
+def reset_signals():
+    """Default dispositions and an empty mask: an inherited SIG_IGN would break ^C and SIGPIPE in the command."""
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            try:
+                signal.signal(number, signal.SIG_DFL)
+            except OSError as error:
+                if error.errno != 22:  # EINVAL: reserved by the C library
+                    raise
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+def seal_and_become(plan, status):
+    """Apply the plan's limits and walls to this very process, then exec its command. Never returns."""
+    seal = plan["seal"]
+    try:
+        os.set_inheritable(status, False)
+        os.setsid()
+        if plan["terminal"]:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        for name, value in seal["limits"].items():
+            hard = resource.getrlimit(LIMITS[name])[1]
+            value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(LIMITS[name], (value, value))
+        os.umask(0o022)
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
+        if seal["drop_privileges"]:
+            give_up_privileges(seal["uid"], seal["gid"])
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of credentials clears it
+        os.chdir(plan["cwd"])
+        if seal["landlock"]:
+            restrict_files_and_ports(seal["landlock"])
+        if seal["seccomp"]:
+            filter_system_calls(bytes.fromhex(seal["seccomp"]))
+        os.closerange(3, status)
+        os.closerange(status + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        reset_signals()
+        os.write(status, b"sealed\n")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        os.write(status, ("failed %s\n" % error).encode())
+        os._exit(CANNOT_EXECUTE)
+    become(plan["argv"], plan["environment"])
+
+
+def become(argv, environment):
+    """exec, looking the program up on the command's own PATH; what cannot be started answers as in a shell."""
+    code, why = NOT_FOUND, "No such file or directory"
+    places = [""] if "/" in argv[0] else environment.get("PATH", os.defpath).split(":")
+    for place in places:
+        try:
+            os.execve(os.path.join(place, argv[0]), argv, environment)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except (OSError, ValueError) as error:
+            code, why = CANNOT_EXECUTE, getattr(error, "strerror", None) or str(error)
+    os.write(2, ("moorage: cannot run %s: %s\n" % (argv[0], why)).encode(errors="replace"))
+    os._exit(code)
+
+
+# --- supervising ------------------------------------------------------------------------------------------------
+
+
+def start(plan, status):
+    """Fork the child: into its cgroups, then sealed here, or into bubblewrap, which runs ``seal`` inside."""
+    me = os.getpid()
+    child = os.fork()
+    if child:
+        return child
+    try:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != me:
+            os._exit(CANNOT_EXECUTE)
+        for group in plan["cgroups"]:
+            with open(os.path.join(group, "cgroup.procs"), "w") as members:
+                members.write("0")
+        if plan["wrapper"]:
+            hand_over(plan["inner"], status)
+            reset_signals()
+            os.execve(plan["wrapper"][0], plan["wrapper"], {})
+    except OSError as error:
+        os.write(status, ("failed %s\n" % error).encode())
+        os._exit(CANNOT_EXECUTE)
+    seal_and_become(plan["inner"], status)
+    return 0
+
+
+def hand_over(inner, status):
+    """Leave exactly two descriptors to the wrapper: the inner plan on 8 and the status pipe on 9."""
+    plan = os.memfd_create("plan")
+    with os.fdopen(os.dup(plan), "wb") as stream:
+        stream.write(json.dumps(inner).encode())
+    os.lseek(plan, 0, os.SEEK_SET)
+    high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 20) for descriptor in (plan, status)]
+    os.dup2(high[0], 8)
+    os.dup2(high[1], 9)
+    os.closerange(3, 8)
+    os.closerange(10, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+
+
+def descendants():
+    """All processes beneath this one; a subreaper's orphans are its children, so none is missed for long."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open("/proc/%s/stat" % name, "rb") as stat:
+                    parents[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+    family, grew = {os.getpid()}, True
+    while grew:
+        kin = {pid for pid, parent in parents.items() if parent in family} - family
+        family |= kin
+        grew = bool(kin)
+    return family - {os.getpid()}
+
+
+def signal_all(number):
+    for pid in descendants():
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+def end_everything(child):
+    """Kill until no child is left: stop first, so that a fork bomb stands still. Returns the child's wait status."""
+    verdict = None
+    while True:
+        verdict = reap(child, verdict)
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return verdict
+        signal_all(signal.SIGSTOP)
+        signal_all(signal.SIGKILL)
+        time.sleep(0.002)
+
+
+def reap(child, verdict):
+    """Collect what has ended; the child's own wait status, once known."""
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return verdict
+        if pid == 0:
+            return verdict
+        if pid == child:
+            verdict = status
+
+
+def supervise(control, status):
+    """Run the plan to its end and leave no process behind."""
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    parent = os.getppid()
+    wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    asked_to_end = []
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: asked_to_end.append(True))
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    with os.fdopen(os.dup(control), "rb") as stream:
+        plan = json.loads(stream.readline())
+    child = start(plan, status)
+    silence = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(silence, descriptor)
+    os.chdir("/")
+    verdict, watched = None, [wake_read] + ([control] if plan["hold"] else [])
+    while verdict is None and not asked_to_end and os.getppid() == parent:
+        ready = select.select(watched, [], [], POLL_MS / 1000)[0]
+        if control in ready and not os.read(control, 1):
+            break
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+        verdict = reap(child, verdict)
+    ended = end_everything(child)
+    verdict = ended if verdict is None else verdict
+    code = os.waitstatus_to_exitcode(verdict) if verdict is not None else -signal.SIGKILL
+    try:
+        os.write(status, b"exit %d\n" % (code if code >= 0 else 128 - code))
+    except BrokenPipeError:
+        return  # our side is gone: there is nobody to tell
+
+
+def main(arguments):
+    if arguments[0] == "seal":
+        with os.fdopen(int(arguments[1]), "rb") as stream:
+            plan = json.loads(stream.read())
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        seal_and_become(plan, int(arguments[2]))
+    os.setsid()
+    supervise(int(arguments[2]), int(arguments[3]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

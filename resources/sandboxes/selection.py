@@ -1,0 +1,81 @@
+"""Picks the strongest tier that this host has, never one below what a template demands."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from resources.sandboxes.bare import BareProvider
+from resources.sandboxes.bubblewrap import BubblewrapProvider
+from resources.sandboxes.landlock import LandlockProvider
+from resources.sandboxes.protocol import (
+    Availability,
+    IsolationUnavailable,
+    Profile,
+    Provider,
+    Reference,
+    Sandbox,
+    SandboxGone,
+    Tier,
+)
+
+PROVIDERS: dict[Tier, Callable[[], Provider]] = {
+    Tier.PROCESS: BubblewrapProvider,
+    Tier.LANDLOCK: LandlockProvider,
+    Tier.BARE: BareProvider,
+}
+CACHE_S = 60.0
+
+_lock = threading.Lock()
+_known: tuple[float, tuple[Availability, ...]] | None = None
+
+
+def availabilities(*, fresh: bool = False) -> tuple[Availability, ...]:
+    """Every tier's answer, strongest first; asked at most once a minute unless ``fresh``."""
+    global _known
+    with _lock:
+        now = time.monotonic()
+        if fresh or _known is None or now - _known[0] > CACHE_S:
+            _known = (now, tuple(make().probe() for make in PROVIDERS.values()))
+        return _known[1]
+
+
+def choose(*, minimum: Tier, allow_bare: bool, prefer: Tier | None = None) -> Provider:
+    """The provider of the strongest available tier of at least ``minimum``; ``prefer`` caps it from above.
+
+    Raises IsolationUnavailable naming why each tier that would do is missing.
+    """
+    refusals: list[str] = []
+    remedies: list[str] = []
+    for answer in availabilities():
+        if answer.tier.strength < minimum.strength:
+            continue
+        if prefer is not None and answer.tier.strength > prefer.strength:
+            refusals.append(f"{answer.tier.value}: above the tier {prefer.value} that the operator prefers")
+        elif answer.tier is Tier.BARE and not allow_bare:
+            refusals.append("bare: the operator has not allowed it")
+        elif not answer.available:
+            refusals.append(f"{answer.tier.value}: {answer.reason}")
+            remedies.append(f"{answer.tier.value}: {answer.remedy}")
+        else:
+            return PROVIDERS[answer.tier]()
+    raise IsolationUnavailable(
+        f"No tier of at least {minimum.value} can be had here. " + "; ".join(refusals) + ".",
+        remedy=" | ".join(remedies) or None,
+        minimum=minimum.value,
+    )
+
+
+def open_sandbox(profile: Profile, *, minimum: Tier, allow_bare: bool, prefer: Tier | None = None) -> Sandbox:
+    """A sandbox of the tier that :func:`choose` picks. No weaker tier is tried when opening fails."""
+    return choose(minimum=minimum, allow_bare=allow_bare, prefer=prefer).open(profile)
+
+
+def adopt(reference: Reference) -> Sandbox:
+    """The sandbox that a reference points at; SandboxGone when it is not there any more."""
+    try:
+        tier = Tier(reference["tier"])
+    except (KeyError, ValueError) as error:
+        raise SandboxGone("The reference names no tier that we know.") from error
+    return PROVIDERS[tier]().adopt(reference)
