@@ -1,6 +1,6 @@
-"""How work crosses the border of a sandbox: out of the vault as one parentless commit, back in as a checked bundle.
+"""How work crosses the border of a sandbox: out as one parentless commit, back in as a checked bundle.
 
-What comes in is hostile: it is unpacked into a quarantine beside the vault, checked there, and only then moved in.
+What comes in is hostile: it is unpacked in a quarantine, checked there, and only then moved into the vault.
 Only its tree is used; its commit, refs, authors and messages are thrown away.
 """
 
@@ -13,8 +13,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from events.faults import Fault
 from operations.coding import tree_rules
-from operations.coding.git_faults import ContentRefused, TooBig
+from operations.coding.git_faults import ContentRefused, GitMissing, NoSpace, TooBig, VaultBusy
 from operations.coding.host_git import run
 from operations.coding.limits import LIMITS, Limits
 from operations.coding.vault import Vault, base_commit
@@ -23,9 +24,13 @@ BASE_REF = "refs/heads/moorage-base"
 WORK_REF = "refs/heads/moorage-work"
 _HEADER_LIMIT = 4096
 
+# git's own checks that only inform by default (git-fsck(1), "FSCK MESSAGES").
+_STRICTER = "badFilemode=error,hasDotgit=error,hasDotdot=error,hasDot=error,nulInCommit=error"
+_OURS = (ContentRefused, TooBig, NoSpace, GitMissing, VaultBusy)
+
 
 def bundle_of(*, vault: Vault, tree: str, limits: Limits = LIMITS) -> bytes:
-    """A complete bundle of the synthetic commit of ``tree`` under :data:`BASE_REF`: no history leaves with it."""
+    """A complete bundle of ``tree`` as a commit without parents: no history leaves with it."""
     commit = base_commit(vault=vault, tree=tree)
     pack = io.BytesIO()
     run(
@@ -40,7 +45,7 @@ def take_in(*, vault: Vault, bundle: bytes, base_tree: str, limits: Limits = LIM
     """Let a sandbox's bundle into the vault, if it keeps the rules; returns the tree it carries.
 
     1. the header names our base commit and one ref, nothing else; 2. the pack is unpacked in a quarantine, with
-    git's strict checks; 3. everything the new commit needs is there; 4. what differs from ``base_tree`` keeps
+    git's strict checks; 3. all that the new commit needs is there; 4. what differs from ``base_tree`` keeps
     :mod:`operations.coding.tree_rules`; 5. the packs move into the vault.
     """
     if len(bundle) > limits.bundle_bytes:
@@ -50,22 +55,41 @@ def take_in(*, vault: Vault, bundle: bytes, base_tree: str, limits: Limits = LIM
     _check_count(pack, limits)
     # Beneath objects/: the same file system as the vault's packs, and a name that git never looks at.
     quarantine = Path(tempfile.mkdtemp(prefix="incoming-", dir=vault.path / "objects"))
+    seen = {
+        "GIT_OBJECT_DIRECTORY": str(quarantine),
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(vault.path / "objects"),
+    }
     try:
-        seen = {
-            "GIT_OBJECT_DIRECTORY": str(quarantine),
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": str(vault.path / "objects"),
-        }
-        run(
-            vault.path, "index-pack", "--stdin", "--strict", "--fix-thin", f"--max-input-size={limits.bundle_bytes}",
-            doing="Unpacking the bundle", stdin=pack, environment=seen, timeout_s=limits.fetch_timeout_s,
-            grown=lambda: _size(quarantine) > 2 * limits.bundle_bytes,
-        )  # fmt: skip
+        _unpack(vault, pack, quarantine, seen, limits)
         tree = _tree_of_new_commit(vault, commit, base, seen)
         tree_rules.check(vault=vault, base_tree=base_tree, tree=tree, limits=limits, quarantine=seen)
         _move_in(quarantine, vault)
+    except _OURS:
+        raise
+    except Fault as fault:
+        # Whatever git has to say about a stranger's objects, it is the objects that are refused.
+        raise ContentRefused(fault.detail) from fault
     finally:
         shutil.rmtree(quarantine, ignore_errors=True)
     return tree
+
+
+def _unpack(vault: Vault, pack: bytes, quarantine: Path, seen: dict[str, str], limits: Limits) -> None:
+    run(
+        vault.path,
+        *(
+            "index-pack",
+            "--stdin",
+            f"--strict={_STRICTER}",
+            "--fix-thin",
+            f"--max-input-size={limits.bundle_bytes}",
+        ),
+        doing="Unpacking the bundle",
+        stdin=pack,
+        environment=seen,
+        timeout_s=limits.fetch_timeout_s,
+        grown=lambda: _size(quarantine) > 2 * limits.bundle_bytes,
+    )
 
 
 def _open_header(bundle: bytes, *, base: str) -> tuple[str, bytes]:

@@ -1,0 +1,192 @@
+"""Between the vault and the remote: the base branch comes in, our branch goes out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from events.faults import Fault
+from operations.coding.changes import list_files
+from operations.coding.credentials import NO_CREDENTIALS, Credentials, shown_to
+from operations.coding.git_faults import BranchDiverged, BranchNotFound, RepositoryEmpty, TooBig
+from operations.coding.host_git import Ran, run
+from operations.coding.identity import is_branch_name
+from operations.coding.limits import LIMITS, Limits
+from operations.coding.remotes import Kind, Remote, Resolve, admit, resolve_host
+from operations.coding.vault import Vault, locked, object_id, tree_of
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Where work starts: the branch by name, its commit, and that commit's tree."""
+
+    branch: str
+    commit: str
+    tree: str
+
+
+def fetch_base(
+    *,
+    vault: Vault,
+    remote: Remote,
+    branch: str | None,
+    operation_id: UUID | str,
+    credentials: Credentials = NO_CREDENTIALS,
+    limits: Limits = LIMITS,
+    resolve: Resolve = resolve_host,
+) -> Base:
+    """Fetch the tip of ``branch`` (None or empty: whatever the remote's HEAD names) into the vault, without history.
+
+    It is kept under ``refs/moorage/<operation>/base``; fetching again moves that ref to the branch's new tip.
+    """
+    with _line(vault, remote, credentials, limits, resolve) as line:
+        name = branch or line.default_branch()
+        if not is_branch_name(name):
+            raise BranchNotFound(f"{name[:80]!r} cannot be the name of a branch", pointer="/base_branch")
+        ref = f"refs/moorage/{UUID(str(operation_id))}/base"
+        with locked(vault, timeout_s=limits.fetch_timeout_s):
+            line.fetch(f"refs/heads/{name}", ref)
+    commit = run(vault.path, "rev-parse", "--verify", f"{ref}^{{commit}}", doing="Reading the base").text()
+    base = Base(name, object_id(commit), tree_of(vault, commit))
+    list_files(vault=vault, tree=base.tree, limits=limits)
+    return base
+
+
+def push(
+    *,
+    vault: Vault,
+    remote: Remote,
+    commit: str,
+    branch: str,
+    credentials: Credentials = NO_CREDENTIALS,
+    limits: Limits = LIMITS,
+    resolve: Resolve = resolve_host,
+) -> None:
+    """Make ``branch`` exist on the remote at ``commit``. Pushing again is fine; another commit there is a fault.
+
+    The branch is created or confirmed, never moved. After an error the remote is asked what it has: a connection
+    that broke after the remote took the push is a success.
+    """
+    if not is_branch_name(branch):
+        raise BranchNotFound(f"{branch[:80]!r} cannot be the name of a branch")
+    with _line(vault, remote, credentials, limits, resolve) as line:
+        if line.holds(branch, commit):
+            return
+        try:
+            line.push(object_id(commit), branch)
+        except Fault:
+            if not line.holds(branch, commit):
+                raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """An admitted connection to one remote: its address, environment and settings of git."""
+
+    vault: Vault
+    remote: Remote
+    limits: Limits
+    environment: dict[str, str]
+    config: tuple[str, ...]
+
+    def git(self, *arguments: str, doing: str, timeout_s: float = 60.0, **options: object) -> Ran:
+        return run(
+            self.vault.path,
+            *arguments,
+            doing=doing,
+            environment=self.environment,
+            config=self.config,
+            protocols=self.remote.kind.value,
+            timeout_s=timeout_s,
+            **options,  # type: ignore[arg-type]
+        )
+
+    def listed(self, *patterns: str, symbolic: bool = False) -> list[tuple[str, str]]:
+        flags = ("--symref",) if symbolic else ()
+        said = self.git(
+            "ls-remote", *flags, "--", self.remote.url, *patterns, doing="Asking the remote"
+        ).text()
+        return [(what, ref) for what, _, ref in (line.partition("\t") for line in said.splitlines())]
+
+    def default_branch(self) -> str:
+        for what, ref in self.listed("HEAD", symbolic=True):
+            if ref == "HEAD" and what.startswith("ref: refs/heads/"):
+                return what.removeprefix("ref: refs/heads/")
+        branches = [ref.removeprefix("refs/heads/") for _, ref in self.listed("refs/heads/*")]
+        if not branches:
+            raise RepositoryEmpty("The repository has no branch yet")
+        raise BranchNotFound(
+            f"The repository does not say which branch is its main one; it has {', '.join(branches[:10])}",
+            pointer="/base_branch",
+        )
+
+    def fetch(self, source: str, ref: str) -> None:
+        packs = self.vault.path / "objects" / "pack"
+        leftovers = [*packs.glob("tmp_*")]
+
+        def grown() -> bool:
+            return sum(_size(path) for path in packs.glob("tmp_*")) > self.limits.fetch_bytes
+
+        try:
+            self.git(
+                "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
+                "--no-recurse-submodules", "--update-shallow", "--", self.remote.url, f"+{source}:{ref}",
+                doing="Fetching the base branch", timeout_s=self.limits.fetch_timeout_s, grown=grown,
+            )  # fmt: skip
+        except TooBig as fault:
+            raise TooBig(f"The branch is more than {self.limits.fetch_bytes} bytes") from fault
+        except BranchNotFound as fault:
+            raise self._no_such_branch(source.removeprefix("refs/heads/")) from fault
+        finally:
+            for path in {*leftovers, *packs.glob("tmp_*")}:  # ours alone: the vault is locked
+                path.unlink(missing_ok=True)
+
+    def _no_such_branch(self, name: str) -> Fault:
+        branches = [ref.removeprefix("refs/heads/") for _, ref in self.listed("refs/heads/*")]
+        if not branches:
+            return RepositoryEmpty("The repository has no branch yet")
+        return BranchNotFound(
+            f"The repository has no branch {name!r}; it has {', '.join(branches[:10])}",
+            pointer="/base_branch",
+        )
+
+    def holds(self, branch: str, commit: str) -> bool:
+        """Whether the remote's branch is at our commit; a fault when it is at another."""
+        ref = f"refs/heads/{branch}"
+        there = [what for what, found in self.listed(ref) if found == ref]
+        if there and there[0] != commit:
+            raise BranchDiverged(f"The branch {branch} is on the remote already, at {there[0][:12]}")
+        return bool(there)
+
+    def push(self, commit: str, branch: str) -> None:
+        ref = f"refs/heads/{branch}"
+        # The lease says "expected: absent": the remote creates the branch or refuses, in one step.
+        self.git(
+            "push", "--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no",
+            f"--force-with-lease={ref}:", "--", self.remote.url, f"{commit}:{ref}",
+            doing="Pushing the branch", timeout_s=self.limits.fetch_timeout_s,
+        )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _line(
+    vault: Vault, remote: Remote, credentials: Credentials, limits: Limits, resolve: Resolve
+) -> Iterator[_Line]:
+    addresses = admit(remote, resolve=resolve)
+    config: tuple[str, ...] = ()
+    if remote.kind in {Kind.HTTPS, Kind.HTTP} and remote.host not in addresses:
+        # curl connects to what was just checked, not to what the name says a moment later.
+        shown = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
+        config = (f"http.curloptResolve={remote.host}:{remote.port}:{shown}",)
+    with shown_to(remote, credentials, beside=vault.path.parent) as environment:
+        yield _Line(vault, remote, limits, environment, config)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
