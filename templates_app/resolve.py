@@ -66,10 +66,10 @@ def resolve(
 ) -> Resolved:
     """The specification of template ``name``.
 
-    ``variables`` are the run-time values by flat dotted name. None means "before run time", to publish or to look
-    at it: then a text that needs what only run time knows stays as written. Raises :class:`TemplateNotFound`,
-    :class:`TemplateAbstract` when values are given for a template that cannot be spawned, or one
-    :class:`TemplateFault` with all errors of the first step that found any.
+    ``variables`` are the run-time values by flat dotted name. None means "before run time", to publish or
+    to look at it: then a text that needs what only run time knows stays as written. Raises
+    :class:`TemplateNotFound`, :class:`TemplateAbstract` when values are given for a template that cannot be
+    spawned, or one :class:`TemplateFault` with all errors of the first step that found any.
     """
     layers = linearise(name, documents)
     own = layers[-1]
@@ -111,7 +111,7 @@ def _merged(layers: tuple[Document, ...]) -> tuple[Node, list[Located]]:
 def _substituted(
     spec: Node, *, layers: tuple[Document, ...], given: Mapping[str, object] | None, warnings: list[Located]
 ) -> Node:
-    values = Values(variables=declared(layers), given=given)
+    values = Values(variables=declared(layers), given=given, own=layers[-1])
     by_name = {document.name: document for document in layers}
     errors = values.errors
 

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from templates_app.documents import RUNTIME_ROOTS, Declaration, Document
+from templates_app.documents import RUNTIME_ROOTS, Declaration, Document, canonical
 from templates_app.faults import Located, did_you_mean
 from templates_app.schema import Kind, kind_of, type_name
 from templates_app.substitution import Part, Reference, needs_reading, parts
-from templates_app.yaml_text import Json, Path
+from templates_app.yaml_text import MAX_DEPTH, Json, Path
 
 NOT_YET_KNOWN = "not_yet_known"
 MASK = "••••••"
@@ -85,8 +85,11 @@ def _over(earlier: Variable, said: Declaration, document: Document) -> Variable:
 class Values:
     """All values of one resolution. Computes each default at most once, and only when it is used."""
 
-    def __init__(self, *, variables: Mapping[str, Variable], given: Mapping[str, object] | None) -> None:
+    def __init__(
+        self, *, variables: Mapping[str, Variable], given: Mapping[str, object] | None, own: Document
+    ) -> None:
         self._variables = variables
+        self._own = own  # where to report what no template declares
         self._early = given is None  # before run time: what only run time knows is NOT_YET_KNOWN, no error
         given = given or {}
         self._known: dict[str, Json] = {}
@@ -124,8 +127,14 @@ class Values:
         return value
 
     def _give(self, name: str, value: object) -> None:
-        copied = json_copy(value)
         variable = self._variables.get(name)
+        try:
+            copied = json_copy(value)
+            check_weight(copied)
+            canonical(copied).encode()
+        except (ValueError, Unresolved):  # NaN, half of a surrogate pair, too deep, too much
+            self._report(name, "bad_variable", f"the value given for {name} is not sound JSON")
+            return
         if variable is not None and variable.declaration.secret and isinstance(copied, str):
             copied = Secret(copied)
         self._known[name] = copied
@@ -133,7 +142,7 @@ class Values:
             self._report(name, "bad_variable", f"{name} {problem}")
 
     def _report(self, name: str, code: str, message: str) -> None:
-        document = self._variables[name].document
+        document = self._variables[name].document if name in self._variables else self._own
         self.errors.append(document.located(code, message, ("variables", name)))
 
     def _lookup(self, name: str) -> tuple[bool, Json]:
@@ -228,14 +237,16 @@ class Values:
         return Unresolved("undefined_variable", f"there is no variable {name}", hint=hint)
 
 
-def json_copy(value: object) -> Json:
-    """A plain copy of a JSON value, Secrets kept. Raises :class:`Unresolved` for anything else."""
+def json_copy(value: object, *, depth: int = 1) -> Json:
+    """A plain copy of a JSON value, Secrets kept. ValueError: too deep. TypeError: not JSON."""
+    if depth > MAX_DEPTH:
+        raise ValueError("nested too deep")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):
-        return [json_copy(item) for item in value]
+        return [json_copy(item, depth=depth + 1) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): json_copy(item) for key, item in value.items()}
+        return {str(key): json_copy(item, depth=depth + 1) for key, item in value.items()}
     raise TypeError(f"a variable's value is JSON, not {type(value).__name__}")
 
 
