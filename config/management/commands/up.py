@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 
-from config.environment import Environment
+from config.environment import BadSetting, Environment
 from config.parts import flower_password
 from config.supervisor import Supervisor, parts
 from events.faults import Fault
@@ -22,7 +22,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         environment = dict(os.environ)
-        supervisor = Supervisor(parts(environment), environment, log=sys.stdout)
+        try:
+            supervisor = Supervisor(parts(environment), environment, log=sys.stdout)
+        except (Fault, BadSetting) as problem:
+            raise CommandError("\n".join([str(problem), getattr(problem, "remedy", "")])) from None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda *_: supervisor.request_stop())
         try:

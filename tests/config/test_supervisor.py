@@ -1,0 +1,303 @@
+"""The supervisor: order, readiness, restarts, the end, and nothing left behind. All processes are real."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config.parts import ROOT, DataPathTooLong, Part, kept_secret, parts
+from config.supervisor import AlreadyRunning, PortTaken, StackNotReady, Supervisor
+
+FOREVER = "import time\nwhile True: time.sleep(0.05)"
+
+
+def program(name: str, code: str, **more: object) -> Part:
+    return Part(name=name, argv=(sys.executable, "-c", code), **more)  # type: ignore[arg-type]
+
+
+def eventually(condition: Callable[[], object], *, within_s: float = 10.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return {**kept, "MOORAGE_DATA": str(tmp_path / "d"), "DJANGO_SETTINGS_MODULE": "config.settings"}
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def supervise(environment: dict[str, str], log: io.StringIO) -> Iterator[Callable[..., Supervisor]]:
+    made: list[Supervisor] = []
+
+    def make(*table: Part) -> Supervisor:
+        made.append(Supervisor(table, environment, log=log))
+        return made[-1]
+
+    yield make
+    for supervisor in made:
+        supervisor.stop()
+
+
+def test_a_part_starts_only_when_what_it_stands_on_is_up(
+    supervise: Callable[..., Supervisor], tmp_path: Path
+) -> None:
+    marker = tmp_path / "first-is-done"
+    first = program("first", f"import time; time.sleep(0.3); open({str(marker)!r}, 'w')", once=True)
+    second = program(
+        "second",
+        f"open({str(marker)!r}); print('works', flush=True)\n" + FOREVER,
+        after=("first",),
+        ready_line="works",
+    )
+    with supervise(first, second) as supervisor:
+        assert set(supervisor.pids()) == {"second"}
+
+
+def test_what_dies_is_started_again_and_the_log_says_so(
+    supervise: Callable[..., Supervisor], log: io.StringIO
+) -> None:
+    with supervise(program("part", FOREVER)) as supervisor:
+        before = supervisor.pids()["part"]
+        os.kill(before, signal.SIGKILL)
+        eventually(lambda: supervisor.pids().get("part", before) != before)
+        eventually(lambda: "part is up after" in log.getvalue().split("SIGKILL")[-1])
+    assert "part killed by SIGKILL; starting it again in 0.2 s" in log.getvalue()
+
+
+def test_a_part_that_never_comes_up_is_given_up_with_its_last_words(
+    supervise: Callable[..., Supervisor],
+) -> None:
+    broken = program("broken", "import sys; print('the port is gone'); sys.exit(3)")
+    witness = program("witness", FOREVER, ready_line="never")
+    supervisor = supervise(witness, broken)
+    supervisor.start()
+    with pytest.raises(StackNotReady, match=r"(?s)broken: ended with exit code 3.*the port is gone"):
+        supervisor.wait_ready()
+    supervisor.stop()
+    assert supervisor.pids() == {}
+
+
+def test_a_failed_migration_stops_the_start_at_once(
+    supervise: Callable[..., Supervisor], log: io.StringIO
+) -> None:
+    supervisor = supervise(
+        program("migrate", "import sys; sys.exit('no such table')", once=True),
+        program("web", FOREVER, after=("migrate",)),
+    )
+    supervisor.start()
+    with pytest.raises(StackNotReady, match="no such table"):
+        supervisor.wait_ready()
+    assert "web" not in log.getvalue()
+
+
+def test_waiting_too_long_names_each_part_and_its_reason(supervise: Callable[..., Supervisor]) -> None:
+    supervisor = supervise(program("mute", FOREVER, probe=lambda: "it says nothing"))
+    supervisor.start()
+    with pytest.raises(StackNotReady, match="mute: it says nothing"):
+        supervisor.wait_ready(timeout_s=0.5)
+
+
+def test_the_end_comes_in_reverse_order(supervise: Callable[..., Supervisor], tmp_path: Path) -> None:
+    order = tmp_path / "order"
+    code = (
+        "import signal, sys, time\n"
+        "def end(*_):\n"
+        f"    time.sleep(0.1); open({str(order)!r}, 'a').write(sys.argv[1] + ' '); sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end); print('works', flush=True)\n" + FOREVER
+    )
+    table = [
+        Part(name=name, argv=(sys.executable, "-c", code, name), after=after, ready_line="works")
+        for name, after in (("redis", ()), ("worker", ("redis",)), ("flower", ("worker", "redis")))
+    ]
+    with supervise(*table):
+        pass
+    assert order.read_text().split() == ["flower", "worker", "redis"]
+
+
+def test_what_ignores_a_polite_stop_is_killed_with_its_whole_group(
+    supervise: Callable[..., Supervisor], log: io.StringIO
+) -> None:
+    code = (
+        "import signal, subprocess, sys\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import signal, time; "
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)'])\n"
+        "print('child', child.pid, flush=True)\n" + FOREVER
+    )
+    with supervise(program("stubborn", code, ready_line="child", stop_s=0.3)):
+        child = int(log.getvalue().split("child ")[1].split()[0])
+    assert "stubborn did not stop" in log.getvalue()
+    eventually(lambda: gone(child))
+
+
+def test_what_a_dead_part_leaves_of_its_group_is_killed(
+    supervise: Callable[..., Supervisor], log: io.StringIO
+) -> None:
+    code = (
+        "import subprocess, sys\nchild = subprocess.Popen(['sleep', '600'])\n"
+        "print('child', child.pid, flush=True)\n" + FOREVER
+    )
+    with supervise(program("parent", code, ready_line="child")) as supervisor:
+        child = int(log.getvalue().split("child ")[1].split()[0])
+        os.kill(supervisor.pids()["parent"], signal.SIGKILL)
+        eventually(lambda: gone(child))
+
+
+def test_an_ignored_interrupt_is_not_inherited(
+    supervise: Callable[..., Supervisor], log: io.StringIO
+) -> None:
+    was = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        code = "import signal; print('interrupt', signal.getsignal(signal.SIGINT), flush=True)\n" + FOREVER
+        with supervise(program("part", code, ready_line="interrupt")):
+            assert "default_int_handler" in log.getvalue()
+    finally:
+        signal.signal(signal.SIGINT, was)
+
+
+def test_control_characters_of_a_part_never_reach_the_terminal(
+    supervise: Callable[..., Supervisor], log: io.StringIO
+) -> None:
+    code = (
+        "import sys; sys.stdout.buffer.write(b'\\x1b]0;owned\\x07\\x9b2J\\xff end\\n'); sys.stdout.flush()\n"
+        + FOREVER
+    )
+    with supervise(program("hostile", code, ready_line="end")):
+        pass
+    assert all(character.isprintable() or character == "\n" for character in log.getvalue())
+
+
+def test_a_second_supervisor_of_the_same_data_is_refused(supervise: Callable[..., Supervisor]) -> None:
+    with supervise(program("part", FOREVER)), pytest.raises(AlreadyRunning, match=str(os.getpid())):
+        supervise(program("part", FOREVER)).start()
+    with supervise(program("part", FOREVER)):  # the first is gone: the lock is free again
+        pass
+
+
+def test_a_taken_port_is_named_with_its_setting_before_anything_starts(
+    supervise: Callable[..., Supervisor], log: io.StringIO
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        supervisor = supervise(program("web", FOREVER, port=port, port_setting="MOORAGE_WEB_PORT"))
+        with pytest.raises(PortTaken, match=f"Port {port}") as refused:
+            supervisor.start()
+    assert refused.value.remedy_text == "Set MOORAGE_WEB_PORT to a free port."
+    assert log.getvalue() == ""
+
+
+def test_a_program_that_does_not_exist_is_a_reason_and_no_traceback(
+    supervise: Callable[..., Supervisor],
+) -> None:
+    supervisor = supervise(Part(name="nothing", argv=("/no/such/program",)))
+    supervisor.start()
+    with pytest.raises(StackNotReady, match="/no/such/program: No such file or directory"):
+        supervisor.wait_ready()
+
+
+def test_leaving_parts_out_leaves_nobody_waiting_for_them(environment: dict[str, str]) -> None:
+    table = parts(environment, leave_out=frozenset({"web", "flower", "migrate"}))
+    assert {"redis", "worker", "beat"} <= {part.name for part in table}
+    assert {name for part in table for name in part.after} <= {part.name for part in table}
+
+
+def test_a_redis_elsewhere_means_none_of_ours(environment: dict[str, str]) -> None:
+    table = parts({**environment, "MOORAGE_REDIS_URL": "redis://127.0.0.1:1/0"})
+    assert "redis" not in {part.name for part in table}
+
+
+def test_the_password_of_flower_is_in_no_argument_list(environment: dict[str, str]) -> None:
+    table = parts({**environment, "MOORAGE_FLOWER_PASSWORD": "hunter2-hunter2"})
+    assert "hunter2-hunter2" not in str([part.argv for part in table])
+    assert "operator:hunter2-hunter2" in next(p.environment for p in table if p.name == "flower").values()
+
+
+def test_a_socket_path_that_the_kernel_would_cut_is_refused(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(DataPathTooLong):
+        parts({**environment, "MOORAGE_DATA": str(tmp_path / ("d" * 100))})
+
+
+def test_a_kept_secret_is_made_once_and_readable_for_us_only(tmp_path: Path) -> None:
+    path = tmp_path / "secrets" / "one"
+    assert kept_secret(path) == kept_secret(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [found.name for found in path.parent.iterdir()] == ["one"]
+
+
+REAL = """
+import io, json, os, sys, threading
+from config.supervisor import Supervisor, parts
+supervisor = Supervisor(parts(os.environ, leave_out=frozenset({"web", "flower"})), os.environ, log=sys.stderr)
+supervisor.start(); supervisor.wait_ready(timeout_s=90)
+print(json.dumps(supervisor.pids()), flush=True)
+supervisor.wait()
+"""
+
+
+@pytest.mark.needs_redis
+@pytest.mark.slow
+def test_a_killed_supervisor_leaves_no_process_of_the_real_stack(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", REAL], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log
+        )
+    assert process.stdout is not None
+    with process.stdout:
+        line = process.stdout.readline()
+        assert line, (tmp_path / "log").read_text()
+        family = psutil.Process(process.pid).children(recursive=True)
+        names = {
+            name
+            for child in family
+            for name in ("redis-server", "celery")
+            if name in " ".join(child.cmdline())
+        }
+        assert names == {"redis-server", "celery"}
+        assert len(family) >= 5  # Redis, beat, the worker and its two children
+        process.kill()
+        process.wait()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []
+
+
+@pytest.mark.needs_redis
+@pytest.mark.slow
+def test_the_real_stack_comes_up_survives_a_killed_redis_and_goes(
+    environment: dict[str, str], log: io.StringIO
+) -> None:
+    table = parts(environment, leave_out=frozenset({"web", "flower"}))
+    run = Path(environment["MOORAGE_DATA"]) / "run"
+    with Supervisor(table, environment, log=log) as supervisor:
+        assert run.stat().st_mode & 0o777 == 0o700
+        family = psutil.Process().children(recursive=True)
+        before = supervisor.pids()
+        os.kill(before["redis"], signal.SIGKILL)
+        eventually(lambda: "redis is up" in log.getvalue().split("redis killed by SIGKILL")[-1], within_s=20)
+        assert supervisor.pids()["beat"] == before["beat"]
+    _, alive = psutil.wait_procs(family, timeout=5)
+    assert alive == [], log.getvalue()
