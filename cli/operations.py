@@ -1,0 +1,197 @@
+"""``moorage operation …``: look at requested work, and steer it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from cli import lookup, progress, screens, terminal, watching
+from cli.call import Call, ago, leaf, positive, read_file
+from cli.failures import INTERRUPTED, Misused
+
+PATIENCE_S = 120
+
+
+def add_to(group: Any) -> None:
+    """The verbs of an operation."""
+    listed = leaf(group, "list", list_, "The newest operations.", limit=True)
+    listed.add_argument("-p", "--project", help="of this project only")
+    listed.add_argument("--status", help="queued, waiting, running, succeeded, failed or cancelled")
+    leaf(group, "show", show, "One operation: state, steps, outcome.", "operation")
+    add_patience(leaf(group, "watch", watch, "Follow an operation to its end.", "operation"))
+    leaf(group, "cancel", cancel, "Stop an operation.", "operation")
+    leaf(group, "retry", retry, "Try a failed operation again.", "operation")
+    leaf(group, "approve", approve, "Say yes to what an operation waits for.", "operation")
+    answered = leaf(group, "answer", answer, "Answer an operation's question.", "operation")
+    answered.add_argument("text", metavar="TEXT", help="the answer; - reads it from stdin")
+    leaf(group, "diff", diff, "The change that an operation made.", "operation")
+    seen = leaf(
+        group, "events", events, "What happened to an operation, first to last.", "operation", limit=True
+    )
+    seen.add_argument("--after", type=positive, metavar="SEQ", help="only what came after this event")
+    leaf(group, "evidence", evidence, "What the engine itself saw: tests, gates, reviews.", "operation")
+
+
+def add_patience(parser: argparse.ArgumentParser) -> None:
+    """How long a watcher waits for a server that went away."""
+    explanation = f"wait so long for a server that went away ({PATIENCE_S})"
+    parser.add_argument("--patience", type=positive, default=PATIENCE_S, metavar="SECONDS", help=explanation)
+
+
+def list_(call: Call) -> int:
+    given = call.given
+    project = lookup.id_of(call.api, "projects", given.project) if given.project else None
+    found = call.api.rows("operations/", limit=given.limit, project_id=project, status=given.status)
+    return call.table(
+        list(found),
+        (
+            ("ID", lambda entry: call.short(entry.get("id"))),
+            ("STATUS", lambda entry: entry.get("status")),
+            ("STAGE", lambda entry: entry.get("stage")),
+            ("DONE", _percent),
+            ("ENGINE", lambda entry: progress.mapping(entry.get("engine")).get("kind")),
+            ("AGE", lambda entry: ago(entry.get("created_at"))),
+            ("", _remark),
+        ),
+    )
+
+
+def _percent(operation: dict[str, Any]) -> str:
+    share = operation.get("progress")
+    return f"{share:.0%}" if isinstance(share, (int, float)) else ""
+
+
+def _remark(operation: dict[str, Any]) -> str:
+    """What matters most about it: a question, its error, why it waits, its branch."""
+    error, result = progress.mapping(operation.get("error")), progress.mapping(operation.get("result"))
+    asked, why = progress.attention(operation)
+    if asked in ("approval_required", "input_required"):
+        return f"! {why or asked}"
+    if error and operation.get("status") != "succeeded":
+        return f"{error.get('code', '')}: {error.get('detail', '')}"
+    waits = progress.waiting_for(operation) if operation.get("status") not in progress.TERMINAL else []
+    return ", ".join(waits) or str(result.get("branch") or operation.get("title") or "")
+
+
+def show(call: Call) -> int:
+    identity = _identity(call)
+    operation = progress.mapping(call.api.get(f"operations/{identity}/"))
+    if call.as_json:
+        return call.answer(operation)
+    names = (
+        "id",
+        "project_id",
+        "agent_id",
+        "status",
+        "stage",
+        "priority",
+        "capability",
+        "created_at",
+        "completed_at",
+    )
+    lines = terminal.facts(((name, operation.get(name)) for name in names), width=call.width)
+    lines += [progress.step_line(step) for step in call.api.rows(f"operations/{identity}/steps/")]
+    ended = operation.get("status") in progress.TERMINAL
+    lines += progress.closing(operation) if ended else [progress.current_line(operation)]
+    lines += [question] if (question := progress.way_on(operation)) else []
+    return call.answer(operation, (terminal.fit(line, call.width) for line in lines))
+
+
+def watch(call: Call) -> int:
+    return follow(call, _identity(call))
+
+
+def follow(call: Call, identity: str) -> int:
+    """Watch an operation; ^C ends the watching and leaves the operation alone."""
+    screen = screens.screen_for(sys.stdout, as_json=call.as_json)
+    try:
+        return watching.watch(call.api, identity, screen=screen, patience_s=call.given.patience)
+    except KeyboardInterrupt:
+        terminal.complain(
+            [
+                "",
+                "No longer watching; the operation goes on.",
+                f"  to watch again: moorage operation watch {identity}",
+                f"  to stop it:     moorage operation cancel {identity}",
+            ]
+        )
+        return INTERRUPTED
+
+
+def cancel(call: Call) -> int:
+    return _steer(call, "cancel")
+
+
+def retry(call: Call) -> int:
+    return _steer(call, "retry")
+
+
+def approve(call: Call) -> int:
+    return _steer(call, "approve")
+
+
+def answer(call: Call) -> int:
+    text = read_file("-") if call.given.text == "-" else call.given.text
+    if not text.strip():
+        raise Misused("The answer is empty.")
+    return _steer(call, "answer", {"text": text})
+
+
+def _steer(call: Call, verb: str, body: dict[str, Any] | None = None) -> int:
+    operation = progress.mapping(call.api.post(f"operations/{_identity(call)}/{verb}/", body))
+    state = f"{operation.get('id', '')} {operation.get('status', '')}, stage {operation.get('stage', '')}"
+    return call.answer(operation, [terminal.clean(state)])
+
+
+def diff(call: Call) -> int:
+    """The diff, whether it comes as text or in a JSON document."""
+    media_type, text = call.api.text(f"operations/{_identity(call)}/diff/")
+    if media_type.endswith("json"):
+        try:
+            document = json.loads(text)
+        except ValueError:
+            document = {"diff": text}
+    else:
+        document = {"diff": text}
+    content = document.get("diff") if isinstance(document, dict) else document
+    return call.answer(document, terminal.clean_lines(str(content or "").removesuffix("\n")))
+
+
+def events(call: Call) -> int:
+    given = call.given
+    path = f"operations/{_identity(call)}/events/"
+    found = sorted(
+        call.api.rows(path, limit=given.limit, after=given.after),
+        key=lambda entry: entry["seq"] if isinstance(entry.get("seq"), int) else 0,
+    )
+    return call.table(
+        found,
+        (
+            ("SEQ", lambda entry: entry.get("seq")),
+            ("AT", lambda entry: entry.get("timestamp") or entry.get("created_at")),
+            ("KIND", lambda entry: entry.get("kind") or progress.mapping(entry.get("payload")).get("kind")),
+            ("ACTOR", lambda entry: entry.get("actor")),
+            ("REASON", lambda entry: entry.get("reason")),
+        ),
+    )
+
+
+def evidence(call: Call) -> int:
+    return call.table(
+        list(call.api.rows(f"operations/{_identity(call)}/evidence/")),
+        (
+            ("", lambda entry: "✓" if entry.get("passed") else "✗"),
+            ("KIND", lambda entry: entry.get("kind")),
+            ("NAME", lambda entry: entry.get("name")),
+            ("TREE", lambda entry: str(entry.get("tree") or "")[:10]),
+            ("EXIT", lambda entry: entry.get("exit_code")),
+            ("TESTS", lambda entry: progress.counted(entry.get("counts"))),
+            ("TIER", lambda entry: entry.get("tier")),
+        ),
+    )
+
+
+def _identity(call: Call) -> str:
+    return lookup.id_of(call.api, "operations", call.given.operation)
