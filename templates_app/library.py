@@ -88,22 +88,28 @@ def _read(path: Path) -> Document | TemplateFault:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         return _unreadable(path, error.strerror or "cannot be opened")
-    with open(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
-        if not stat.S_ISREG(status.st_mode):
+    try:
+        before = os.fstat(descriptor)
+        if not stat.S_ISREG(before.st_mode):
             return _unreadable(path, "not a regular file")
         cached = _cache.get(path)
-        if cached is not None and cached[0] == stamp:
+        if cached is not None and cached[0] == _stamp(before):
             return cached[1]
-        content = file.read(MAX_BYTES + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(MAX_BYTES + 1)
         after = os.fstat(descriptor)
+    except OSError as error:
+        return _unreadable(path, error.strerror or "cannot be read")
+    finally:
+        os.close(descriptor)
     found = _parsed(path, content)
-    if (after.st_mtime_ns, after.st_size, after.st_ino) == stamp and len(content) == min(
-        stamp[1], MAX_BYTES + 1
-    ):
-        _cache[path] = (stamp, found)  # else it was being written: read it again next time
+    if _stamp(before) == _stamp(after) and len(content) == min(before.st_size, MAX_BYTES + 1):
+        _cache[path] = (_stamp(before), found)  # else it was being written: read it again next time
     return found
+
+
+def _stamp(status: os.stat_result) -> _Stamp:
+    return (status.st_mtime_ns, status.st_size, status.st_ino)
 
 
 def _parsed(path: Path, content: bytes) -> Document | TemplateFault:

@@ -134,6 +134,7 @@ class Values:
             canonical(copied).encode()
         except (ValueError, Unresolved):  # NaN, half of a surrogate pair, too deep, too much
             self._report(name, "bad_variable", f"the value given for {name} is not sound JSON")
+            self._known[name] = None  # one error is enough, not one more for each use
             return
         if variable is not None and variable.declaration.secret and isinstance(copied, str):
             copied = Secret(copied)
