@@ -137,6 +137,7 @@ class ModelChain:
     patience_s: float = 60.0  # the longest wait that a provider's retry-after may ask for
     output_tokens: int = 8192
     iterations: int = 60  # of the coder's tool loop
+    streaming: bool = False  # Ollama always streams
 
     @property
     def label(self) -> str:

@@ -5,7 +5,6 @@ sandbox.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import keyword
 import re
 from collections.abc import Callable, Sequence
@@ -13,12 +12,15 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
+from agents.engines import snapshots
 from agents.engines.faults import AttemptsExhausted, CodemodFailed, CodemodToolMissing, CodemodUnknown
 from agents.engines.patch import LABEL
 from agents.engines.protocol import Edits, EngineKind, Plan, PlanStep, Review, Task, Workbench
 
 TIMEOUT_S = 300.0
 MAX_CODEMODS = 20
+FILES_PER_RUN = 500
+PYTHON = (".py", ".pyi")
 
 _NAMED = re.compile(r"^[ \t]*(?:[-*][ \t]+)?`?codemod:[ \t]*([^`\r\n]*?)[ \t]*`?[ \t]*\r?$", re.M | re.I)
 _RULES = re.compile(r"[A-Z]{1,6}[0-9]{0,4}(?:,[A-Z]{1,6}[0-9]{0,4})*")
@@ -148,12 +150,12 @@ class CodemodEngine:
                 f"The codemods ran as named, and were sent back: {task.feedback[-1].code}."
             )
         runs = parse(task.requirements)
-        before = _hashes(bench)
+        before = snapshots.hashes(bench, suffixes=PYTHON)
         for run in runs:
             bench.say(run.title)
             _execute(run, bench)
-        after = _hashes(bench)
-        changed = tuple(sorted(path for path in before | after if before.get(path) != after.get(path)))
+        after = snapshots.hashes(bench, suffixes=PYTHON)
+        changed = snapshots.changed(before, after)
         return Edits(changed, "; ".join(run.title for run in runs) + f": {len(changed)} file(s) changed.")
 
     def review(self, task: Task, plan: Plan, diff: str, facts: dict[str, Any], bench: Workbench) -> Review:
@@ -161,18 +163,21 @@ class CodemodEngine:
 
 
 def _python_files(bench: Workbench) -> list[str]:
-    return [path for path in bench.files() if path.endswith((".py", ".pyi"))]
-
-
-def _hashes(bench: Workbench) -> dict[str, bytes]:
-    return {path: hashlib.sha256(bench.read(path)).digest() for path in _python_files(bench)}
+    return [path for path in bench.files() if path.endswith(PYTHON)]
 
 
 def _execute(run: Run, bench: Workbench) -> None:
-    argv = list(run.argv)
-    if run.per_file:
-        # "./" keeps a file called "--help.py" a file.
-        argv += [f"./{path}" for path in _python_files(bench)]
+    if not run.per_file:
+        _completed(run, run.argv, bench)
+        return
+    files = [f"./{path}" for path in _python_files(bench)]  # "./" keeps a file called "--help.py" a file
+    for at in range(0, len(files), FILES_PER_RUN):
+        _completed(run, (*run.argv, *files[at : at + FILES_PER_RUN]), bench)
+
+
+def _completed(run: Run, argv: Sequence[str], bench: Workbench) -> None:
+    if bench.cancelled():
+        raise CodemodFailed(f"{run.title} was cancelled.")
     outcome = bench.run(argv, timeout_s=TIMEOUT_S, stdin=run.stdin)
     said = outcome.text(1500).strip()
     if said:

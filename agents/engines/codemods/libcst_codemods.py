@@ -6,16 +6,19 @@ installed. Every file is computed before the first one is written. Exit code 3 w
 refusal.
 """
 
-import ast
 import json
 import os
 import re
 import sys
+from collections import Counter
 
 import libcst as cst
+from libcst.codemod import CodemodContext
+from libcst.codemod.commands.remove_unused_imports import RemoveUnusedImportsCommand
 from libcst.metadata import MetadataWrapper, ParentNodeProvider, ScopeProvider
 from libcst.metadata.scope_provider import Assignment, GlobalScope, ImportAssignment
 
+STAR = re.compile(rb"import\s*[(]?\s*[*]")  # passes names on without mentioning them
 SKIPPED = {"node_modules", "__pycache__", "venv", "site-packages", "build", "dist"}
 
 
@@ -30,7 +33,7 @@ class Source:
         self.path, self.data = path, data
         self.wrapper = MetadataWrapper(cst.parse_module(data))
         self.module = self.wrapper.module
-        self.names, self.package = names_of(path)
+        self.full_name, self.names, self.package = names_of(path)
         self._scopes = None
 
     @property
@@ -48,20 +51,18 @@ class Source:
 
 
 def names_of(path):
-    """({every dotted module name}, package parts): from the working directory, and from the topmost
-    package.
-    """
-    parts = path[:-3].split("/") if path.endswith(".py") else path[:-4].split("/")
+    """(the dotted path, every dotted name it may be imported by, the package's parts)."""
+    parts = path.rpartition(".")[0].split("/")
     package = parts[:-1]
     if parts[-1] == "__init__":
-        parts = parts[:-1]
+        parts = package
     top = len(package)
     while top and os.path.exists("/".join([*package[:top], "__init__.py"])):
         top -= 1
     names = {".".join(parts), ".".join(parts[top:])}
     if parts[:1] == ["src"]:
         names.add(".".join(parts[1:]))
-    return {name for name in names if name}, package
+    return ".".join(parts), names - {""}, package
 
 
 def python_files():
@@ -81,7 +82,7 @@ def load(mentioning=None):
     for path in python_files():
         with open(path, "rb") as file:
             data = file.read()
-        if mentioning and not path.endswith("__init__.py") and mentioning.encode() not in data:
+        if mentioning and mentioning.encode() not in data and not STAR.search(data):
             continue
         try:
             sources.append(Source(path, data))
@@ -90,7 +91,10 @@ def load(mentioning=None):
                 raise Refused(
                     f"{path} mentions {mentioning} and cannot be parsed: {type(error).__name__}"
                 ) from error
-            print(f"{path} cannot be parsed; left as it is", file=sys.stderr)  # noqa: T201 - a program's own output
+            print(f"{path} cannot be parsed; left as it is", file=sys.stderr)  # noqa: T201
+    claims = Counter(name for source in sources for name in source.names)
+    for source in sources:  # two folders with a "tools.py" each: neither is plainly "tools"
+        source.names = {name for name in source.names if claims[name] == 1} | {source.full_name}
     return sources
 
 
@@ -128,20 +132,33 @@ def imported_modules(source, node):
 
 
 class Imports(cst.CSTVisitor):
-    """Collects what a file imports: (modules, imported name, ImportAlias, is_star)."""
+    """What a file imports. ``bound``: (local name, absolute module or name it may stand for)."""
 
     def __init__(self, source):
-        self.source, self.found, self.stars, self.plain = source, [], [], []
+        self.source, self.named, self.stars, self.bound, self.rebound = source, [], [], [], set()
+        source.module.visit(self)
 
     def visit_ImportFrom(self, node):
         modules = imported_modules(self.source, node)
         if isinstance(node.names, cst.ImportStar):
             self.stars.append(modules)
-        else:
-            self.found += [(modules, alias.name.value, alias) for alias in node.names]
+            return
+        for alias in node.names:
+            name = alias.name.value
+            self.named.append((modules, name, alias))
+            self.bound += [(alias.evaluated_alias or name, f"{module}.{name}") for module in modules]
 
     def visit_Import(self, node):
-        self.plain += [(dotted(alias.name), alias) for alias in node.names]
+        for alias in node.names:
+            name = dotted(alias.name)
+            parts = name.split(".")
+            if alias.asname:
+                self.bound.append((alias.evaluated_alias, name))
+            else:  # "import a.b" makes "a" and "a.b" known
+                self.bound += [(".".join(parts[:at]),) * 2 for at in range(1, len(parts) + 1)]
+
+    def visit_Global(self, node):
+        self.rebound |= {item.name.value for item in node.names}
 
 
 class Rename:
@@ -175,6 +192,8 @@ class Rename:
             raise Refused(f"no module-level definition of {self.old}{where} was found")
         if len(homes) > 1:
             raise Refused(f"{self.old} is defined in {', '.join(s.path for s in homes)}: write it dotted")
+        if any(isinstance(found, ImportAssignment) for found in homes[0].global_scope.assignments[self.old]):
+            raise Refused(f"{self.old} is imported as well as defined in {homes[0].path}")
         return homes[0]
 
     def named(self, source):
@@ -192,28 +211,32 @@ class Rename:
         """Mark the definition and the references of OLD in one module, and its ``__all__``."""
         for name in source.names:
             self.homes[name] = source
-        scope = source.global_scope
-        if scope is None:
-            return
-        if any(isinstance(found.scope, GlobalScope) for found in scope.assignments[self.new]):
-            raise Refused(f"{self.new} exists already in {source.path}")
-        for found in scope.assignments[self.old]:
-            if not isinstance(found.scope, GlobalScope):
-                continue
-            if isinstance(found, ImportAssignment):
-                continue  # follow() decides about these: the import may carry another name
-            self.mark(source, name_of(found.node))
-            self.mark_references(source, found)
+        if self.old in Imports(source).rebound:
+            raise Refused(f"{source.path} rebinds {self.old} by a global statement")
+        self.refuse_collision(source, source.global_scope)
+        self.mark_assignments(source, source.global_scope)
         self.mark_all_list(source)
+
+    def refuse_collision(self, source, scope):
+        if any(found.scope is scope for found in scope.assignments[self.new]):
+            raise Refused(f"{self.new} exists already in {source.path}")
+
+    def mark_assignments(self, source, scope):
+        """Mark what binds OLD in a scope, and its references; an import's own words are follow()'s to
+        mark.
+        """
+        for found in [found for found in scope.assignments[self.old] if found.scope is scope]:
+            if not isinstance(found, ImportAssignment):
+                self.mark(source, name_of(found.node))
+            self.mark_references(source, found)
 
     def mark_references(self, source, assignment):
         for access in assignment.references:
             node = access.node
             while isinstance(node, cst.Attribute):
                 node = node.value
-            if isinstance(node, cst.Name) and node.value == self.old:
-                self.refuse_shadowing(source, access)
-                self.mark(source, node)
+            self.refuse_shadowing(source, access)
+            self.mark(source, node)
 
     def refuse_shadowing(self, source, access):
         scope = access.scope
@@ -223,60 +246,53 @@ class Rename:
             scope = scope.parent if scope.parent is not scope else None
 
     def mark(self, source, node):
-        if isinstance(node, cst.Name) and node.value == self.old:
+        """A Name, or the string that a quoted annotation is."""
+        if isinstance(node, cst.SimpleString) or (isinstance(node, cst.Name) and node.value == self.old):
             self.targets[id(node)] = (source, node)
 
     def mark_all_list(self, source):
-        for statement in source.module.body:
-            for part in (
-                getattr(statement, "body", ()) if isinstance(statement, cst.SimpleStatementLine) else ()
-            ):
-                target = getattr(part, "target", None) or (
-                    part.targets[0].target if isinstance(part, cst.Assign) else None
-                )
-                if target is not None and dotted(target) == "__all__":
-                    for element in getattr(part.value, "elements", ()):
-                        if (
-                            isinstance(element.value, cst.SimpleString)
-                            and element.value.raw_value == self.old
-                        ):
-                            self.targets[id(element.value)] = (source, element.value)
+        for part in [part for line in source.module.body for part in small_statements(line)]:
+            targets = [entry.target for entry in getattr(part, "targets", ())] or [
+                getattr(part, "target", None)
+            ]
+            if any(dotted(target) == "__all__" for target in targets):
+                for element in getattr(part.value, "elements", ()):
+                    if isinstance(element.value, cst.SimpleString) and element.value.raw_value == self.old:
+                        self.mark(source, element.value)
 
     def follow(self, source, given):
-        """Mark every use of OLD in ``source`` that comes from the module ``given``; True when it is passed
-        on.
-        """
+        """Mark every use of OLD that comes from the module ``given``; True when this file passes it on."""
         imports = Imports(source)
-        source.module.visit(imports)
-        if any(modules & given.names for modules in imports.stars) and self.old.encode() in source.data:
-            raise Refused(f"{source.path} takes everything from {sorted(given.names)[0]} by a star import")
+        if any(modules & given.names for modules in imports.stars):
+            raise Refused(f"{source.path} takes everything from {given.full_name} by a star import")
         passed_on = False
-        for modules, name, alias in imports.found:
+        for modules, name, alias in imports.named:
             if modules & given.names and name == self.old:
                 self.mark(source, alias.name)
-                passed_on = passed_on or alias.asname is None
                 if alias.asname is None:
                     self.mark_import_uses(source, alias)
-            elif any(f"{module}.{name}" in given.names for module in modules):
-                self.mark_attributes(source, alias.asname.name.value if alias.asname else name)
-        for name, alias in imports.plain:
-            if name in given.names:
-                self.mark_attributes(source, dotted(alias.asname.name) if alias.asname else name)
+                    passed_on = True
+        for local, full in imports.bound:
+            for name in given.names:
+                if name == full or name.startswith(f"{full}."):
+                    self.mark_attributes(source, local + name[len(full) :])
         return passed_on
 
     def mark_import_uses(self, source, alias):
+        """The references of one import, and of a fallback that binds the same name (try … except
+        ImportError).
+        """
         for scope in source.all_scopes():
             for found in scope.assignments[self.old]:
                 if isinstance(found, ImportAssignment) and imports_alias(found, alias):
-                    if any(other.scope is found.scope for other in found.scope.assignments[self.new]):
-                        raise Refused(f"{self.new} exists already in {source.path}")
-                    self.mark_references(source, found)
+                    self.refuse_collision(source, found.scope)
+                    self.mark_assignments(source, found.scope)
 
     def mark_attributes(self, source, module_name):
         """Mark ``module_name.OLD`` wherever its first name is an import, not something local."""
         wanted = f"{module_name}.{self.old}"
         parts = module_name.split(".")
-        prefixes = [".".join(parts[:at]) for at in range(1, len(parts) + 1)]  # libcst binds "a" and "a.b"
+        prefixes = {".".join(parts[:at]) for at in range(1, len(parts) + 1)}  # libcst binds "a" and "a.b"
         for scope in source.all_scopes():
             for found in [found for prefix in prefixes for found in scope.assignments[prefix]]:
                 if isinstance(found, ImportAssignment):
@@ -301,6 +317,10 @@ class Rename:
         return changed
 
 
+def small_statements(line):
+    return line.body if isinstance(line, cst.SimpleStatementLine) else ()
+
+
 def name_of(node):
     """The Name of a definition."""
     return node.name if isinstance(node, (cst.FunctionDef, cst.ClassDef)) else node
@@ -323,7 +343,7 @@ class Replace(cst.CSTTransformer):
     def leave_SimpleString(self, original_node, updated_node):
         if id(original_node) not in self.ids:
             return updated_node
-        return updated_node.with_changes(value=updated_node.value.replace(self.old, self.new))
+        return updated_node.with_changes(value=re.sub(rf"\b{self.old}\b", self.new, updated_node.value))
 
 
 # --- remove-unused-imports ---
@@ -332,128 +352,46 @@ class Replace(cst.CSTTransformer):
 def remove_unused_imports():
     changed = {}
     for source in load():
-        # An import in __init__ is a re-export, one in a stub or with "noqa" is meant.
+        # An import in __init__ is a re-export, one in a stub is an interface.
         if source.path.endswith(("__init__.py", ".pyi")):
             continue
-        result = source.module.visit(Prune(source)).bytes
+        context = CodemodContext(
+            filename=source.path,
+            full_module_name=source.full_name,
+            full_package_name=".".join(source.package),
+        )
+        result = trimmed(source.module, Prune(context).transform_module(source.module)).bytes
         if result != source.data:
             changed[source.path] = result
     return changed
 
 
-class Prune(cst.CSTTransformer):
-    """Takes away imported names without a reference, and statements left without names."""
+class Prune(RemoveUnusedImportsCommand):
+    """LibCST's own command, which leaves "noqa" and ``__all__`` alone; further cases are left alone here."""
 
-    def __init__(self, source):
-        self.source = source
-        self.exported = exported_names(source.data)
-        self.quoted = quoted_names(source.module)
-        self.guarded = 0
-        self.kept_lines = 0
+    def visit_Try(self, node):
+        return False  # an import in a try asks whether the module is there
 
-    def leave_Module(self, original_node, updated_node):
-        """Blank lines that stood behind a removed first statement go with it."""
-        first = updated_node.body[0] if updated_node.body else None
-        if first is None or first.deep_equals(original_node.body[0]):
-            return updated_node
-        lines = list(first.leading_lines)
-        while lines and lines[0].comment is None:
-            lines.pop(0)
-        first = first.with_changes(leading_lines=lines)
-        return updated_node.with_changes(body=[first, *updated_node.body[1:]])
+    def visit_ImportFrom(self, node):
+        return (
+            False if node.module and dotted(node.module) == "__future__" else super().visit_ImportFrom(node)
+        )
 
-    def visit_Try(self, node):  # an import in a try asks whether the module is there
-        self.guarded += 1
-
-    def leave_Try(self, original_node, updated_node):
-        self.guarded -= 1
-        return updated_node
-
-    def visit_SimpleStatementLine(self, node):
-        code = self.source.module.code_for_node(node)
-        if "noqa" in code or "pragma" in code or "type: ignore" in code:
-            self.kept_lines += 1
-
-    def leave_SimpleStatementLine(self, original_node, updated_node):
-        code = self.source.module.code_for_node(original_node)
-        if "noqa" in code or "pragma" in code or "type: ignore" in code:
-            self.kept_lines -= 1
-        return updated_node
-
-    def leave_IndentedBlock(self, original_node, updated_node):
-        if updated_node.body:
-            return updated_node
-        return updated_node.with_changes(body=[cst.SimpleStatementLine([cst.Pass()])])
-
-    def leave_Import(self, original_node, updated_node):
-        return self.pruned(original_node, updated_node)
-
-    def leave_ImportFrom(self, original_node, updated_node):
-        if (
-            isinstance(original_node.names, cst.ImportStar)
-            or dotted(original_node.module or cst.Name("x")) == "__future__"
-        ):
-            return updated_node
-        return self.pruned(original_node, updated_node)
-
-    def pruned(self, original_node, updated_node):
-        if self.guarded or self.kept_lines:
-            return updated_node
-        kept = [
-            new
-            for old, new in zip(original_node.names, updated_node.names, strict=True)
-            if self.used(original_node, old)
-        ]
-        if len(kept) == len(updated_node.names):
-            return updated_node
-        if not kept:
-            return cst.RemoveFromParent()
-        kept[-1] = kept[-1].with_changes(comma=updated_node.names[-1].comma)
-        return updated_node.with_changes(names=kept)
-
-    def used(self, node, alias):
-        name = dotted(alias.asname.name) if alias.asname else dotted(alias.name)
-        if alias.asname and dotted(alias.name) == name:
-            return True  # "import x as x" says: exported
-        bound = name if alias.asname else name.split(".")[0]
-        if bound in self.exported or bound in self.quoted:
-            return True
-        scope = self.source.scopes.get(node)
-        found = [f for f in scope.assignments[bound] if isinstance(f, ImportAssignment)] if scope else []
-        return not found or any(f.references for f in found)
+    def _handle_import(self, node):
+        names = () if isinstance(node.names, cst.ImportStar) else node.names
+        if not any(alias.evaluated_alias == alias.evaluated_name for alias in names):  # "x as x": exported
+            super()._handle_import(node)
 
 
-def exported_names(data):
-    """The strings of every ``__all__``."""
-    names = set()
-    for node in ast.walk(ast.parse(data)):
-        targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
-        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)) and any(
-            isinstance(target, ast.Name) and target.id == "__all__" for target in targets
-        ):
-            names |= {
-                leaf.value
-                for leaf in ast.walk(node)
-                if isinstance(leaf, ast.Constant) and isinstance(leaf.value, str)
-            }
-    return names
-
-
-def quoted_names(module):
-    """Every word inside a string or comment that may be a quoted annotation or a type comment."""
-    found = set()
-
-    class Words(cst.CSTVisitor):
-        def visit_SimpleString(self, node):
-            if len(node.value) < 300:
-                found.update(re.findall(r"[^\W\d]\w*", node.value))
-
-        def visit_Comment(self, node):
-            if "type:" in node.value:
-                found.update(re.findall(r"[^\W\d]\w*", node.value))
-
-    module.visit(Words())
-    return found
+def trimmed(before, after):
+    """Blank lines that stood behind a removed first statement go with it."""
+    first = after.body[0] if after.body else None
+    if first is None or first.deep_equals(before.body[0]):
+        return after
+    lines = list(first.leading_lines)
+    while lines and lines[0].comment is None:
+        lines.pop(0)
+    return after.with_changes(body=[first.with_changes(leading_lines=lines), *after.body[1:]])
 
 
 def main(arguments):

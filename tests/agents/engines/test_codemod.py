@@ -101,6 +101,9 @@ def test_rename_reaches_imports_inside_functions_and_classes_and_keeps_crlf(
         ({"a.py": "def old(): pass\ndef new(): pass\n"}, "exists already"),
         ({"a.py": "def old(): pass\n", "b.py": "from a import *\nold()\n"}, "star import"),
         ({"a.py": "def old(): pass\n", "b.py": "from a import old\n)(\n"}, "cannot be parsed"),
+        ({"a.py": "def old(): pass\n", "p/__init__.py": "from a import *\n"}, "star import"),
+        ({"a.py": "old = 1\ndef f():\n    global old\n    old = 2\n"}, "global statement"),
+        ({"a.py": "try:\n    from c import old\nexcept ImportError:\n    def old(): pass\n"}, "as well as"),
         ({"a.py": "def old(): pass\ndef f(new):\n    return old()\n"}, "local name"),
         ({"a.py": "def old(): pass\n", "b.py": "from a import old\nnew = 1\nold()\n"}, "exists already"),
     ],
@@ -113,6 +116,35 @@ def test_a_rename_that_cannot_be_sure_is_refused_and_writes_nothing(
     with pytest.raises(CodemodFailed, match=reason):
         run(bench, make_task, "codemod: rename old new")
     assert {path: bench.text(path) for path in bench.files()} == files
+
+
+def test_rename_reaches_parent_imports_fallbacks_and_quoted_annotations(
+    bench: DirectoryWorkbench, make_task: MakeTask
+) -> None:
+    bench.put("pkg/__init__.py", "")
+    bench.put("pkg/money.py", "class Box:\n    pass\n\n\ndef f(x: 'list[Box]') -> 'Box':\n    return x\n")
+    bench.put("app.py", "import pkg.money\nimport pkg\nfrom . import pkg as p\n\na = pkg.money.Box()\n")
+    bench.put(
+        "try_it.py",
+        "try:\n    from pkg.money import Box\nexcept ImportError:\n    Box = None\n\nprint(Box)\n",
+    )
+    run(bench, make_task, "codemod: rename pkg.money.Box Crate")
+    assert bench.text("pkg/money.py") == (
+        "class Crate:\n    pass\n\n\ndef f(x: 'list[Crate]') -> 'Crate':\n    return x\n"
+    )
+    assert bench.text("app.py").endswith("a = pkg.money.Crate()\n")
+    assert bench.text("try_it.py") == (
+        "try:\n    from pkg.money import Crate\nexcept ImportError:\n    Crate = None\n\nprint(Crate)\n"
+    )
+
+
+def test_two_modules_of_one_short_name_are_not_mixed_up(
+    bench: DirectoryWorkbench, make_task: MakeTask
+) -> None:
+    bench.put("a/tools.py", "def old():\n    return 1\n")
+    bench.put("b/tools.py", "import sys\nold = sys.argv\n")
+    bench.put("b/use.py", "from tools import old\nprint(old)\n")
+    assert run(bench, make_task, "codemod: rename a.tools.old new").changed == ("a/tools.py",)
 
 
 def test_unused_imports_go_and_meant_ones_stay(bench: DirectoryWorkbench, make_task: MakeTask) -> None:
@@ -195,4 +227,4 @@ def test_the_script_needs_nothing_but_the_standard_library_and_libcst() -> None:
     tree = ast.parse(open(libcst_codemods.__file__).read())  # noqa: SIM115
     names = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     names |= {(n.module or "").split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
-    assert names == {"ast", "json", "os", "re", "sys", "libcst"}
+    assert names == {"collections", "json", "os", "re", "sys", "libcst"}

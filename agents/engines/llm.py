@@ -1,0 +1,53 @@
+"""The llm engine: planner, coder, tester and reviewer on the models of a chain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from agents.chat_models import Models, Usage
+from agents.engines import snapshots
+from agents.engines.protocol import Edits, EngineKind, Plan, Review, Task, Workbench
+from agents.providers import ModelChain
+from agents.roles import coder, planner, reviewer, tester
+
+
+class LlmEngine:
+    """Each stage is a fresh context; what one stage learned reaches the next only through typed outputs."""
+
+    kind = EngineKind.LLM
+
+    def __init__(self, chain: ModelChain) -> None:
+        self.chain = chain
+        self._usage = Usage()
+        self._answered: list[str] = []
+
+    def label(self) -> str:
+        """The models that answered so far, as ``provider/model``; before the first answer, the chain's
+        first.
+        """
+        return " + ".join(self._answered) or self.chain.label
+
+    def usage(self) -> dict[str, int]:
+        """calls, failed_calls, input_tokens and output_tokens since this engine was made."""
+        return self._usage.as_dict()
+
+    def plan(self, task: Task, bench: Workbench) -> Plan:
+        return planner.plan(self._models(bench), task)
+
+    def code(self, task: Task, plan: Plan, bench: Workbench) -> Edits:
+        """Run the coder; from the second attempt on, the tester first turns the feedback into a diagnosis."""
+        models = self._models(bench)
+        diagnosis = tester.diagnose(models, task, plan) if task.feedback else ""
+        if diagnosis:
+            bench.say(f"tester: {diagnosis.splitlines()[0][:200]}")
+        before = snapshots.hashes(bench)
+        summary = coder.code(models, task, plan, bench, diagnosis=diagnosis)
+        return Edits(snapshots.changed(before, snapshots.hashes(bench)), summary)
+
+    def review(self, task: Task, plan: Plan, diff: str, facts: dict[str, Any], bench: Workbench) -> Review:
+        return reviewer.review(self._models(bench), task, plan, diff, facts)
+
+    def _models(self, bench: Workbench) -> Models:
+        models = Models(self.chain, cancelled=bench.cancelled, say=bench.say, usage=self._usage)
+        models.answered = self._answered
+        return models

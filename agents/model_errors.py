@@ -1,0 +1,76 @@
+"""What a provider library raised, as one of our faults. No key and no request ever stands in a fault."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from agents.providers import (
+    Model,
+    ModelAuth,
+    ModelMalformed,
+    ModelRateLimited,
+    ModelRejected,
+    ModelTimeout,
+    ModelUnavailable,
+)
+from events.faults import Fault
+
+MAX_WORDS = 200
+
+# What the SDKs raise, unwrapped, when an answer with status 200 is HTML, empty, or JSON of another shape.
+_MISSHAPEN = (json.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError, IndexError)
+
+
+def fault_of(error: BaseException, model: Model) -> Fault | None:
+    """The fault for an exception of a model call; None for what is no failure of a provider."""
+    status = _status(error)
+    words = _words(error, model)
+    if status in (401, 403):
+        return ModelAuth(f"{model.label}: the key was refused ({status}).")
+    if status == 429:
+        return ModelRateLimited(f"{model.label}: too many requests (429).")
+    if status == 408 or _named(error, "Timeout"):
+        return ModelTimeout(f"{model.label} did not answer in time.")
+    if status is not None and 400 <= status < 500:
+        return ModelRejected(f"{model.label} refused the request ({status}): {words}")
+    if status is not None and status >= 500:
+        return ModelUnavailable(f"{model.label} answered {status}.")
+    if _named(error, "ResponseValidation", "DecodingError", "OutputParser"):
+        return ModelMalformed(f"{model.label}: the answer cannot be read: {words}")
+    if isinstance(error, OSError) or _named(
+        error, "Connect", "Network", "Protocol", "ReadError", "Transport"
+    ):
+        return ModelUnavailable(f"{model.label} cannot be reached, or broke off: {type(error).__name__}.")
+    if isinstance(error, _MISSHAPEN) or _named(error, "APIError", "ResponseError"):
+        return ModelMalformed(f"{model.label}: the answer cannot be read ({type(error).__name__}): {words}")
+    return None
+
+
+def retry_after_s(error: BaseException) -> float | None:
+    """The seconds of a ``retry-after`` header; None where there is none, or a date."""
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    value = headers.get("retry-after") if headers is not None else None
+    try:
+        return max(float(value), 0.0) if value is not None else None
+    except ValueError:
+        return None
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status; an SDK writes -1 or nothing where there was none."""
+    status: Any = getattr(error, "status_code", None)
+    return status if isinstance(status, int) and status >= 400 else None
+
+
+def _named(error: BaseException, *parts: str) -> bool:
+    """Whether a class of the exception is named so; the libraries share names, not base classes."""
+    names = [kind.__name__ for kind in type(error).__mro__]
+    return any(part in name for name in names for part in parts)
+
+
+def _words(error: BaseException, model: Model) -> str:
+    words = " ".join(str(error).split())
+    if model.api_key:
+        words = words.replace(model.api_key, "…")
+    return words[:MAX_WORDS]
