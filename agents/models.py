@@ -45,6 +45,7 @@ class Agent(models.Model):
 
     State = State
     LIVE = (State.SPAWNING, State.RUNNING, State.STOPPING)
+    BUSY = (State.SPAWNING, State.STOPPING, State.ERROR)  # somebody has to do something next
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=80)
@@ -67,11 +68,14 @@ class Agent(models.Model):
     error = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
     state_since = models.DateTimeField()
-    wake_up_at = models.DateTimeField(help_text="When the sweep looks at it again unless something happened before.")
+    claimed_until = models.DateTimeField(null=True, help_text="Until when its host is believed to work on its berth.")
+    wake_up_at = models.DateTimeField(
+        null=True, help_text="When the sweep sends its wake-up again; empty while nothing is due."
+    )
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["state", "wake_up_at"])]
+        indexes = [models.Index(fields=["wake_up_at"])]
         constraints = [
             models.CheckConstraint(
                 condition=Q(state__in=[value for value, _ in State.choices]), name="agent_state_is_known"

@@ -53,6 +53,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_REPOSITORY_ROOTS", "", "Directories beneath which local repositories are allowed, colon-separated."),
     Setting("MOORAGE_REPOSITORY_HOSTS", "", "Hosts allowed although they are private or loopback addresses, comma-separated."),
     Setting("MOORAGE_GIT_TOKEN", "", "Token for https remotes, handed to git by a credential helper only.", secret=True),
+    Setting("MOORAGE_GIT_TOKEN_HOSTS", "github.com", "Hosts that are shown MOORAGE_GIT_TOKEN, comma-separated."),
     Setting("MOORAGE_GITHUB_URL", "https://api.github.com", "Base URL of GitHub's REST API (GitHub Enterprise: https://host/api/v3)."),
     Setting("MOORAGE_GITHUB_TOKEN", "", "Token for pull requests on GitHub.", secret=True),
     Setting("MOORAGE_MODELS", "", "Chain of chat models, first to last: openai:NAME,anthropic:NAME,ollama:NAME."),

@@ -265,16 +265,18 @@ TEMPLATE_DIRECTORIES = [BASE_DIR / "templates_app" / "library", DATA / "template
 REPOSITORY_ROOTS = [_beneath_base(root) for root in env.names("MOORAGE_REPOSITORY_ROOTS", separator=":")]
 REPOSITORY_HOSTS = env.names("MOORAGE_REPOSITORY_HOSTS")
 GIT_TOKEN = env.text("MOORAGE_GIT_TOKEN")
+GIT_TOKEN_HOSTS = env.names("MOORAGE_GIT_TOKEN_HOSTS")
 GITHUB_URL = env.text("MOORAGE_GITHUB_URL")
 GITHUB_TOKEN = env.text("MOORAGE_GITHUB_TOKEN")
 
-MODELS = env.text("MOORAGE_MODELS")
+MODEL_ENVIRONMENT = {
+    name: env.text(name)
+    for name in (
+        "MOORAGE_MODELS", "OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY",
+        "ANTHROPIC_BASE_URL", "OLLAMA_BASE_URL",
+    )
+}  # fmt: skip
 MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)
-MODEL_PROVIDERS = {
-    "openai": {"key": env.text("OPENAI_API_KEY"), "base_url": env.text("OPENAI_BASE_URL")},
-    "anthropic": {"key": env.text("ANTHROPIC_API_KEY"), "base_url": env.text("ANTHROPIC_BASE_URL")},
-    "ollama": {"key": "", "base_url": env.text("OLLAMA_BASE_URL")},
-}
 
 CLAIM_TTL_S = env.number("MOORAGE_CLAIM_TTL_S", least=1)
 REDISPATCH_S = env.number("MOORAGE_REDISPATCH_S", least=1)

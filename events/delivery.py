@@ -15,6 +15,7 @@ from events.recorded import Recorded
 log = logging.getLogger(__name__)
 
 BACKOFF_S = (5, 10, 20, 40, 60)
+ATTEMPTS_COUNTED = 30_000  # the column ends at 32 767, a broker that is away for weeks would not
 
 
 class DeliveryFailed(Exception):
@@ -32,7 +33,9 @@ def deliver(event: Recorded) -> bool:
             handler(event)
         except (DeliveryFailed, Fault, DatabaseError) as error:
             taken = False
-            log.warning("event not taken", extra={"topic": event.topic, "seq": event.seq, "error": str(error)})
+            log.warning(
+                "event not taken", extra={"topic": event.topic, "seq": event.seq, "error": str(error)}
+            )
     taken = live.publish(event) and taken
     if taken:
         Undelivered.objects.filter(event_id=event.id).delete()
@@ -42,11 +45,16 @@ def deliver(event: Recorded) -> bool:
 def sweep(*, now: datetime, limit: int = 500) -> int:
     """Deliver what the commit hook did not, oldest first. Returns how many were delivered."""
     delivered = 0
-    due = Undelivered.objects.filter(next_attempt_at__lte=now).select_related("event").order_by("event_id")[:limit]
+    due = (
+        Undelivered.objects.filter(next_attempt_at__lte=now)
+        .select_related("event")
+        .order_by("event_id")[:limit]
+    )
     for row in due:
         wait = BACKOFF_S[min(row.attempts, len(BACKOFF_S) - 1)]
-        mine = Undelivered.objects.filter(pk=row.pk, attempts=row.attempts).update(
-            attempts=row.attempts + 1, next_attempt_at=now + timedelta(seconds=wait)
+        # Compare and swap on the due time: of two sweeps at once, one takes the row.
+        mine = Undelivered.objects.filter(pk=row.pk, next_attempt_at=row.next_attempt_at).update(
+            attempts=min(row.attempts + 1, ATTEMPTS_COUNTED), next_attempt_at=now + timedelta(seconds=wait)
         )
         if mine and deliver(Recorded.of(row.event)):
             delivered += 1

@@ -49,3 +49,14 @@ class Fault(Exception):
         if self.facts:
             document["facts"] = self.facts
         return document
+
+
+class Remembered(Fault):
+    """A fault read back from a row: the code and class it was stored with, whoever raised it."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        super().__init__(
+            str(document.get("detail", "")), remedy=str(document.get("remedy", "")), **document.get("facts", {})
+        )
+        self.code = str(document.get("code", Fault.code))  # type: ignore[misc] # this one is per instance
+        self.fault_class = FaultClass(document.get("class", FaultClass.PERMANENT))  # type: ignore[misc]

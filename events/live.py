@@ -13,6 +13,8 @@ from typing import Any
 
 import redis
 from django.conf import settings
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from events.recorded import Recorded
 
@@ -21,23 +23,33 @@ log = logging.getLogger(__name__)
 STREAM = "moorage:live"
 LENGTH = 20_000  # events kept in Redis; about 10 MB
 PAUSE_S = 2.0  # after a failure: no request pays for a dead Redis twice in that time
+# Topics without a journal: each message is the whole state, only the last one counts, and ``seq`` is a time in ms.
+SNAPSHOT_TOPICS = ("queue", "metrics")
 
 _lock = threading.Lock()
-_client: redis.Redis | None = None
-_paused_until = 0.0
+_clients: dict[str, redis.Redis] = {}
+_paused_until: dict[str, float] = {}
 
 
 def client() -> redis.Redis:
     """This process's connection pool to Redis."""
-    global _client  # one pool per process
+    url = settings.REDIS_URL
     with _lock:
-        if _client is None:
-            _client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=1)
-        return _client
+        if url not in _clients:
+            # One try more on a connection that Redis has closed meanwhile. redis-py's own default would have a
+            # request wait for three tries with growing pauses, and would try again after a time-out.
+            again = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+            _clients[url] = redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=1, retry=again)
+        return _clients[url]
+
+
+def snapshot_key(topic: str) -> str:
+    """The Redis key that holds the last message of a snapshot topic."""
+    return f"{STREAM}:last:{topic}"
 
 
 def wire(event: Recorded) -> dict[str, Any]:
-    """The JSON form of an event, as sockets and server-sent events carry it."""
+    """The JSON form of an event, as the stream carries it from process to process."""
     return {
         "topic": event.topic,
         "seq": event.seq,
@@ -55,14 +67,22 @@ def publish(event: Recorded) -> bool:
 
 
 def publish_raw(message: dict[str, Any]) -> bool:
-    """Append one message that has a ``topic``. False when Redis did not take it, at once while it is known to be down."""
-    global _paused_until
-    if time.monotonic() < _paused_until:
+    """Append one message with ``topic``, ``seq``, ``timestamp`` and ``data``. False when Redis did not take it.
+
+    Answers at once while Redis is known to be down. A message of a snapshot topic is also kept for late comers.
+    """
+    url, topic = settings.REDIS_URL, message["topic"]
+    if time.monotonic() < _paused_until.get(url, 0.0):
         return False
+    text = json.dumps(message, separators=(",", ":"))
     try:
-        client().xadd(STREAM, {"m": json.dumps(message, separators=(",", ":"))}, maxlen=LENGTH, approximate=True)
+        with client().pipeline(transaction=False) as pipe:
+            if topic in SNAPSHOT_TOPICS:
+                pipe.set(snapshot_key(topic), text)
+            pipe.xadd(STREAM, {"m": text}, maxlen=LENGTH, approximate=True)
+            pipe.execute()
     except redis.RedisError as error:
-        _paused_until = time.monotonic() + PAUSE_S
+        _paused_until[url] = time.monotonic() + PAUSE_S
         log.warning("live stream is away", extra={"error": type(error).__name__})
         return False
     return True

@@ -114,7 +114,10 @@ class Operation(models.Model):
     # The claim: who runs the current turn, and until when that is believed without a heartbeat.
     claim = models.CharField(max_length=32, blank=True)
     claimed_until = models.DateTimeField(null=True, blank=True)
-    wake_up_at = models.DateTimeField(help_text="When the sweep sends the current turn's wake-up again.")
+    wake_up_at = models.DateTimeField(
+        null=True, help_text="When the sweep sends the current turn's wake-up again; empty while nothing is due."
+    )
+    counting_from = models.PositiveIntegerField(default=0, help_text="Recovery counts attempts since this turn.")
 
     class Meta:
         ordering = ["-created_at"]

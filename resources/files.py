@@ -54,10 +54,8 @@ class Beneath:
 
     def read(self, path: str, limit_bytes: int = 2_000_000) -> bytes:
         """The whole content of a regular file of at most ``limit_bytes``."""
-        # O_NONBLOCK: opening a FIFO must not wait for its writer.
-        with self._opened(_parts(path), os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+        with self.opened(path) as descriptor:
             status = os.fstat(descriptor)
-            _require_regular(path, status.st_mode)
             if status.st_size > limit_bytes:
                 raise PathTooBig(f"{path} has {status.st_size} bytes, above the limit of {limit_bytes}.")
             content = bytearray()
@@ -100,6 +98,14 @@ class Beneath:
         """Create a directory and its parents; one that exists is fine, a link in its place is not."""
         with self._directory(_parts(path)):
             return
+
+    @contextmanager
+    def opened(self, path: str) -> Iterator[int]:
+        """A descriptor of a regular file, open for reading."""
+        # O_NONBLOCK: opening a FIFO must not wait for its writer.
+        with self._opened(_parts(path), os.O_RDONLY | os.O_NONBLOCK) as descriptor:
+            _require_regular(path, os.fstat(descriptor).st_mode)
+            yield descriptor
 
     def exists(self, path: str) -> bool:
         """Whether a regular file or directory is there, reached without a link."""

@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class WorkersConfig(AppConfig):
     name = "workers"
     verbose_name = "Workers"
+
+    def ready(self) -> None:
+        from events import bus
+        from workers import presence, routes
+
+        bus.subscribe(routes.dispatch)
+        presence.connect()

@@ -44,9 +44,9 @@ def bundle_of(*, vault: Vault, tree: str, limits: Limits = LIMITS) -> bytes:
 def take_in(*, vault: Vault, bundle: bytes, base_tree: str, limits: Limits = LIMITS) -> str:
     """Let a sandbox's bundle into the vault, if it keeps the rules; returns the tree it carries.
 
-    1. the header names our base commit and one ref, nothing else; 2. the pack is unpacked in a quarantine, with
-    git's strict checks; 3. all that the new commit needs is there; 4. what differs from ``base_tree`` keeps
-    :mod:`operations.coding.tree_rules`; 5. the packs move into the vault.
+    1. the header names our base commit and one ref, nothing else; 2. the pack is unpacked in a quarantine,
+    with git's strict checks; 3. all that the new commit needs is there; 4. what differs from ``base_tree``
+    keeps :mod:`operations.coding.tree_rules`; 5. the packs move into the vault.
     """
     if len(bundle) > limits.bundle_bytes:
         raise TooBig(f"The bundle is {len(bundle)} bytes", limit_bytes=limits.bundle_bytes)

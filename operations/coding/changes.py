@@ -112,8 +112,8 @@ def entries_between(
 ) -> list[Entry]:
     """The paths that differ, in git's order, without rename detection."""
     raw = run(
-        vault.path, "diff-tree", "-r", "-z", "--raw", "--full-index", *_PLAIN, object_id(base_tree), object_id(tree),
-        doing="Comparing trees", environment=environment,
+        vault.path, "diff-tree", "-r", "-z", "--raw", "--full-index", *_PLAIN,
+        object_id(base_tree), object_id(tree), doing="Comparing trees", environment=environment,
     ).stdout  # fmt: skip
     fields = raw.split(b"\0")[:-1]
     entries = []

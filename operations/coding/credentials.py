@@ -1,4 +1,4 @@
-"""How git proves who we are: by a file that only exists while git runs, never in an address, argument or setting."""
+"""How git proves who we are: by a file that exists while git runs, never in an address or argument."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ esac
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What we may show, and to whom: the token goes to ``hosts`` only, over https (or the loopback http of tests)."""
+    """What we may show, and to whom: the token goes to ``hosts`` only, over https (or loopback http)."""
 
     token: str = field(default="", repr=False)
     hosts: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ NO_CREDENTIALS = Credentials()
 
 @contextlib.contextmanager
 def shown_to(remote: Remote, credentials: Credentials, *, beside: Path) -> Iterator[dict[str, str]]:
-    """The environment in which git may log in at ``remote``; its files lie in ``beside`` until the block ends."""
+    """The environment in which git may log in at ``remote``; its files are gone when the block ends."""
     if remote.kind is Kind.SSH:
         yield {"GIT_SSH_COMMAND": _ssh(credentials), "GIT_SSH_VARIANT": "ssh"}
         return

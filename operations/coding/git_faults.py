@@ -111,7 +111,7 @@ class GitMissing(Fault):
 
     fault_class = FaultClass.CONFIGURATION
     code = "git.missing"
-    remedy = "Install git on the host and in the sandbox image; `python manage.py doctor` says where it is missing."
+    remedy = "Install git on the host and in the sandbox image; `python manage.py doctor` says where."
 
 
 class GitFailed(Fault):
@@ -127,8 +127,9 @@ _SYMPTOMS: tuple[tuple[str, type[Fault]], ...] = (
     (r"no space left on device|disk quota exceeded", NoSpace),
     (r"couldn't find remote ref|remote branch .* not found", BranchNotFound),
     (
-        r"authentication failed|could not read (username|password)|terminal prompts disabled|permission denied"
-        r"|returned error: 40[13]|host key verification failed|dubious ownership|invalid username or",
+        r"authentication failed|could not read (username|password)|terminal prompts disabled"
+        r"|permission denied|returned error: 40[13]"
+        r"|host key verification failed|dubious ownership|invalid username or",
         AuthFailed,
     ),
     (
@@ -138,16 +139,17 @@ _SYMPTOMS: tuple[tuple[str, type[Fault]], ...] = (
     ),
     (r"pack exceeds maximum allowed size|over limit|out of memory, malloc failed", TooBig),
     (
-        r"fsck error|error in (object|tree|commit|blob)|malformed|invalid object|bad object|corrupt|unresolved delta"
-        r"|did not receive expected object|inflate|sha1 collision|badTree|bad sha1|pack has bad|is not a commit"
-        r"|pack signature|missing (blob|tree|commit)|unable to read",
+        r"fsck error|error in (object|tree|commit|blob)|malformed|invalid object|bad object|corrupt"
+        r"|unresolved delta|did not receive expected object|inflate|sha1 collision|badTree|bad sha1"
+        r"|pack has bad|is not a commit|pack signature|missing (blob|tree|commit)|unable to read",
         ContentRefused,
     ),
     (r"\.lock': file exists|cannot lock ref|unable to create '", VaultBusy),
     (r"\[remote rejected\]|hook declined|protected branch|pre-receive", PushRejected),
     (
-        r"could not resolve|connection (refused|timed out|reset)|timed out|unable to access|hung up|early eof|rpc failed"
-        r"|returned error: (429|5\d\d)|network is unreachable|no route to host|expected flush|unexpected disconnect",
+        r"could not resolve|connection (refused|timed out|reset)|timed out|unable to access|hung up|early eof"
+        r"|rpc failed|returned error: (429|5\d\d)|network is unreachable|no route to host|expected flush"
+        r"|unexpected disconnect",
         Unreachable,
     ),
 )

@@ -1,4 +1,4 @@
-"""Runs git on the host side, in vaults only: clean environment, no configuration but ours, bounded in time and bytes.
+"""Runs git on the host side, in vaults only: our configuration, bounded in time and bytes.
 
 Never in a workspace: hooks, filters, fsmonitor and aliases there are someone else's programs.
 """
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 from git.cmd import Git
 from git.exc import GitCommandNotFound
@@ -25,7 +25,8 @@ from operations.coding.git_faults import GitMissing, TooBig, Unreachable, VaultB
 # What git may see of the service's environment; everything else is unset by name. The service's own keys and
 # another git's GIT_DIR must not reach git, its ssh, or the hooks of a local remote.
 _KEPT = frozenset(
-    "PATH TMPDIR TZ SSL_CERT_FILE SSL_CERT_DIR http_proxy https_proxy HTTPS_PROXY no_proxy NO_PROXY".split()
+    {"PATH", "TMPDIR", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    | {"http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY"}
 )
 
 _CONFIG = (
@@ -90,9 +91,9 @@ def run(
 ) -> Ran:
     """Run ``git <arguments>`` on the bare repository ``vault`` and return what it said.
 
-    Raises the fault its error text stands for, ``git.too_big`` past ``limit_bytes`` (unless ``cut_is_fine``) or once
-    ``grown()`` is true (asked five times a second), ``git.unreachable`` after ``timeout_s``. A lock file that another
-    git holds for a moment is waited for.
+    Raises the fault its error text stands for, ``git.too_big`` past ``limit_bytes`` (unless ``cut_is_fine``)
+    or once ``grown()`` is true (asked five times a second), ``git.unreachable`` after ``timeout_s``.
+    A lock file that another git holds for a moment is waited for.
     """
     command = [*_without_service_environment(), "git", f"--git-dir={vault}"]
     for setting in (*_CONFIG, *config):
@@ -166,7 +167,7 @@ class _Run:
         self.outgrown = False
 
     def to_the_end(self, vault: Path, stdin: bytes | IO[bytes], sink: IO[bytes] | None) -> Ran:
-        # GitPython's own kill_after_timeout ends git alone: a hanging ssh would keep the pipe, and us, for ever.
+        # GitPython's kill_after_timeout ends git alone: a hanging ssh would keep the pipe, and us, for ever.
         with contextlib.ExitStack() as stack:
             process = self._start(vault, stdin, stack)
             errors = bytearray()
@@ -197,7 +198,7 @@ class _Run:
 
     def _start(self, vault: Path, stdin: bytes | IO[bytes], stack: contextlib.ExitStack) -> Any:
         if isinstance(stdin, bytes):
-            source: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
+            source: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack is its context
             source.write(stdin)
         else:
             source = stdin
@@ -205,7 +206,7 @@ class _Run:
         try:
             return Git(str(vault.parent)).execute(
                 self._command,
-                istream=source,  # type: ignore[arg-type]
+                istream=cast(BinaryIO, source),
                 as_process=True,
                 env=self._environment,
                 start_new_session=True,

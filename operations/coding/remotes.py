@@ -1,6 +1,6 @@
 """Which repository addresses we talk to: https, ssh, and local paths beneath configured roots; nothing else.
 
-The checks do not trust git's own parsing: an address is taken apart here, and put together again from its parts.
+The checks do not trust git's parsing: an address is taken apart here, and put together from its parts.
 """
 
 from __future__ import annotations
@@ -75,8 +75,9 @@ def check_url(
 ) -> Remote:
     """The remote that ``url`` names, or ``repository.refused`` with the reason.
 
-    ``allowed_hosts`` (``host`` or ``host:port``) may resolve to private addresses; http is spoken with those of
-    them that are loopback, and with nobody else. A name that does not resolve now is asked again in :func:`admit`.
+    ``allowed_hosts`` (``host`` or ``host:port``) may resolve to private addresses; http is spoken with those
+    of them that are loopback, and with nobody else. A name that does not resolve now is asked again in
+    :func:`admit`.
     """
     if not url or len(url) > 2000:
         raise _refused("it is empty or too long")
@@ -96,7 +97,7 @@ def check_url(
 
 
 def admit(remote: Remote, *, resolve: Resolve = resolve_host) -> tuple[str, ...]:
-    """Check again right before talking to it: names may point elsewhere now, links too. Returns its addresses."""
+    """Check again right before talking to it, names and links may have moved; returns its addresses."""
     if remote.kind is Kind.LOCAL:
         if remote.path is None or remote.path.resolve() != remote.path or not remote.path.is_dir():
             raise _refused("the directory is not there any more, or became a link")
@@ -225,7 +226,7 @@ def _refuse_inner(host: str, addresses: Iterable[str]) -> None:
 
 
 def _is_outside(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether this is an address of the public internet, also when wrapped in one of IPv6's ways to carry IPv4."""
+    """Whether this is an address of the public internet, also where IPv6 carries an IPv4 one."""
     if isinstance(address, ipaddress.IPv6Address):
         carried = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if carried is None and address in ipaddress.ip_network("64:ff9b::/96"):

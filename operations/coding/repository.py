@@ -1,7 +1,8 @@
 """The door between the vault and a berth: put a checkout in, take a snapshot out.
 
-All git in a berth runs inside its sandbox, on a repository of its own beside the checkout, never on the checkout's
-``.git``: an agent may break that as it likes. The host only ever sees a bundle (:mod:`operations.coding.bundles`).
+All git in a berth runs inside its sandbox, on a repository of ours beside the checkout, never on the
+checkout's ``.git``: an agent may break that as it likes. The host sees a bundle only
+(:mod:`operations.coding.bundles`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from operations.coding.vault import Vault, base_commit, object_id
 from resources.files import Beneath
 from resources.sandboxes.protocol import Command, Outcome, Sandbox
 
-# Never part of a snapshot, whatever a .gitignore in the workspace says: caches, environments, our own directory.
+# Never part of a snapshot, whatever a .gitignore says: caches, environments, our own directory.
 NEVER_TAKEN = (
     "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".tox", ".nox", ".venv",
     "node_modules", ".moorage", ".coverage", ".DS_Store",
@@ -59,22 +60,23 @@ def checkout(
 ) -> None:
     """Make ``directory`` a fresh checkout of exactly ``tree``; whatever was there is gone.
 
-    ``directory`` lies beneath the sandbox's workspace and is not the workspace itself. The checkout has one commit
-    on branch ``main`` and no remote.
+    ``directory`` lies beneath the sandbox's workspace and is not the workspace itself. The checkout has one
+    commit on branch ``main`` and no remote.
     """
     berth = _Berth(sandbox, vault, directory, limits, cancelled)
-    berth.inside("rm", "-rf", "--", str(directory), str(berth.desk), doing="Clearing the checkout")
-    berth.seed(object_id(tree))
     here = ("-C", str(directory))
-    berth.git(
-        "init", "--quiet", "--template=", "--initial-branch=main", str(directory), doing="Making the checkout"
-    )
-    berth.git(
-        *here, "fetch", "--quiet", "--no-tags", str(berth.incoming), BASE_REF, doing="Filling the checkout"
-    )
-    berth.write(f"{directory.name}/.git/info/attributes", _ATTRIBUTES)
-    berth.git(*here, "reset", "--quiet", "--hard", "FETCH_HEAD", doing="Checking out")
-    berth.inside("rm", "-f", "--", str(berth.incoming), doing="Clearing up")
+    try:
+        berth.inside("rm", "-rf", "--", str(directory), doing="Clearing the checkout")
+        berth.hand_in(object_id(tree))
+        berth.git(
+            "init", "--quiet", "--template=", "--initial-branch=main", str(directory),
+            doing="Making the checkout",
+        )  # fmt: skip
+        berth.git(*here, "fetch", "--quiet", "--no-tags", str(berth.incoming), BASE_REF, doing="Filling it")
+        berth.write(f"{directory.name}/.git/info/attributes", _ATTRIBUTES)
+        berth.git(*here, "reset", "--quiet", "--hard", "FETCH_HEAD", doing="Checking out")
+    finally:
+        berth.clear()
 
 
 def snapshot(
@@ -93,25 +95,18 @@ def snapshot(
     """
     berth = _Berth(sandbox, vault, directory, limits, cancelled)
     base = base_commit(vault=vault, tree=object_id(base_tree))
-    # Nothing that the sandbox kept is trusted to be whole: a fresh seed each time costs milliseconds.
-    berth.seed(base_tree)
     handed_over = f"{berth.desk_name}/out-{secrets.token_hex(8)}.bundle"
     try:
+        # Nothing that the sandbox kept is trusted to be whole: a fresh repository costs milliseconds.
+        berth.prepare(base_tree)
         tree = berth.write_tree(base_tree)
         commit = berth.git(
-            *berth.repository,
-            "commit-tree",
-            tree,
-            "-p",
-            base,
-            "-m",
-            "Work",
-            doing="Committing in the sandbox",
+            *berth.repository, "commit-tree", tree, "-p", base, "-m", "Work", doing="Committing in the sandbox"
         )
         berth.git(*berth.repository, "update-ref", WORK_REF, commit, doing="Naming the work")
         berth.git(
-            *berth.repository, "bundle", "create", "--quiet", "--version=2", str(directory.parent / handed_over),
-            WORK_REF, f"^{base}", doing="Handing the work over",
+            *berth.repository, "bundle", "create", "--quiet", "--version=2",
+            str(directory.parent / handed_over), WORK_REF, f"^{base}", doing="Handing the work over",
         )  # fmt: skip
         bundle = berth.read(handed_over)
     finally:
@@ -121,7 +116,7 @@ def snapshot(
 
 @dataclass(frozen=True, slots=True)
 class _Berth:
-    """The sandbox side: a desk beside the checkout, with a repository of ours and the bundles that cross over."""
+    """The sandbox side: a desk beside the checkout, with a repository of ours and the bundles."""
 
     sandbox: Sandbox
     vault: Vault
@@ -155,18 +150,21 @@ class _Berth:
     def repository(self) -> tuple[str, ...]:
         return (f"--git-dir={self.desk / 'work.git'}", f"--work-tree={self.directory}")
 
-    def seed(self, tree: str) -> None:
+    def hand_in(self, tree: str) -> None:
+        """Put ``tree`` on an empty desk, as a bundle."""
+        self.inside("rm", "-rf", "--", str(self.desk), doing="Clearing the desk")
+        content = bundles.bundle_of(vault=self.vault, tree=tree, limits=self.limits)
+        self.write(f"{self.desk_name}/in.bundle", content)
+
+    def prepare(self, tree: str) -> None:
         """A new repository on the desk that holds ``tree`` as a commit without parents."""
         repository = str(self.desk / "work.git")
-        self.inside("rm", "-rf", "--", str(self.desk), doing="Clearing the desk")
-        self.write(
-            f"{self.desk_name}/in.bundle", bundles.bundle_of(vault=self.vault, tree=tree, limits=self.limits)
-        )
+        self.hand_in(tree)
         self.git("init", "--bare", "--quiet", "--template=", repository, doing="Preparing the sandbox")
         self.write(f"{self.desk_name}/work.git/info/attributes", _ATTRIBUTES)
         self.git(
-            f"--git-dir={repository}", "fetch", "--quiet", "--no-tags", str(self.incoming), f"+{BASE_REF}:{BASE_REF}",
-            doing="Filling the sandbox",
+            f"--git-dir={repository}", "fetch", "--quiet", "--no-tags", str(self.incoming),
+            f"+{BASE_REF}:{BASE_REF}", doing="Filling the sandbox",
         )  # fmt: skip
 
     def write_tree(self, base_tree: str) -> str:
@@ -181,10 +179,11 @@ class _Berth:
         return self.git(*self.repository, "write-tree", doing="Writing the tree")
 
     def git(self, *arguments: str, doing: str) -> str:
-        """Run git inside; the first word of its output, which must look like an object name if there is one."""
+        """Run git inside; its output, which must be an object name if there is any."""
         settings = (
             "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false",
-            "-c", "core.autocrlf=false", "-c", "core.excludesFile=/dev/null", "-c", "core.attributesFile=/dev/null",
+            "-c", "core.autocrlf=false", "-c", "core.excludesFile=/dev/null",
+            "-c", "core.attributesFile=/dev/null",
             "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.addEmbeddedRepo=false",
             "-c", "commit.gpgSign=false", "-c", "safe.directory=*", "-c", "transfer.fsckObjects=false",
         )  # fmt: skip
@@ -226,6 +225,7 @@ class _Berth:
             raise SnapshotFailed("The sandbox said that it wrote a bundle, but there is none") from error
 
     def clear(self) -> None:
+        """Leave an empty desk. A sandbox that is gone took its desk with it: the caller's error is the news."""
         self.sandbox.run(
             Command(argv=("rm", "-rf", "--", str(self.desk)), cwd=self.directory.parent, timeout_s=60)
         )

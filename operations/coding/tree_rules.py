@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def check(*, vault: Vault, base_tree: str, tree: str, limits: Limits, quarantine: dict[str, str]) -> None:
-    """Raise ``git.content_refused`` or ``git.too_big`` if the step from ``base_tree`` to ``tree`` breaks a rule.
+    """Raise ``git.content_refused`` or ``git.too_big`` if the change to ``tree`` breaks a rule.
 
     ``quarantine`` is the environment in which the new objects can be seen.
     """

@@ -38,7 +38,7 @@ def fetch_base(
     limits: Limits = LIMITS,
     resolve: Resolve = resolve_host,
 ) -> Base:
-    """Fetch the tip of ``branch`` (None or empty: whatever the remote's HEAD names) into the vault, without history.
+    """Fetch the tip of ``branch`` (None or empty: what the remote's HEAD names), without history.
 
     It is kept under ``refs/moorage/<operation>/base``; fetching again moves that ref to the branch's new tip.
     """
@@ -65,10 +65,10 @@ def push(
     limits: Limits = LIMITS,
     resolve: Resolve = resolve_host,
 ) -> None:
-    """Make ``branch`` exist on the remote at ``commit``. Pushing again is fine; another commit there is a fault.
+    """Make ``branch`` exist on the remote at ``commit``; pushing again is fine, another commit there a fault.
 
-    The branch is created or confirmed, never moved. After an error the remote is asked what it has: a connection
-    that broke after the remote took the push is a success.
+    The branch is created or confirmed, never moved. After an error the remote is asked what it has:
+    a connection that broke after the remote took the push is a success.
     """
     if not is_branch_name(branch):
         raise BranchNotFound(f"{branch[:80]!r} cannot be the name of a branch")
@@ -132,8 +132,9 @@ class _Line:
 
         try:
             self.git(
-                "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
-                "--no-recurse-submodules", "--update-shallow", "--", self.remote.url, f"+{source}:{ref}",
+                "fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head",
+                "--no-auto-maintenance", "--no-recurse-submodules", "--update-shallow",
+                "--", self.remote.url, f"+{source}:{ref}",
                 doing="Fetching the base branch", timeout_s=self.limits.fetch_timeout_s, grown=grown,
             )  # fmt: skip
         except TooBig as fault:

@@ -1,7 +1,8 @@
 """The vault: one bare repository per project on the host side, the only place where the host runs git.
 
-Base branches come in shallow, work in progress is kept by refs of the operation (``refs/moorage/<operation>/…``),
-commits are made here and pushed from here. Every function may run twice, and at once with others.
+Base branches come in shallow, work in progress is kept by refs of its operation
+(``refs/moorage/<operation>/…``), commits are made here and pushed from here. Every function may run
+twice, and at once with others.
 """
 
 from __future__ import annotations

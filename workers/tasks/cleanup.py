@@ -1,1 +1,88 @@
-"""Tasks."""
+"""The sweep: what got lost is found. Idempotent, and done by one worker per period however many beats tick."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from celery import shared_task
+from django.conf import settings
+from django.db import DatabaseError
+from django.utils import timezone
+
+from agents import placement, upkeep
+from events import delivery
+from operations import queues
+from operations.coding import engine
+from resources import orphans, ticks
+from resources.models import Host
+from workers import routes
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """One thing to do, at most once per ``every_s`` seconds in the whole cluster."""
+
+    name: str
+    every_s: float
+    do: Callable[[datetime], None]
+
+
+def _wake_operations(now: datetime) -> None:
+    for operation in engine.overdue(now=now):
+        routes.wake_operation(operation)
+
+
+def _wake_agents(now: datetime) -> None:
+    for agent in upkeep.overdue(now=now):
+        routes.wake_agent(agent)
+
+
+def _on_every_host(task: str) -> Callable[[datetime], None]:
+    def send(now: datetime) -> None:
+        for host in Host.objects.filter(heartbeat_at__gt=now - timedelta(seconds=settings.HOST_TTL_S)):
+            routes.send(task, queue=routes.host_queue(host.name), host=host.name)
+
+    return send
+
+
+DUTIES: tuple[Duty, ...] = (
+    Duty("deliver events", 2, lambda now: void(delivery.sweep(now=now))),
+    Duty("wake operations", 2, _wake_operations),
+    Duty("wake agents", 2, _wake_agents),
+    Duty("place waiting agents", 15, lambda now: void(placement.place_waiting(now=now))),
+    Duty("renew leases", 60, lambda now: void(upkeep.renew_leases(now=now))),
+    Duty("release leases without owner", 60, lambda now: void(upkeep.release_expired(now=now))),
+    Duty("agents of lost hosts", 10, lambda now: void(upkeep.fail_on_lost_hosts(now=now))),
+    Duty("inspect sandboxes", 30, _on_every_host("agents.inspect")),
+    Duty("remove orphans", 120, _on_every_host("cleanup.orphans")),
+    Duty("queue status", 2, lambda now: queues.publish(now=now)),
+)
+
+
+def void(_result: object) -> None:
+    """A duty's figures are for tests and callers, not for the sweep."""
+
+
+@shared_task(name="cleanup.sweep")
+def sweep(**_newer: Any) -> None:
+    """Do every duty that is due and not claimed by another worker; a failing one does not stop the others."""
+    now = timezone.now()
+    for duty in DUTIES:
+        if not ticks.claim(name=duty.name, every=timedelta(seconds=max(duty.every_s, settings.SWEEP_S)), now=now):
+            continue
+        try:
+            duty.do(now)
+        except (DatabaseError, delivery.DeliveryFailed, OSError) as error:
+            log.warning("duty failed; it comes again", extra={"duty": duty.name, "error": str(error)})
+
+
+@shared_task(name="cleanup.orphans")
+def remove_orphans(*, host: str, **_newer: Any) -> None:
+    """Remove what carries our mark on this host and belongs to nobody any more."""
+    orphans.sweep(host_name=host, now=timezone.now())

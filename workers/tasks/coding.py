@@ -1,1 +1,28 @@
-"""Tasks."""
+"""Tasks of the coding workflow: one per stage attempt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+
+from operations.coding import engine
+from workers import presence
+
+
+@shared_task(name="coding.run_stage")
+def run_stage(*, operation_id: str, turn: int, **_newer: Any) -> None:
+    """One attempt of the stage that this turn is."""
+    engine.run_stage(operation_id, turn=turn, worker=presence.name())
+
+
+@shared_task(name="coding.wake_for_agent")
+def wake_for_agent(*, agent_id: str, **_newer: Any) -> None:
+    """The operation that waits for this agent looks at it."""
+    engine.wake_for_agent(agent_id, worker=presence.name())
+
+
+@shared_task(name="coding.agent_failed")
+def agent_failed(*, agent_id: str, **_newer: Any) -> None:
+    """The operation of a broken agent is recovered."""
+    engine.agent_failed(agent_id, worker=presence.name())

@@ -1,4 +1,4 @@
-"""Pull requests at GitHub, or at anything that speaks its REST dialect. Never doubled, whatever the network does."""
+"""Pull requests at GitHub, or at what speaks its REST dialect. Never doubled, whatever the network does."""
 
 from __future__ import annotations
 

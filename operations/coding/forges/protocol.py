@@ -10,7 +10,7 @@ from events.faults import Fault, FaultClass
 
 @dataclass(frozen=True, slots=True)
 class PullRequestDraft:
-    """What is asked for: merge ``head_branch``, which is pushed already, into ``base_branch`` of ``repository``."""
+    """What is asked for: merge ``head_branch``, pushed already, into ``base_branch`` of ``repository``."""
 
     repository: str  # "owner/name"
     head_branch: str
@@ -59,7 +59,7 @@ class ForgeUnavailable(Fault):
 
 
 class ForgeRateLimited(Fault):
-    """The forge wants us to come back later; ``retry_after_s`` among the facts says when, where it told us."""
+    """The forge wants us to come back later; the fact ``retry_after_s`` says when, where it told us."""
 
     fault_class = FaultClass.TRANSIENT
     code = "forge.rate_limited"

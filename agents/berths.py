@@ -1,0 +1,175 @@
+"""Berths made real, and cleared: what a host does for one agent, ledger first.
+
+Both doors run on the agent's own host, hold no transaction while they work, and may be called twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from agents import health, lifecycle, outfits
+from agents.models import Agent, Fact
+from agents.placement import LEASE_TTL
+from events.faults import Fault
+from events.journal import record
+from resources import leases, ports
+from resources.files import Beneath
+from resources.models import Lease
+from resources.sandboxes import selection
+from resources.sandboxes.protocol import Profile, Sandbox, SandboxFailed, SandboxGone, Tier
+
+log = logging.getLogger(__name__)
+
+
+def workspace_of(agent: Agent, *, generation: int) -> Path:
+    """The directory of one berth: named after its owner and generation, so that a sweep can tell whose it is."""
+    return Path(settings.DATA) / "workspaces" / f"{agent.pk}-{generation}"
+
+
+def open_berth(agent_id: uuid.UUID | str, *, generation: int, worker: str) -> None:
+    """Turn a placed agent's leases into a running sandbox; on a fault give back everything and fail the agent."""
+    agent = _claim(agent_id, generation=generation, state=Agent.State.SPAWNING)
+    if agent is None or agent.host is None:
+        return
+    try:
+        sandbox = _open(agent)
+    except (Fault, OSError) as error:
+        fault = error if isinstance(error, Fault) else SandboxFailed(f"the berth cannot be made: {error.strerror}")
+        lifecycle.fail(agent.pk, generation=generation, fault=fault, actor=worker)
+        return
+    try:
+        _running(agent, sandbox, generation=generation, worker=worker)
+    except Fault:
+        log.info("agent moved on while its berth was opened", extra={"agent": str(agent.pk)})
+        sandbox.close()
+        raise
+
+
+def _claim(agent_id: uuid.UUID | str, *, generation: int, state: str) -> Agent | None:
+    """This host's exclusive right to work on the berth for one claim period; None when somebody else has it."""
+    now = timezone.now()
+    until = now + timedelta(seconds=settings.CLAIM_TTL_S)
+    unclaimed = Q(claimed_until__isnull=True) | Q(claimed_until__lt=now)
+    mine = Agent.objects.filter(unclaimed, pk=agent_id, generation=generation, state=state).update(
+        claimed_until=until, wake_up_at=until
+    )
+    return Agent.objects.select_related("host").get(pk=agent_id) if mine else None
+
+
+def _open(agent: Agent) -> Sandbox:
+    now = timezone.now()
+    workspace = workspace_of(agent, generation=agent.generation)
+    port_numbers = {
+        lease.name: int(ports.confirm(lease=lease, now=now).key)
+        for lease in leases.live(owner=agent.owner, kind=Lease.Kind.PORT)
+    }
+    _intend(agent, kind=Lease.Kind.DIRECTORY, key=workspace.name)
+    _make(workspace)
+    fitted = outfits.outfit(
+        agent.template, variables=outfits.variables_of(agent, workspace=str(workspace), ports=port_numbers)
+    )
+    _intend(agent, kind=Lease.Kind.PROCESS, key=f"{agent.pk}-{agent.generation}")
+    sandbox = selection.open_sandbox(
+        _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers),
+        minimum=fitted.minimum,
+        allow_bare=settings.ALLOW_BARE,
+        prefer=Tier(settings.ISOLATION) if settings.ISOLATION else None,
+    )
+    agent.resolved = fitted.as_dict()
+    return sandbox
+
+
+def _make(workspace: Path) -> None:
+    workspace.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+    if workspace.exists():  # left by an attempt that was killed: nothing of it was ever handed out
+        Beneath(workspace).remove_tree()
+    workspace.mkdir(mode=0o700)
+
+
+def _intend(agent: Agent, *, kind: Lease.Kind, key: str) -> None:
+    if agent.host is None:
+        raise ValueError("a lease needs a host")
+    now = timezone.now()
+    Lease.objects.get_or_create(
+        host=agent.host, kind=kind, key=key, owner=agent.owner, state__in=Lease.LIVE,
+        defaults={"generation": agent.generation, "created_at": now, "expires_at": now + LEASE_TTL},
+    )  # fmt: skip
+
+
+def _profile(agent: Agent, fitted: outfits.Outfit, *, workspace: Path, port_numbers: dict[str, int]) -> Profile:
+    spec = fitted.clear
+    path = os.pathsep.join(
+        str(folder) for folder in (settings.TOOLCHAIN / "bin", "/usr/local/bin", "/usr/bin", "/bin")
+    )
+    return Profile(
+        owner=agent.owner,
+        generation=agent.generation,
+        workspace=workspace,
+        memory_mb=spec["size"]["memory_mb"],
+        cpu_millis=spec["size"]["cpu_millis"],
+        pids=spec["size"]["pids"],
+        image=spec["isolation"].get("image", ""),
+        environment={
+            "PATH": path,
+            **{f"PORT_{name.upper().replace('-', '_')}": str(number) for name, number in port_numbers.items()},
+            **spec.get("environment", {}),
+        },
+        readable=(settings.TOOLCHAIN,),
+        ports=port_numbers,
+    )
+
+
+def _running(agent: Agent, sandbox: Sandbox, *, generation: int, worker: str) -> None:
+    with transaction.atomic():
+        current = lifecycle.load(agent.pk)
+        if current.generation != generation:
+            raise lifecycle.faults.StaleGeneration(f"agent {agent.name} changed while its berth was opened")
+        current.tier, current.tier_note = sandbox.tier.value, sandbox.note[:300]
+        current.sandbox, current.resolved = sandbox.reference(), agent.resolved
+        leases.hold(owner=agent.owner)
+        lifecycle.move(current, Agent.berthed, kind="agent.running", actor=worker, reason=f"berth open ({sandbox.tier})")
+    health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=timezone.now(), detail=f"{sandbox.tier} opened")
+
+
+def clear_berth(agent_id: uuid.UUID | str, *, generation: int, worker: str) -> None:
+    """Tear the berth of a stopping or broken agent down, then give back its leases. Nothing is released before it is gone."""
+    agent = _claim(agent_id, generation=generation, state=Agent.State.STOPPING) or _claim(
+        agent_id, generation=generation, state=Agent.State.ERROR
+    )
+    if agent is None:
+        return
+    _tear_down(agent)
+    now = timezone.now()
+    with transaction.atomic():
+        current = lifecycle.load(agent.pk)
+        if current.generation != generation:
+            return
+        leases.release(owner=agent.owner, actor=worker, reason=f"agent {current.state}", now=now)
+        if current.state == Agent.State.STOPPING:
+            lifecycle.move(current, Agent.left, kind="agent.stopped", actor=worker, reason="berth cleared", now=now)
+        else:
+            Agent.objects.filter(pk=agent.pk, generation=generation).update(
+                wake_up_at=None, claimed_until=None, sandbox=None
+            )
+            record("agent.cleared", current, actor=worker, reason="berth cleared", **lifecycle.snapshot(current))
+
+
+def _tear_down(agent: Agent) -> None:
+    if agent.sandbox is not None:
+        try:
+            selection.adopt(agent.sandbox).close()
+        except SandboxGone:
+            log.info("sandbox was gone already", extra={"agent": str(agent.pk)})
+    root = Path(settings.DATA) / "workspaces"
+    for lease in leases.live(owner=agent.owner, kind=Lease.Kind.DIRECTORY):
+        if (root / lease.key).exists():
+            Beneath(root / lease.key).remove_tree()

@@ -1,0 +1,44 @@
+"""What can go wrong with an agent's life."""
+
+from __future__ import annotations
+
+from events.faults import Fault, FaultClass
+
+
+class AgentNotFound(Fault):
+    """No agent has this id."""
+
+    code = "agent.not_found"
+    http_status = 404
+
+
+class IllegalTransition(Fault):
+    """The agent's state does not allow it; says which state it is in."""
+
+    code = "agent.illegal_transition"
+    http_status = 409
+    remedy = "Look at the agent's state: GET /api/v1/agents/{id}/."
+
+
+class StaleGeneration(Fault):
+    """Somebody else changed the agent in between: the caller's view is old, and nothing was written."""
+
+    fault_class = FaultClass.TRANSIENT
+    code = "agent.stale_generation"
+    http_status = 409
+    remedy = "Read the agent again and repeat what you meant."
+
+
+class UnknownCapability(Fault):
+    """A capability outside the fixed set."""
+
+    code = "agent.unknown_capability"
+    http_status = 400
+
+
+class BerthLost(Fault):
+    """The host or the sandbox under a living agent went away."""
+
+    fault_class = FaultClass.RESOURCE
+    code = "agent.berth_lost"
+    remedy = "The environment is created again on a living host."

@@ -1,0 +1,87 @@
+"""What a template gives an agent: the resolved specification, read where agents need it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+
+from agents.models import Agent
+from resources.admission import Size
+from resources.sandboxes.protocol import Tier
+from templates_app import library
+from templates_app.faults import TemplateAbstract
+from templates_app.resolve import resolve
+
+
+@dataclass(frozen=True, slots=True)
+class Outfit:
+    """A resolved template with the digests of what it was made of."""
+
+    name: str
+    version: str
+    digest: str
+    layers: tuple[tuple[str, str, str], ...]
+    spec: Mapping[str, Any]  # secrets masked: this is what rows and screens show
+    clear: Mapping[str, Any] = field(repr=False)  # secrets in clear: for the sandbox alone
+
+    def as_dict(self) -> dict[str, Any]:
+        """The snapshot kept on the agent's row."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "digest": self.digest,
+            "layers": [list(layer) for layer in self.layers],
+            "spec": dict(self.spec),
+        }
+
+    @property
+    def size(self) -> Size:
+        """What a berth of this template needs."""
+        return size_of(self.spec)
+
+    @property
+    def minimum(self) -> Tier:
+        """The least isolation that this template accepts."""
+        return Tier(self.spec["isolation"]["min"])
+
+
+def outfit(template: str, *, variables: Mapping[str, object] | None = None) -> Outfit:
+    """Resolve a template now; without run-time ``variables`` its references to them stay as written.
+
+    Raises the template's faults; an abstract template is refused.
+    """
+    resolved = resolve(template, library.load(settings.TEMPLATE_DIRECTORIES), variables=variables)
+    if resolved.abstract:
+        raise TemplateAbstract(f"The template {template!r} is abstract.", name=template)
+    layers = tuple((layer.name, layer.version, layer.digest) for layer in resolved.layers)
+    return Outfit(resolved.name, resolved.version, resolved.digest, layers, resolved.preview, resolved.spec)
+
+
+def variables_of(agent: Agent, *, workspace: str, ports: Mapping[str, int]) -> dict[str, object]:
+    """The flat run-time variables that a template may use once the agent has a host."""
+    host = agent.host
+    if host is None:
+        raise ValueError("run-time variables need a placed agent")
+    return {
+        "agent.id": str(agent.pk),
+        "agent.name": agent.name,
+        "workspace.dir": workspace,
+        "host.name": host.name,
+        "host.cpus": host.facts.get("cores") or 1,
+        "host.memory_mb": host.memory_mb,
+        **{f"port.{name}": number for name, number in ports.items()},
+    }
+
+
+def size_of(spec: Mapping[str, Any]) -> Size:
+    """The size that a resolved specification asks for."""
+    size = spec["size"]
+    return Size(
+        memory_mb=size["memory_mb"],
+        cpu_millis=size["cpu_millis"],
+        disk_mb=size["disk_mb"],
+        ports=tuple(port["name"] for port in spec.get("ports", [])),
+    )

@@ -1,0 +1,73 @@
+"""What the sweep asks about agents: whose wake-up was lost, who stays, whose host is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from agents import health, lifecycle
+from agents.faults import BerthLost
+from agents.models import Agent, Fact
+from agents.placement import LEASE_TTL
+from resources import hosts, leases
+from resources.sandboxes import selection
+from resources.sandboxes.protocol import SandboxGone
+
+
+def overdue(*, now: datetime, limit: int = 200) -> Sequence[Agent]:
+    """Agents whose wake-up got lost, or whose worker did. Each is answered to one caller per redispatch period."""
+    again = now + timedelta(seconds=settings.REDISPATCH_S)
+    due = Agent.objects.filter(wake_up_at__lte=now).select_related("host").order_by("wake_up_at")[:limit]
+    return [
+        agent
+        for agent in due
+        if Agent.objects.filter(pk=agent.pk, wake_up_at=agent.wake_up_at).update(wake_up_at=again)
+    ]
+
+
+def renew_leases(*, now: datetime) -> int:
+    """Living agents keep what they hold."""
+    owners = [f"agent:{pk}" for pk in Agent.objects.filter(state__in=Agent.LIVE).values_list("pk", flat=True)]
+    return leases.renew(owners=owners, expires_at=now + LEASE_TTL)
+
+
+def fail_on_lost_hosts(*, now: datetime) -> int:
+    """Agents whose host stopped beating break with that reason; their operations then move to another host."""
+    failed = 0
+    for agent in Agent.objects.filter(state=Agent.State.RUNNING).select_related("host"):
+        if agent.host and hosts.verdict(agent.host, now=now) is hosts.Verdict.LOST:
+            fault = BerthLost(f"host {agent.host.name} stopped beating", host=agent.host.name)
+            failed += lifecycle.fail(agent.pk, generation=agent.generation, fault=fault, actor="system") is not None
+    return failed
+
+
+def inspect(*, host: str, now: datetime, worker: str) -> int:
+    """Look at the sandboxes of this host's running agents; one that is gone breaks its agent. Returns how many live."""
+    alive = 0
+    for agent in Agent.objects.filter(state=Agent.State.RUNNING, host__name=host):
+        try:
+            there = agent.sandbox is not None and selection.adopt(agent.sandbox).alive()
+        except SandboxGone:
+            there = False
+        health.observe(
+            agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=there, detail="there" if there else "gone"
+        )
+        if there:
+            alive += 1
+        else:
+            fault = BerthLost("the sandbox is gone", host=host)
+            lifecycle.fail(agent.pk, generation=agent.generation, fault=fault, actor=worker)
+    return alive
+
+
+
+def release_expired(*, now: datetime) -> int:
+    """Leases that nobody renews: their agent has ended or is gone. What still stands there is the orphan sweep's."""
+    released = 0
+    for owner in leases.expired(now=now):
+        agent = Agent.objects.filter(pk=owner.removeprefix("agent:")).first() if owner.startswith("agent:") else None
+        if agent is None or agent.state == Agent.State.STOPPED:
+            released += leases.release(owner=owner, actor="system", reason="lease expired", now=now)
+    return released

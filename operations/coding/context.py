@@ -1,0 +1,143 @@
+"""What a stage is given, and what it may answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from agents.models import Agent
+from operations import projects
+from operations.coding import vault
+from operations.coding.credentials import Credentials
+from operations.coding.remotes import Remote
+from operations.coding.stage_log import StageLog
+from operations.faults import StageInterrupted
+from operations.models import Evidence, Operation, Stage, Step
+from resources.sandboxes import selection
+from resources.sandboxes.protocol import Sandbox, SandboxGone
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The stage is finished: ``product`` for later stages and people, ``fields`` of the operation to set."""
+
+    product: dict[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitBerth:
+    """The operation waits for its agent; without one it asks for it."""
+
+
+Outcome = Done | AwaitBerth
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """Something the engine itself saw on a tree; becomes an Evidence row when the stage ends, well or not."""
+
+    kind: Evidence.Kind
+    tree: str
+    passed: bool
+    name: str = ""
+    command: tuple[str, ...] = ()
+    exit_code: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    tier: str = ""
+
+    def row(self, *, operation: Operation, turn: int, now: datetime) -> Evidence:
+        """The unsaved row."""
+        return Evidence(
+            operation=operation, turn=turn, kind=self.kind, name=self.name, tree=self.tree, passed=self.passed,
+            command=list(self.command), exit_code=self.exit_code, counts=dict(self.counts), detail=dict(self.detail),
+            tier=self.tier, created_at=now,
+        )  # fmt: skip
+
+
+class Context:
+    """One stage attempt: the operation as it was claimed (read it, never save it), its berth, its vault, its log."""
+
+    def __init__(self, *, operation: Operation, log: StageLog, lost: Callable[[], bool]) -> None:
+        self.operation, self.log, self.lost = operation, log, lost
+        self.witnessed: list[Witnessed] = []
+
+    @property
+    def stage(self) -> Stage:
+        """The stage that this attempt is of."""
+        return Stage(self.operation.stage)
+
+    def say(self, line: str) -> None:
+        """One line for the stage's live log."""
+        self.log.say(line)
+
+    def check(self) -> None:
+        """Raise when the operation was cancelled or moved on: before anything that others can see."""
+        if self.lost() or not Operation.objects.filter(
+            pk=self.operation.pk, turn=self.operation.turn, claim=self.operation.claim
+        ).exists():
+            raise StageInterrupted("the operation moved on while this stage ran")
+
+    def witness(self, witnessed: Witnessed) -> None:
+        """Keep evidence of this attempt."""
+        self.witnessed.append(witnessed)
+
+    def product(self, stage: Stage) -> dict[str, Any]:
+        """What the last finished run of an earlier stage made; empty when it has not run."""
+        step = self._steps.filter(stage=stage, outcome=Step.Outcome.DONE).order_by("-id").first()
+        return step.product if step else {}
+
+    def sent_back(self) -> list[dict[str, Any]]:
+        """The faults for which recovery sent the work back to CODE, oldest first."""
+        rows = self._steps.filter(turn__gte=self.operation.counting_from, action="rework").order_by("id")
+        return [fault for fault in rows.values_list("fault", flat=True) if fault]
+
+    @property
+    def _steps(self) -> Any:
+        return Step.objects.filter(operation_id=self.operation.pk)
+
+    @property
+    def agent(self) -> Agent:
+        """The operation's agent. Raises SandboxGone when it lost it."""
+        if self.operation.agent is None:
+            raise SandboxGone("the operation has no agent")
+        return self.operation.agent
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The resolved template of the agent."""
+        return self.agent.resolved["spec"]
+
+    @cached_property
+    def sandbox(self) -> Sandbox:
+        """The berth's sandbox, found again. Raises SandboxGone."""
+        if self.agent.sandbox is None:
+            raise SandboxGone(f"agent {self.agent.name} has no sandbox")
+        return selection.adopt(self.agent.sandbox)
+
+    @cached_property
+    def workspace(self) -> Path:
+        """The berth's directory on this host."""
+        return Path(self.sandbox.reference()["profile"]["workspace"])
+
+    @cached_property
+    def vault(self) -> vault.Vault:
+        """The project's vault."""
+        return vault.open_vault(root=Path(settings.DATA) / "vaults", project_id=self.operation.project_id)
+
+    @property
+    def remote(self) -> Remote:
+        """The project's repository, checked now."""
+        return projects.checked_remote(self.operation.project)
+
+    @property
+    def credentials(self) -> Credentials:
+        """What git may show to the remote."""
+        return Credentials(token=settings.GIT_TOKEN, hosts=tuple(settings.GIT_TOKEN_HOSTS))

@@ -1,0 +1,255 @@
+"""The stage engine: one call runs one attempt of one stage of one operation.
+
+First half: claim the turn, run the stage with no transaction open. Second half, one transaction: lock the row,
+compare the turn and the claim, transition, write step and evidence, record what comes next.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from agents import lifecycle
+from agents.models import Agent
+from events.faults import Fault, Remembered
+from events.journal import record
+from operations import faults
+from operations.coding import recovery
+from operations.coding.claims import MOST_LOST_WORKERS, Claim, Pulse, claim
+from operations.coding.context import AwaitBerth, Context, Done, Outcome
+from operations.coding.stage_log import StageLog
+from operations.coding.stages import STAGES
+from operations.models import Evidence, Operation, Stage, Step
+from operations.snapshots import snapshot
+from operations.submit import advance, end, load
+
+log = logging.getLogger(__name__)
+
+BERTH_RECHECK_S = 30.0  # a waiting operation looks at its agent again even if no event came
+
+
+def run_stage(operation_id: uuid.UUID | str, *, turn: int, worker: str) -> None:
+    """Run the stage of this turn. A stale, doubled or premature call does nothing."""
+    claimed = claim(operation_id, turn=turn, worker=worker, now=timezone.now())
+    if claimed is None:
+        return
+    operation = Operation.objects.select_related("project", "agent__host", "created_by").get(pk=claimed.operation_id)
+    stage_log = StageLog()
+    with Pulse(claimed, stage_log, agent_id=operation.agent_id) as pulse:
+        context = Context(operation=operation, log=stage_log, lost=pulse.lost)
+        outcome = _attempt(context, claimed)
+    _finish(claimed, context, outcome, worker=worker)
+
+
+def wake_for_agent(agent_id: uuid.UUID | str, *, worker: str) -> None:
+    """Something happened to an agent: the operation that waits for it looks at it again."""
+    waiting = Operation.objects.filter(
+        agent_id=agent_id, status=Operation.Status.WAITING, stage=Stage.INIT, attention__isnull=True
+    )
+    for operation_id, turn in waiting.values_list("pk", "turn"):
+        run_stage(operation_id, turn=turn, worker=worker)
+
+
+def agent_failed(agent_id: uuid.UUID | str, *, worker: str) -> None:
+    """An agent broke. Whoever waits for it looks; a stage that runs in its berth loses its say and is recovered."""
+    wake_for_agent(agent_id, worker=worker)
+    with transaction.atomic():
+        running = Operation.objects.filter(agent_id=agent_id, status=Operation.Status.RUNNING)
+        for operation_id in running.values_list("pk", flat=True):
+            operation = load(operation_id)
+            if operation.agent is None or operation.agent.state != Agent.State.ERROR:
+                continue
+            _recover(operation, Remembered(operation.agent.error or {}), step=None, actor=worker)
+
+
+def overdue(*, now: datetime, limit: int = 200) -> Sequence[Operation]:
+    """Turns that nobody runs although somebody should: their wake-up got lost, or their worker did.
+
+    Each is answered to one caller per redispatch period.
+    """
+    again = now + timedelta(seconds=settings.REDISPATCH_S)
+    due = Operation.objects.filter(
+        Q(claim="", wake_up_at__lte=now) | Q(claimed_until__lt=now) & ~Q(claim=""), status__in=Operation.ACTIVE
+    ).select_related("agent__host")
+    found = []
+    for operation in due.order_by("wake_up_at")[:limit]:
+        unchanged = Operation.objects.filter(
+            pk=operation.pk, turn=operation.turn, claim=operation.claim, wake_up_at=operation.wake_up_at
+        )
+        if (operation.wake_up_at is None or operation.wake_up_at <= now) and unchanged.update(wake_up_at=again):
+            found.append(operation)
+    return found
+
+
+def _attempt(context: Context, claimed: Claim) -> Outcome | Fault:
+    """The one place that catches everything: whatever a stage does, the operation gets an answer."""
+    if claimed.lost_workers >= MOST_LOST_WORKERS:
+        return WorkerKilled(
+            f"{claimed.lost_workers} workers in a row were lost while they ran this stage",
+            remedy="Look at the host's kernel log for the out-of-memory killer; raise the template's size, then retry.",
+        )
+    try:
+        return STAGES[context.stage](context)
+    except Fault as fault:
+        return fault
+    except Exception as error:
+        log.exception("stage broke", extra={"operation": str(context.operation.pk), "stage": str(context.stage)})
+        return faults.Unexpected(f"{type(error).__name__} in stage {context.stage}; the log has the traceback")
+
+
+class WorkerKilled(Fault):
+    """The stage takes its worker down again and again."""
+
+    code = "stage.worker_lost"
+
+
+def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worker: str) -> None:
+    now = timezone.now()
+    with transaction.atomic():
+        operation = load(claimed.operation_id)
+        step = Step.objects.get(pk=claimed.step_id)
+        step.log, step.finished_at = context.log.text(), now
+        if operation.turn != claimed.turn or operation.claim != claimed.token:
+            cancelled = operation.status == Operation.Status.CANCELLED
+            step.outcome = Step.Outcome.CANCELLED if cancelled else Step.Outcome.LOST
+            step.save()
+            return
+        Evidence.objects.bulk_create(
+            (witnessed.row(operation=operation, turn=claimed.turn, now=now) for witnessed in context.witnessed),
+            ignore_conflicts=True,
+        )
+        if isinstance(outcome, Fault):
+            _recover(operation, outcome, step=step, actor=worker)
+        elif isinstance(outcome, AwaitBerth):
+            _await_berth(operation, step, actor=worker)
+        else:
+            _go_on(operation, outcome, step=step, actor=worker)
+
+
+def _await_berth(operation: Operation, step: Step, *, actor: str) -> None:
+    """The request for an agent and the link to it in one transaction: the wake-up cannot come before the link."""
+    operation.status = Operation.Status.WAITING
+    if operation.agent is not None:  # looked again, and it still waits: nothing new to tell
+        step.delete()
+        operation.claim, operation.claimed_until = "", None
+        operation.wake_up_at = timezone.now() + timedelta(seconds=BERTH_RECHECK_S)
+        operation.save()
+        return
+    step.outcome = Step.Outcome.WAITING
+    step.save()
+    operation.agent = lifecycle.request_spawn(
+        template=operation.template,
+        actor=actor,
+        by=operation.created_by,
+        project_id=operation.project_id,
+        capabilities=[operation.capability],
+        priority=operation.priority,
+    )
+    advance(operation, wake_up_in_s=BERTH_RECHECK_S)
+    record("operation.waiting", operation, actor=actor, reason="waits for a berth", **snapshot(operation))
+
+
+def _go_on(operation: Operation, done: Done, *, step: Step, actor: str) -> None:
+    stage = Stage(operation.stage)
+    step.outcome, step.product = Step.Outcome.DONE, done.product
+    step.save()
+    for field, value in done.fields.items():
+        setattr(operation, field, value)
+    if stage is Stage.COMPLETE:
+        _succeed(operation, actor=actor)
+        return
+    operation.stage = operation.resume_at or list(Stage)[stage.position + 1]
+    operation.resume_at = ""
+    gate = APPROVALS.get((stage, operation.approval))
+    if gate:
+        operation.status = Operation.Status.WAITING
+        operation.attention = {"kind": "approval_required", "reason": gate, "since": timezone.now().isoformat()}
+        advance(operation, wake_up_in_s=None)
+        kind = "operation.approval_required"
+    else:
+        operation.status = Operation.Status.RUNNING
+        advance(operation)
+        kind = "operation.stage_finished"
+    record(kind, operation, actor=actor, finished=stage.value, **snapshot(operation))
+
+
+# After which stage a requested approval stops the operation, and what the person is asked.
+APPROVALS: dict[tuple[Stage, str], str] = {
+    (Stage.PLAN, Operation.Approval.PLAN): "Look at the plan and approve it.",
+    (Stage.COMMIT, Operation.Approval.PULL_REQUEST): "Look at the diff and approve the pull request.",
+}
+
+
+def _succeed(operation: Operation, *, actor: str) -> None:
+    end(operation, status=Operation.Status.SUCCEEDED)
+    record("operation.succeeded", operation, actor=actor, finished=Stage.COMPLETE.value, **snapshot(operation))
+    _ended(operation, actor=actor)
+
+
+def _ended(operation: Operation, *, actor: str) -> None:
+    record(
+        "project.operation_ended", operation.project, actor=actor, operation_id=str(operation.pk), status=operation.status
+    )
+    if operation.agent_id:
+        lifecycle.request_stop(operation.agent_id, actor=actor, reason=f"operation {operation.status}")
+
+
+def _recover(operation: Operation, fault: Fault, *, step: Step | None, actor: str) -> None:
+    stage = Stage(operation.stage)
+    earlier = operation.steps.filter(turn__gte=operation.counting_from, outcome=Step.Outcome.FAULT).exclude(action="")
+    decision = recovery.decide(
+        stage=stage,
+        fault=fault,
+        engine_kind=operation.engine_kind,
+        earlier=[(fault or {}).get("kind", "") for fault in earlier.values_list("fault", flat=True)],
+    )
+    document = {**fault.as_dict(), "kind": decision.kind.value, "stage": stage.value}
+    if step is not None:
+        step.outcome, step.fault, step.action = Step.Outcome.FAULT, document, decision.action.value
+        step.save()
+    RECOVER[decision.action](operation, document, decision, actor)
+
+
+def _retry(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
+    operation.stage = decision.stage
+    operation.retry_count += 1
+    operation.retry_strategy, operation.last_retry_at = decision.action.value, timezone.now()
+    operation.status = Operation.Status.WAITING if decision.pause_s else Operation.Status.RUNNING
+    advance(operation, wake_up_in_s=decision.pause_s)
+    record(
+        "operation.retrying", operation, actor=actor, reason=document["detail"], fault=document,
+        action=decision.action.value, pause_s=decision.pause_s, **snapshot(operation),
+    )  # fmt: skip
+
+
+def _recreate(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
+    if operation.agent_id:
+        lifecycle.request_stop(operation.agent_id, actor=actor, reason="environment is created again")
+    operation.agent = None
+    operation.resume_at = operation.resume_at or ("" if decision.stage == Stage.INIT else decision.stage)
+    _retry(operation, document, recovery.Decision(decision.action, decision.kind, Stage.INIT, decision.pause_s), actor)
+
+
+def _escalate(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
+    operation.error = document
+    end(operation, status=Operation.Status.FAILED)
+    record("operation.failed", operation, actor=actor, reason=document["detail"], **snapshot(operation))
+    _ended(operation, actor=actor)
+
+
+RECOVER = {
+    recovery.Action.RETRY: _retry,
+    recovery.Action.REWORK: _retry,
+    recovery.Action.FRESH_CLONE: _retry,  # the stages fetch again whenever they talk to the remote
+    recovery.Action.RECREATE_ENVIRONMENT: _recreate,
+    recovery.Action.ESCALATE: _escalate,
+}
+

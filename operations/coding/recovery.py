@@ -1,0 +1,94 @@
+"""What to do about a fault: a table, read from top to bottom, with a counter of its own for each kind of error."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from events.faults import Fault, FaultClass
+from operations.models import Stage
+
+
+class Action(StrEnum):
+    """The ways on after a fault."""
+
+    RETRY = "retry"
+    REWORK = "rework"
+    RECREATE_ENVIRONMENT = "recreate_environment"
+    FRESH_CLONE = "fresh_clone"
+    ESCALATE = "escalate"
+
+
+class ErrorKind(StrEnum):
+    """What a fault is, for recovery; each kind is counted by itself."""
+
+    COMPILATION_ERROR = "COMPILATION_ERROR"
+    TEST_FAILURE = "TEST_FAILURE"
+    ENVIRONMENT_ERROR = "ENVIRONMENT_ERROR"
+    GIT_ERROR = "GIT_ERROR"
+    TRANSIENT_ERROR = "TRANSIENT_ERROR"
+    OTHER = "OTHER"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """At most ``limit`` times ``action``, each after its pause in seconds; then a person."""
+
+    action: Action
+    limit: int
+    pauses_s: tuple[float, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The action, the stage to go to, and after how many seconds."""
+
+    action: Action
+    kind: ErrorKind
+    stage: Stage
+    pause_s: float = 0
+
+
+# First match wins: a pattern of the fault's code, and what kind of error that is.
+KINDS: tuple[tuple[str, ErrorKind], ...] = (
+    (r"code\.does_not_compile", ErrorKind.COMPILATION_ERROR),
+    (r"tests\.failed|gates\.failed|review\.vetoed|code\.no_changes", ErrorKind.TEST_FAILURE),
+    (r"sandbox\..*|agent\.berth_lost|git\.snapshot_failed|git\.no_space|ports\.exhausted", ErrorKind.ENVIRONMENT_ERROR),
+    (r"git\.(unreachable|busy|failed|content_refused)", ErrorKind.GIT_ERROR),
+)
+
+RECOVERY: dict[ErrorKind, Rule] = {
+    ErrorKind.COMPILATION_ERROR: Rule(Action.REWORK, limit=3),
+    ErrorKind.TEST_FAILURE: Rule(Action.REWORK, limit=3),
+    ErrorKind.ENVIRONMENT_ERROR: Rule(Action.RECREATE_ENVIRONMENT, limit=2),
+    ErrorKind.GIT_ERROR: Rule(Action.FRESH_CLONE, limit=3, pauses_s=(2, 10, 30)),
+    ErrorKind.TRANSIENT_ERROR: Rule(Action.RETRY, limit=3, pauses_s=(2, 10, 30)),
+    ErrorKind.OTHER: Rule(Action.ESCALATE, limit=0),
+}
+
+# Engines that would do the very same thing again: sending the work back to them is no way on.
+ONE_TRY_ENGINES = frozenset({"patch", "codemod"})
+
+
+def kind_of(fault: Fault) -> ErrorKind:
+    """The kind by the table, else by the fault's class."""
+    for pattern, kind in KINDS:
+        if re.fullmatch(pattern, fault.code):
+            return kind
+    return ErrorKind.TRANSIENT_ERROR if fault.fault_class is FaultClass.TRANSIENT else ErrorKind.OTHER
+
+
+def decide(*, stage: Stage, fault: Fault, engine_kind: str, earlier: Iterable[str]) -> Decision:
+    """The way on. ``earlier`` are the kinds of the faults recovered from since a person last had a say."""
+    kind = kind_of(fault)
+    rule = RECOVERY[kind]
+    tried = Counter(earlier)[kind.value]
+    if rule.action is Action.REWORK and engine_kind in ONE_TRY_ENGINES:
+        return Decision(Action.ESCALATE, kind, stage)
+    if rule.action is Action.ESCALATE or tried >= rule.limit:
+        return Decision(Action.ESCALATE, kind, stage)
+    target = Stage.CODE if rule.action is Action.REWORK else stage
+    return Decision(rule.action, kind, target, rule.pauses_s[min(tried, len(rule.pauses_s) - 1)])

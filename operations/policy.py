@@ -1,0 +1,77 @@
+"""Who may see and do what: staff everything, others what is theirs."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import QuerySet
+
+from agents.models import Agent
+from operations import faults
+from operations.models import Operation, Project
+
+
+def visible_projects(user: Any) -> QuerySet[Project]:
+    """The projects that a user may work on."""
+    rows = Project.objects.filter(archived_at__isnull=True)
+    return rows if user.is_staff else rows.filter(owner=user)
+
+
+def visible_operations(user: Any) -> QuerySet[Operation]:
+    """The operations that a user may see and steer."""
+    rows = Operation.objects.select_related("project", "agent__host")
+    return rows if user.is_staff else rows.filter(project__owner=user)
+
+
+def visible_agents(user: Any) -> QuerySet[Agent]:
+    """The agents that a user may see and steer: their own, and those of their projects."""
+    rows = Agent.objects.select_related("host")
+    if user.is_staff:
+        return rows
+    return rows.filter(created_by=user) | rows.filter(project_id__in=Project.objects.filter(owner=user).values("pk"))
+
+
+def project(user: Any, project_id: uuid.UUID | str) -> Project:
+    """The project, or ProjectNotFound: whether it exists is nobody else's business."""
+    found = visible_projects(user).filter(pk=_uuid(project_id, faults.ProjectNotFound)).first()
+    if found is None:
+        raise faults.ProjectNotFound(f"there is no project {project_id}", pointer="/project_id")
+    return found
+
+
+def operation(user: Any, operation_id: uuid.UUID | str) -> Operation:
+    """The operation, or OperationNotFound."""
+    found = visible_operations(user).filter(pk=_uuid(operation_id, faults.OperationNotFound)).first()
+    if found is None:
+        raise faults.OperationNotFound(f"there is no operation {operation_id}")
+    return found
+
+
+def may_view_operation(user: Any, operation_id: str) -> bool:
+    """For the live stream."""
+    return _is_uuid(operation_id) and visible_operations(user).filter(pk=operation_id).exists()
+
+
+def may_view_project(user: Any, project_id: str) -> bool:
+    """For the live stream."""
+    return _is_uuid(project_id) and visible_projects(user).filter(pk=project_id).exists()
+
+
+def may_view_agent(user: Any, agent_id: str) -> bool:
+    """For the live stream."""
+    return _is_uuid(agent_id) and visible_agents(user).filter(pk=agent_id).exists()
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _uuid(value: uuid.UUID | str, missing: type[faults.Fault]) -> uuid.UUID:
+    if not _is_uuid(str(value)):
+        raise missing(f"{value!r} is not an id")
+    return uuid.UUID(str(value))

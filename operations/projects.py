@@ -1,0 +1,104 @@
+"""Projects: making, changing, archiving."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from agents.outfits import outfit
+from events.journal import record
+from operations import faults, policy
+from operations.coding import identity, remotes
+from operations.models import Operation, Project
+
+CHANGEABLE = ("name", "repository_url", "base_branch", "default_template", "metadata")
+
+
+def create(
+    *,
+    by: Any,
+    name: str,
+    repository_url: str,
+    base_branch: str = "",
+    default_template: str = "python",
+    metadata: dict[str, Any] | None = None,
+) -> Project:
+    """A new project. Raises for a refused URL, an unknown template, or a name that the user has already."""
+    project = Project(
+        owner=by,
+        name=name,
+        repository_url=repository_url,
+        base_branch=base_branch,
+        default_template=default_template,
+        metadata=metadata or {},
+        created_at=timezone.now(),
+    )
+    _check(project)
+    with _unique_name(name), transaction.atomic():
+        project.save(force_insert=True)
+        record("project.created", project, actor=f"user:{by}", **snapshot(project))
+    return project
+
+
+def change(*, by: Any, project_id: uuid.UUID | str, **changes: Any) -> Project:
+    """Change some fields of a project; operations that run already keep what they started with."""
+    with transaction.atomic():
+        project = Project.objects.select_for_update().get(pk=policy.project(by, project_id).pk)
+        for field in CHANGEABLE:
+            if field in changes:
+                setattr(project, field, changes[field])
+        _check(project)
+        with _unique_name(project.name):
+            project.save()
+        record("project.changed", project, actor=f"user:{by}", **snapshot(project))
+    return project
+
+
+def archive(*, by: Any, project_id: uuid.UUID | str) -> None:
+    """Take a project out of sight. Its history stays; it must have no operation under way."""
+    with transaction.atomic():
+        project = Project.objects.select_for_update().get(pk=policy.project(by, project_id).pk)
+        active = Operation.objects.filter(project=project, status__in=Operation.ACTIVE).count()
+        if active:
+            raise faults.ProjectBusy(f"{active} operations of {project.name} have not ended")
+        project.archived_at = timezone.now()
+        project.save(update_fields=["archived_at"])
+        record("project.archived", project, actor=f"user:{by}", **snapshot(project))
+
+
+def checked_remote(project: Project) -> remotes.Remote:
+    """The project's repository address, checked against what the operator allows now."""
+    return remotes.check_url(
+        project.repository_url, local_roots=settings.REPOSITORY_ROOTS, allowed_hosts=settings.REPOSITORY_HOSTS
+    )
+
+
+def snapshot(project: Project) -> dict[str, Any]:
+    """The state of a project as its events carry it."""
+    return {"name": project.name, "base_branch": project.base_branch, "archived": project.archived_at is not None}
+
+
+def _check(project: Project) -> None:
+    checked_remote(project)
+    outfit(project.default_template)
+    if project.base_branch and not identity.is_branch_name(project.base_branch):
+        raise faults.RequirementRefused(
+            f"{project.base_branch!r} cannot be the name of a branch", pointer="/base_branch"
+        )
+
+
+class _unique_name:
+    """Turns the database's refusal of a second project of one name into a fault."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        if isinstance(error, IntegrityError):
+            raise faults.ProjectExists(f"you have a project named {self._name!r} already", pointer="/name") from error

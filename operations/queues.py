@@ -1,0 +1,71 @@
+"""Queues as people mean them: how many operations wait, run, and why the waiting ones wait."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Min, Q
+
+from events import live
+from operations.models import Operation
+from operations.snapshots import blocked_by
+
+
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """One queue now. ``average_wait_s`` is over those that wait now; ``reasons`` counts what blocks them."""
+
+    name: str
+    total_operations: int
+    active_operations: int
+    waiting_operations: int
+    average_wait_s: float
+    oldest_wait_s: float
+    reasons: dict[str, int]
+
+
+def status(*, now: datetime) -> list[QueueStatus]:
+    """The queue of coding operations."""
+    Status = Operation.Status
+    waiting_states = Q(status__in=[Status.QUEUED, Status.WAITING])
+    totals = Operation.objects.filter(status__in=Operation.ACTIVE).aggregate(
+        total=Count("id"), waiting=Count("id", filter=waiting_states), oldest=Min("created_at", filter=waiting_states)
+    )
+    rows = list(Operation.objects.filter(waiting_states).select_related("agent").order_by("created_at")[:200])
+    waits = [(now - row.created_at).total_seconds() for row in rows]
+    reasons = Counter(reason["kind"] for row in rows for reason in blocked_by(row))
+    return [
+        QueueStatus(
+            name="coding",
+            total_operations=totals["total"],
+            active_operations=totals["total"] - totals["waiting"],
+            waiting_operations=totals["waiting"],
+            average_wait_s=round(sum(waits) / len(waits), 1) if waits else 0.0,
+            oldest_wait_s=round((now - totals["oldest"]).total_seconds(), 1) if totals["oldest"] else 0.0,
+            reasons=dict(reasons),
+        )
+    ]
+
+
+def publish(*, now: datetime) -> None:
+    """Send the status to the live stream's ``queue`` topic: a snapshot, not history."""
+    for queue in status(now=now):
+        live.publish_raw(
+            {
+                "topic": "queue",
+                "seq": int(now.timestamp() * 1000),
+                "kind": "queue.status",
+                "actor": "system",
+                "reason": "",
+                "timestamp": now.isoformat().replace("+00:00", "Z"),
+                "data": as_json(queue),
+            }
+        )
+
+
+def as_json(queue: QueueStatus) -> dict[str, Any]:
+    """The JSON form."""
+    return asdict(queue)

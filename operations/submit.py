@@ -1,0 +1,190 @@
+"""Requesting work, and steering it: submit, cancel, retry, approve, answer.
+
+Each door is one transaction: load with the row locked, decide, change, save, record.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from agents import lifecycle
+from agents.engines import registry
+from agents.models import Capability, Priority
+from agents.outfits import outfit
+from events.journal import record
+from operations import faults, policy
+from operations.models import Operation, Project, Stage
+from operations.snapshots import snapshot
+
+LONGEST_REQUIREMENT = 512_000  # characters; a larger change is better a branch of its own
+
+
+def submit(
+    *,
+    by: Any,
+    project: Project,
+    requirements: str,
+    engine: str = "auto",
+    template: str = "",
+    priority: Priority = Priority.NORMAL,
+    capability: str = Capability.DEVELOPMENT,
+    approval: str = Operation.Approval.NONE,
+    metadata: dict[str, Any] | None = None,
+    idempotency_key: str = "",
+) -> Operation:
+    """Request a coding operation. The same Idempotency-Key and request again answers the first operation.
+
+    Raises for an empty or oversized requirement, an unknown engine, template or capability.
+    """
+    _check_requirement(requirements)
+    kind = registry.kind_of(engine)
+    (capability,) = lifecycle.check_capabilities([capability])
+    template = template or project.default_template
+    outfit(template)
+    if idempotency_key and (earlier := _earlier(by, idempotency_key, project=project, requirements=requirements)):
+        return earlier
+    now = timezone.now()
+    operation = Operation(
+        project=project, requirements=requirements, engine=kind.value, template=template, priority=priority,
+        capability=capability, approval=approval, metadata=metadata or {}, idempotency_key=idempotency_key,
+        created_by=by, created_at=now, wake_up_at=now + timedelta(seconds=settings.REDISPATCH_S),
+    )  # fmt: skip
+    try:
+        with transaction.atomic():
+            operation.save(force_insert=True)
+            actor = f"user:{by}"
+            record("operation.submitted", operation, actor=actor, **snapshot(operation))
+            record(
+                "project.operation_submitted", project, actor=actor, operation_id=str(operation.pk), title=operation.title
+            )
+    except IntegrityError:  # the same key came twice at once: the other request was first
+        earlier = _earlier(by, idempotency_key, project=project, requirements=requirements)
+        if earlier is None:
+            raise
+        return earlier
+    return operation
+
+
+def cancel(*, by: Any, operation_id: uuid.UUID | str, reason: str = "") -> Operation:
+    """Stop the operation at any point. Its turn moves on, so that a running stage loses its say at once."""
+    visible = policy.operation(by, operation_id)
+    with transaction.atomic():
+        operation = load(visible.pk)
+        if operation.status == Operation.Status.CANCELLED:
+            return operation
+        if operation.status in Operation.TERMINAL:
+            raise faults.NotPossibleNow(
+                f"the operation has {operation.status} already", remedy="Only operations that have not ended are cancelled."
+            )
+        actor = f"user:{by}"
+        end(operation, status=Operation.Status.CANCELLED)
+        record("operation.cancelled", operation, actor=actor, reason=reason, **snapshot(operation))
+        record("project.operation_ended", operation.project, actor=actor, operation_id=str(operation.pk),
+               status=operation.status)  # fmt: skip
+        if operation.agent_id:
+            lifecycle.request_stop(operation.agent_id, actor=actor, reason="operation cancelled")
+    return operation
+
+
+def retry(*, by: Any, operation_id: uuid.UUID | str) -> Operation:
+    """Go on from the stage that failed, in a new berth, with all that earlier stages made."""
+    visible = policy.operation(by, operation_id)
+    with transaction.atomic():
+        operation = load(visible.pk)
+        if operation.status not in {Operation.Status.FAILED, Operation.Status.CANCELLED}:
+            raise faults.NotPossibleNow(
+                f"the operation is {operation.status}", remedy="Only failed and cancelled operations are retried."
+            )
+        stage = operation.resume_at or operation.stage
+        operation.resume_at = "" if stage == Stage.INIT else stage
+        operation.stage, operation.status = Stage.INIT, Operation.Status.QUEUED
+        operation.error = operation.result = operation.attention = operation.completed_at = operation.agent = None
+        operation.retry_count += 1
+        operation.retry_strategy, operation.last_retry_at = "manual", timezone.now()
+        operation.counting_from = operation.turn + 1
+        advance(operation)
+        record("operation.retried", operation, actor=f"user:{by}", **snapshot(operation))
+    return operation
+
+
+def approve(*, by: Any, operation_id: uuid.UUID | str) -> Operation:
+    """Let an operation that waits for a person's approval go on."""
+    return _resume(by, operation_id, wanted="approval_required", kind="operation.approved")
+
+
+def answer(*, by: Any, operation_id: uuid.UUID | str, text: str) -> Operation:
+    """Answer the question that an operation waits with."""
+    return _resume(by, operation_id, wanted="input_required", kind="operation.answered", text=text)
+
+
+def _resume(by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, text: str = "") -> Operation:
+    visible = policy.operation(by, operation_id)
+    with transaction.atomic():
+        operation = load(visible.pk)
+        waits_for = (operation.attention or {}).get("kind", "nothing")
+        if operation.status != Operation.Status.WAITING or waits_for != wanted:
+            raise faults.NotPossibleNow(
+                f"the operation is {operation.status} and waits for {waits_for}, not for {wanted}"
+            )
+        if text:
+            operation.metadata = {**operation.metadata, "answers": [*operation.metadata.get("answers", []), text]}
+        operation.status, operation.attention = Operation.Status.RUNNING, None
+        advance(operation)
+        record(kind, operation, actor=f"user:{by}", **snapshot(operation))
+    return operation
+
+
+def load(operation_id: uuid.UUID | str) -> Operation:
+    """The operation with its row locked where the database locks rows. Inside a transaction only."""
+    rows = Operation.objects.select_for_update(of=("self",)).select_related("project", "agent__host")
+    operation = rows.filter(pk=operation_id).first()
+    if operation is None:
+        raise faults.OperationNotFound(f"there is no operation {operation_id}")
+    return operation
+
+
+def advance(operation: Operation, *, wake_up_in_s: float | None = 0) -> None:
+    """Raise the turn and drop the claim, so that whoever ran the old turn has no say any more; then save.
+
+    With 0 the event that the caller records wakes the next turn, and the sweep only if that got lost; with a pause the
+    sweep does; with None nobody: it waits for a person, or has ended.
+    """
+    operation.turn += 1
+    operation.claim, operation.claimed_until = "", None
+    pause = settings.REDISPATCH_S if wake_up_in_s == 0 else wake_up_in_s
+    operation.wake_up_at = None if pause is None else timezone.now() + timedelta(seconds=pause)
+    operation.save()
+
+
+def end(operation: Operation, *, status: Operation.Status) -> None:
+    """Bring the operation to a terminal status, and save."""
+    operation.status, operation.completed_at = status, timezone.now()
+    operation.attention = None
+    advance(operation, wake_up_in_s=None)
+
+
+def _check_requirement(text: str) -> None:
+    if not text.strip():
+        raise faults.RequirementRefused(
+            "the requirement is empty", remedy="Say what should change.", pointer="/requirements"
+        )
+    if len(text) > LONGEST_REQUIREMENT:
+        raise faults.RequirementRefused(
+            f"the requirement has {len(text)} characters; {LONGEST_REQUIREMENT} are the most",
+            remedy="Shorten it, or split the change.", pointer="/requirements",
+        )  # fmt: skip
+    if "\0" in text:
+        raise faults.RequirementRefused("the requirement contains a NUL character", pointer="/requirements")
+
+
+def _earlier(by: Any, key: str, *, project: Project, requirements: str) -> Operation | None:
+    earlier = Operation.objects.select_related("project", "agent__host").filter(created_by=by, idempotency_key=key).first()
+    if earlier is not None and (earlier.project_id != project.pk or earlier.requirements != requirements):
+        raise faults.IdempotencyConflict(f"Idempotency-Key {key[:40]!r} was used for another request")
+    return earlier

@@ -1,0 +1,78 @@
+"""Leases: the ledger of what was taken, by whom, until when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from events.journal import record
+from resources import hosts
+from resources.models import Host, Lease
+
+
+def intend(
+    *,
+    host: Host,
+    kind: Lease.Kind,
+    owner: str,
+    generation: int,
+    now: datetime,
+    expires_at: datetime,
+    key: str = "",
+    name: str = "",
+    amount: int = 1,
+) -> Lease:
+    """An unsaved intent row: what is about to be taken. The caller saves it before it takes anything."""
+    return Lease(
+        host=host, kind=kind, key=key, name=name, amount=amount, owner=owner, generation=generation,
+        created_at=now, expires_at=expires_at,
+    )  # fmt: skip
+
+
+def hold(*, owner: str, kind: Lease.Kind | None = None) -> int:
+    """Intents have become real. Returns how many changed."""
+    intents = Lease.objects.filter(owner=owner, state=Lease.State.INTENT)
+    if kind is not None:
+        intents = intents.filter(kind=kind)
+    return intents.update(state=Lease.State.HELD)
+
+
+def live(*, owner: str, kind: Lease.Kind | None = None) -> Sequence[Lease]:
+    """What the owner holds or is about to hold."""
+    rows = Lease.objects.filter(owner=owner, state__in=Lease.LIVE).select_related("host").order_by("kind", "key")
+    return list(rows.filter(kind=kind) if kind is not None else rows)
+
+
+def renew(*, owners: Sequence[str], expires_at: datetime) -> int:
+    """Move the expiry of everything these owners hold."""
+    return Lease.objects.filter(owner__in=owners, state__in=Lease.LIVE).update(expires_at=expires_at)
+
+
+def release(*, owner: str, actor: str, reason: str, now: datetime) -> int:
+    """Give back all that the owner holds. Releasing twice changes nothing; whoever waits is told by an event."""
+    with transaction.atomic():
+        held = list(
+            Lease.objects.select_for_update().filter(owner=owner, state__in=Lease.LIVE).select_related("host")
+        )
+        if not held:
+            return 0
+        Lease.objects.filter(pk__in=[lease.pk for lease in held]).update(
+            state=Lease.State.RELEASED, released_at=now
+        )
+        for host in {lease.host_id: lease.host for lease in held}.values():
+            freed = [_named(lease) for lease in held if lease.host_id == host.pk]
+            record("host.capacity_freed", hosts.topic(host), actor=actor, reason=reason, owner=owner, leases=freed)
+    return len(held)
+
+
+def expired(*, now: datetime, limit: int = 200) -> list[str]:
+    """Owners whose live leases nobody renews any more. What to do with them is their room's business."""
+    rows = Lease.objects.filter(state__in=Lease.LIVE, expires_at__lt=now).order_by("owner")
+    return list(rows.values_list("owner", flat=True).distinct()[:limit])
+
+
+def _named(lease: Lease) -> dict[str, Any]:
+    return {"kind": lease.kind, "key": lease.key, "name": lease.name, "amount": lease.amount}

@@ -1,0 +1,86 @@
+"""Orphans: workspaces on this host that carry our name and have no live lease. Removed on the second sighting.
+
+The sweep refuses to act when the ledger is younger than what it sees, and when the plan exceeds a fifth of what is
+there: then something is wrong with the ledger, not with the host.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from django.conf import settings
+
+from resources.files import Beneath
+from resources.models import Host, Lease
+
+log = logging.getLogger(__name__)
+
+GRACE = timedelta(minutes=10)
+_OURS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-\d+")
+_seen_before: dict[str, datetime] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a sweep would remove, and why it will not act if it will not."""
+
+    remove: tuple[str, ...]
+    refused: str = ""
+
+
+def sweep(*, host_name: str, now: datetime) -> Plan:
+    """Look once; remove what was an orphan at an earlier look too, a grace period ago."""
+    root = Path(settings.DATA) / "workspaces"
+    host = Host.objects.filter(name=host_name).first()
+    if host is None or not root.is_dir():
+        return Plan((), refused="this host has no ledger")
+    found = [entry for entry in root.iterdir() if _OURS.fullmatch(entry.name)]
+    held = set(
+        Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, state__in=Lease.LIVE).values_list("key", flat=True)
+    )
+    known = set(
+        Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, key__in=[p.name for p in found]).values_list(
+            "key", flat=True
+        )
+    )
+    planned = plan(
+        [(entry.name, datetime.fromtimestamp(entry.stat().st_mtime, tz=UTC)) for entry in found],
+        held=held, known=known, ledger_since=host.created_at, seen_before=_seen_before, now=now,
+    )  # fmt: skip
+    if planned.refused:
+        log.warning("orphan sweep refuses to act", extra={"reason": planned.refused})
+        return planned
+    for name in planned.remove:
+        log.info("removing orphan workspace", extra={"workspace": name})
+        Beneath(root / name).remove_tree()
+        _seen_before.pop(name, None)
+    return planned
+
+
+def plan(
+    found: Sequence[tuple[str, datetime]],
+    *,
+    held: set[str],
+    known: set[str],
+    ledger_since: datetime,
+    seen_before: dict[str, datetime],
+    now: datetime,
+) -> Plan:
+    """Pure but for ``seen_before``, which remembers first sightings by name.
+
+    Only a workspace that the ledger knows and says is released is an orphan: one it never heard of is a stranger's.
+    """
+    orphans = [(name, changed) for name, changed in found if name in known and name not in held]
+    for name in set(seen_before) - {name for name, _ in orphans}:
+        del seen_before[name]
+    due = [name for name, _ in orphans if now - seen_before.setdefault(name, now) >= GRACE]
+    if any(changed < ledger_since for name, changed in orphans if name in due):
+        return Plan((), refused="the ledger is younger than what it would remove")
+    if len(due) > max(1, len(found) // 5):
+        return Plan((), refused=f"{len(due)} of {len(found)} workspaces at once is too many to be true")
+    return Plan(tuple(due))

@@ -1,0 +1,63 @@
+"""A worker is started for a host: it registers it, beats for it, and keeps its database connections fresh."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+from celery import signals
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, connection
+from django.utils import timezone
+
+from resources import hosts
+
+log = logging.getLogger(__name__)
+_stop = threading.Event()
+
+
+def name() -> str:
+    """How this worker signs what it does."""
+    return f"worker:{settings.HOST_NAME}"
+
+
+def connect() -> None:
+    """Hook into Celery's worker signals. Twice is fine."""
+    signals.worker_ready.connect(_started, dispatch_uid="moorage.presence.started")
+    signals.worker_shutting_down.connect(_stopping, dispatch_uid="moorage.presence.stopping")
+    signals.task_prerun.connect(_fresh_connections, dispatch_uid="moorage.presence.connections")
+
+
+def _started(**_signal: Any) -> None:
+    threading.Thread(target=_beat, name="host-presence", daemon=True).start()
+
+
+def _stopping(**_signal: Any) -> None:
+    _stop.set()
+
+
+def _fresh_connections(**_signal: Any) -> None:
+    close_old_connections()  # a reused connection may belong to a database server that was restarted
+
+
+def _beat() -> None:
+    workspaces = Path(settings.DATA) / "workspaces"
+    workspaces.mkdir(mode=0o711, parents=True, exist_ok=True)
+    registered = False
+    while True:
+        try:
+            facts = hosts.own_facts(workspaces=workspaces)
+            if registered:
+                registered = hosts.beat(name=settings.HOST_NAME, facts=facts, now=timezone.now())
+            if not registered:
+                capacity = hosts.own_capacity(workspaces=workspaces)
+                hosts.register(name=settings.HOST_NAME, capacity=capacity, facts=facts, now=timezone.now())
+                registered = True
+        except (DatabaseError, OSError) as error:
+            log.warning("host heartbeat failed", extra={"host": settings.HOST_NAME, "error": str(error)})
+            connection.close()
+        if _stop.wait(min(hosts.BEAT_S, settings.HOST_TTL_S / 3)):
+            break
+    connection.close()
