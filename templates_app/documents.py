@@ -74,8 +74,7 @@ def parse(text: str | bytes, *, file: str = "") -> Document:
     """
     content = read(text, file=file)
     value, positions = content.value, content.positions
-    name = str(value.get("name", "")) if isinstance(value, dict) else ""
-    version = str(value.get("version", "")) if isinstance(value, dict) else ""
+    name, version = _said(value, "name"), _said(value, "version")
 
     def located(code: str, message: str, path: Path, hint: str = "") -> Located:
         return _located(code, message, path, positions, file, name, version, hint=hint)
@@ -108,6 +107,12 @@ def shown(path: Path) -> str:
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
+
+
+def _said(value: Json, key: str) -> str:
+    """A text of the envelope before it is known to be one, for error messages."""
+    text = value.get(key) if isinstance(value, dict) else None
+    return text[:64] if isinstance(text, str) else ""
 
 
 def _envelope_problems(value: dict[str, Json]) -> list[tuple[str, str, Path, str]]:

@@ -38,6 +38,9 @@ class Located:
         return f"{place}{path}{self.message} [{self.code}]{hint}"
 
 
+MAX_SHOWN = 100  # a hostile file can hold thousands of errors; rows and answers carry this many
+
+
 class TemplateFault(Fault):
     """A template cannot be used.
 
@@ -51,7 +54,8 @@ class TemplateFault(Fault):
     def __init__(self, errors: Iterable[Located]) -> None:
         self.errors: tuple[Located, ...] = tuple(errors)
         more = f" — and {len(self.errors) - 1} more" if len(self.errors) > 1 else ""
-        super().__init__(f"{self.errors[0]}{more}", errors=[error.as_dict() for error in self.errors])
+        shown = [error.as_dict() for error in self.errors[:MAX_SHOWN]]
+        super().__init__(f"{self.errors[0]}{more}", errors=shown, count=len(self.errors))
 
     @property
     def codes(self) -> tuple[str, ...]:

@@ -160,6 +160,8 @@ class Values:
         if name in self._computing:
             cycle = " → ".join([*self._computing[self._computing.index(name) :], name])
             raise Unresolved("variable_cycle", f"these variables need each other: {cycle}")
+        if len(self._computing) >= MAX_DEPTH:
+            raise Unresolved("too_deep", f"more than {MAX_DEPTH} defaults use one another")
         self._computing.append(name)
         try:
             value = self.value(variable.declaration.default)
@@ -252,15 +254,18 @@ def json_copy(value: object, *, depth: int = 1) -> Json:
 
 
 def check_weight(value: Json) -> None:
-    """Raise :class:`Unresolved` when a value holds too many values; stops counting there."""
-    waiting, count = [value], 0
+    """Raise :class:`Unresolved` when a value holds too many values or levels; stops counting there."""
+    waiting, count = [(value, 1)], 0
     while waiting:
         count += 1
-        here = waiting.pop()
+        here, depth = waiting.pop()
         if count > MAX_VALUES:
             raise Unresolved("too_large", f"variables expand this to more than {MAX_VALUES} values")
+        if depth > MAX_DEPTH:
+            raise Unresolved("too_deep", f"variables nest this deeper than {MAX_DEPTH} levels")
         if isinstance(here, list | dict):
-            waiting.extend(here.values() if isinstance(here, dict) else here)
+            items = here.values() if isinstance(here, dict) else here
+            waiting.extend((item, depth + 1) for item in items)
 
 
 def as_text(value: Json, name: str) -> str:

@@ -35,6 +35,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 50
+MAX_KEY = 200  # keys go into paths and messages
 MAX_VALUES = 20_000  # after alias expansion: 50 times the largest sensible template
 
 _NULL = re.compile(r"~|null|Null|NULL|")
@@ -192,6 +193,8 @@ class _Reader:
         key = self._node(event, depth=depth + 1).value
         if not isinstance(key, str):
             raise self._refuse("bad_key", "A key must be text.", event, hint="put it in quotes")
+        if len(key) > MAX_KEY:
+            raise self._refuse("bad_key", f"A key has at most {MAX_KEY} characters.", event)
         if key == "<<":
             raise self._refuse("bad_key", "Merge keys are not part of YAML 1.2.", event, hint="use `extends`")
         if key in present:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from templates_app.documents import Parent, parse
-from tests.templates_app.writing import codes_of, errors_of, layer
+from templates_app.faults import TemplateFault
+from templates_app.resolve import resolve
+from tests.templates_app.writing import codes_of, errors_of, layer, stack
 
 HEAD = "apiVersion: moorage/v1\nkind: Template\nname: t\nversion: 1.0.0\n"
 
@@ -13,9 +19,7 @@ HEAD = "apiVersion: moorage/v1\nkind: Template\nname: t\nversion: 1.0.0\n"
 def test_all_errors_of_a_layer_are_collected_with_their_places() -> None:
     text = HEAD + "spec:\n  size:\n    memory: 5\n    pids: many\n"
     text += "  ports:\n    - name: a\n    - name: a\n  packages: x\n"
-    found = [
-        (error.code, error.path, error.line, error.column) for error in errors_of(parse, text, file="t.yaml")
-    ]
+    found = [(error.code, error.path, error.line, error.column) for error in errors_of(parse, text, file="t.yaml")]
     assert found == [
         ("unknown_field", "spec.size.memory", 7, 5),
         ("type_mismatch", "spec.size.pids", 8, 5),
@@ -105,8 +109,60 @@ def test_a_wrong_declaration_is_refused(declaration: object, code: str) -> None:
 
 def test_the_digest_is_of_the_content_not_of_its_layout() -> None:
     spaced = parse(HEAD + "\n# a comment\nspec:   {packages: [x]}\n")
-    tight = parse(
-        "version: 1.0.0\nname: t\nkind: Template\napiVersion: moorage/v1\nspec:\n  packages:\n  - x\n"
-    )
+    tight = parse("version: 1.0.0\nname: t\nkind: Template\napiVersion: moorage/v1\nspec:\n  packages:\n  - x\n")
     assert spaced.digest == tight.digest
     assert spaced.digest != parse(HEAD + "spec: {packages: [y]}\n").digest
+
+
+yaml_like = st.text(st.sampled_from("ab:- \n{}[],&*!|>'\"#%@`?$0~.<\t\\/"), max_size=60)
+
+
+@settings(max_examples=300)
+@given(yaml_like | st.text(max_size=40) | st.binary(max_size=60))
+def test_hostile_text_is_refused_by_a_typed_fault_and_nothing_else(text: str | bytes) -> None:
+    head = HEAD + "spec:\n  engine:\n    options:\n      x: "
+    for content in (text, head + text if isinstance(text, str) else head.encode() + text):
+        try:
+            document = parse(content, file="t.yaml")
+        except TemplateFault as fault:
+            assert fault.errors
+        else:
+            assert document.name == "t"
+
+
+json_like = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "x", "${", "${a}", "$delete", "name"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["$delete", "$append", "$remove", "$replace", "$$x", "name", "size", "ports", "pids", "setup"]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+fields = st.sampled_from(["ports", "packages", "size", "hooks", "engine", "environment", "services", "tests", "labels"])
+
+
+@settings(max_examples=300)
+@given(st.lists(st.dictionaries(fields, json_like, max_size=3), min_size=1, max_size=3))
+def test_hostile_layers_resolve_or_are_refused_by_a_typed_fault(specs: list[object]) -> None:
+    try:
+        documents = stack(*specs)
+        resolve(f"l{len(specs) - 1}", documents)
+    except TemplateFault as fault:
+        assert all(error.code and error.message and error.file for error in fault.errors)
+
+
+@given(json_like, fields)
+def test_hostile_envelopes_are_refused_by_a_typed_fault(value: object, field: str) -> None:
+    keys = ("name", "version", "extends", "final", "variables", "labels", "abstract", "spec", "description", field)
+    for key in keys:
+        content = {"apiVersion": "moorage/v1", "kind": "Template", "name": "t", "version": "1.0.0", key: value}
+        try:
+            assert parse(json.dumps(content), file="t.yaml").file == "t.yaml"
+        except TemplateFault as fault:
+            assert fault.errors[0].file == "t.yaml"

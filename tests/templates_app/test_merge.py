@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -39,9 +40,7 @@ def test_a_list_follows_the_strategy_of_its_field() -> None:
 
 
 def test_a_keyed_list_merges_elements_in_their_place() -> None:
-    below = {
-        "services": [{"name": "db", "command": ["pg"]}, {"name": "web", "command": ["w"], "port": "web"}]
-    }
+    below = {"services": [{"name": "db", "command": ["pg"]}, {"name": "web", "command": ["w"], "port": "web"}]}
     above = {"services": [{"name": "mail", "command": ["m"]}, {"name": "db", "command": ["pg", "-v"]}]}
     assert spec(below, above)["services"] == [
         {"name": "db", "command": ["pg", "-v"]},
@@ -68,9 +67,7 @@ def test_directives_on_keyed_lists_and_on_lists_that_replace() -> None:
     below = {"ports": [{"name": "a"}, {"name": "b"}]}
     assert spec(below, {"ports": {"$remove": ["a"]}})["ports"] == [{"name": "b"}]
     assert spec(below, {"ports": [{"name": "a", "$delete": True}]})["ports"] == [{"name": "b"}]
-    prepended = spec(below, {"ports": {"$prepend": [{"name": "c"}, {"name": "b", "description": "x"}]}})[
-        "ports"
-    ]
+    prepended = spec(below, {"ports": {"$prepend": [{"name": "c"}, {"name": "b", "description": "x"}]}})["ports"]
     assert prepended == [{"name": "c"}, {"name": "a"}, {"name": "b", "description": "x"}]
     assert spec({"tests": {"command": ["a"]}}, {"tests": {"command": {"$append": ["-v"]}}}) == {
         "tests": {"command": ["a", "-v"]}
@@ -85,9 +82,7 @@ def test_directives_work_where_nothing_lies_beneath() -> None:
 
 
 def test_replace_of_a_map_drops_what_it_does_not_say() -> None:
-    assert spec({"size": {"pids": 9, "disk_mb": 64}}, {"size": {"$replace": {"pids": 8}}}) == {
-        "size": {"pids": 8}
-    }
+    assert spec({"size": {"pids": 9, "disk_mb": 64}}, {"size": {"$replace": {"pids": 8}}}) == {"size": {"pids": 8}}
 
 
 def test_what_was_deleted_does_not_come_back() -> None:
@@ -139,10 +134,7 @@ def test_a_whole_list_variable_is_not_silently_lost_in_a_union() -> None:
     assert codes_of(together, {"packages": "${LIST}"}, {"packages": ["x"]}) == ["type_conflict"]
     assert codes_of(together, {"packages": ["x"]}, {"packages": "${LIST}"}) == ["type_conflict"]
     assert codes_of(together, {"packages": "${LIST}"}, {"packages": {"$append": ["x"]}}) == ["type_conflict"]
-    assert (
-        spec({"tests": {"command": ["x"]}}, {"tests": {"command": "${LIST}"}})["tests"]["command"]
-        == "${LIST}"
-    )
+    assert spec({"tests": {"command": ["x"]}}, {"tests": {"command": "${LIST}"}})["tests"]["command"] == "${LIST}"
 
 
 def test_union_keeps_what_only_looks_equal() -> None:
@@ -159,7 +151,8 @@ def test_documents_are_not_changed_by_resolving() -> None:
     documents = stack({"packages": ["a"], "size": {"pids": 9}}, {"packages": ["b"], "size": {"pids": 8}})
     before = json.dumps([document.spec for document in documents.values()])
     result = resolve("l1", documents)
-    result.spec["size"]["pids"] = 0  # type: ignore[index]
+    size: Any = result.spec["size"]
+    size["pids"] = 0
     assert json.dumps([document.spec for document in documents.values()]) == before
     assert resolve("l1", documents).spec["size"] == {"pids": 8}
 
@@ -201,20 +194,22 @@ def test_a_lock_needs_a_known_path_and_a_value_without_variables() -> None:
 
 names = st.sampled_from(["a", "b", "c", "d"])
 scalars = st.integers(0, 3) | st.sampled_from(["x", "y"]) | st.booleans()
+
+
+def _name(port: Any) -> str:
+    return str(port["name"])
+
+
 specs = st.fixed_dictionaries(
     {},
     optional={
-        "size": st.fixed_dictionaries(
-            {}, optional={"pids": st.integers(8, 20), "disk_mb": st.integers(16, 20)}
-        ),
+        "size": st.fixed_dictionaries({}, optional={"pids": st.integers(8, 20), "disk_mb": st.integers(16, 20)}),
         "packages": st.lists(names, max_size=3),
-        "hooks": st.fixed_dictionaries(
-            {"setup": st.lists(st.lists(names, min_size=1, max_size=2), max_size=2)}
-        ),
+        "hooks": st.fixed_dictionaries({"setup": st.lists(st.lists(names, min_size=1, max_size=2), max_size=2)}),
         "ports": st.lists(
             st.fixed_dictionaries({"name": names}, optional={"description": names}),
             max_size=3,
-            unique_by=lambda port: port["name"],
+            unique_by=_name,
         ),
         "environment": st.dictionaries(names, names, max_size=3),
         "tests": st.fixed_dictionaries({}, optional={"command": st.lists(names, max_size=3)}),
@@ -238,9 +233,7 @@ def test_a_result_laid_over_nothing_is_itself(a: object) -> None:
 
 directives = st.one_of(
     specs,
-    st.builds(
-        lambda field: {field: {"$delete": True}}, st.sampled_from(["size", "ports", "packages", "hooks"])
-    ),
+    st.builds(lambda field: {field: {"$delete": True}}, st.sampled_from(["size", "ports", "packages", "hooks"])),
     st.builds(
         lambda how, what: {"packages": {how: what}},
         st.sampled_from(["$append", "$prepend", "$remove", "$replace"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,7 +111,9 @@ def families(draw: st.DrawFn) -> dict[str, Document]:
 
 
 @given(families(), st.randoms())
-def test_the_order_respects_every_list_of_parents_and_not_the_load_order(documents, random) -> None:
+def test_the_order_respects_every_list_of_parents_and_not_the_load_order(
+    documents: dict[str, Document], random: Random
+) -> None:
     name = f"n{len(documents) - 1}"
     shuffled = dict(random.sample(sorted(documents.items()), len(documents)))
     result = outcome(name, documents)

@@ -47,14 +47,10 @@ def test_each_value_names_its_layer_version_line_and_what_it_shadowed() -> None:
         "upper.yaml",
         8,
     )
-    assert [(one.value, one.template, one.version, one.line) for one in pids.shadowed] == [
-        (100, "lower", "1.2.3", 8)
-    ]
+    assert [(one.value, one.template, one.version, one.line) for one in pids.shadowed] == [(100, "lower", "1.2.3", 8)]
     packages = [(one.value, one.template, one.how, one.line) for one in result.explain("packages")]
     assert packages == [("git", "lower", How.SET, 9), ("curl", "upper", How.APPEND, 10)]
-    services = {
-        ".".join(map(str, one.path)): (one.template, one.line) for one in result.explain("services[0]")
-    }
+    services = {".".join(map(str, one.path)): (one.template, one.line) for one in result.explain("services[0]")}
     assert services == {
         "services.0.name": ("upper", 12),
         "services.0.command.0": ("lower", 12),
@@ -75,9 +71,7 @@ def test_an_emptied_list_is_explained_by_the_layer_that_emptied_it() -> None:
 
 
 def test_a_replaced_list_shows_the_list_it_shadowed() -> None:
-    entry = together({"tests": {"command": ["a", "b"]}}, {"tests": {"command": ["c"]}}).explain(
-        "tests.command"
-    )[0]
+    entry = together({"tests": {"command": ["a", "b"]}}, {"tests": {"command": ["c"]}}).explain("tests.command")[0]
     assert [one.value for one in entry.shadowed] == [["a", "b"]]
 
 

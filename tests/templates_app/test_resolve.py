@@ -79,6 +79,13 @@ def test_faults_are_typed_for_interfaces() -> None:
     assert document["facts"]["errors"][0]["code"] == "parent_not_found"
 
 
+def test_a_fault_carries_a_bounded_number_of_errors_to_screens_and_counts_all() -> None:
+    with pytest.raises(TemplateFault) as caught:
+        layer("t", {f"field{n}": n for n in range(5000)})
+    facts = caught.value.as_dict()["facts"]
+    assert (len(facts["errors"]), facts["count"], len(caught.value.errors)) == (100, 5000, 5000)
+
+
 def schemas(schema: Mapping[str, Any], path: str = "") -> list[tuple[str, Mapping[str, Any]]]:
     found = [(path, schema)]
     for name, inner in schema.get("properties", {}).items():
@@ -121,6 +128,4 @@ def test_64_ancestors_of_500_leaves_resolve_in_time_for_a_request() -> None:
     result = resolve("t", documents)
     assert len(result.layers) == 65
     assert len(result.provenance) >= 500
-    assert (
-        time.perf_counter() - started < 10
-    )  # 0.3 s where this was written; the bound only notices a catastrophe
+    assert time.perf_counter() - started < 10  # 0.3 s where this was written; the bound only notices a catastrophe

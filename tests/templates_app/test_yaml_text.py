@@ -80,6 +80,8 @@ def test_aliases_are_values_placed_where_they_are_used() -> None:
         ("a: 9223372036854775808", ("bad_number", 1, 4)),
         ("a: " + "9" * 5000, ("bad_number", 1, 4)),
         ("1: a", ("bad_key", 1, 1)),
+        ("k" * 201 + ": a", ("bad_key", 1, 1)),
+        ("? " + "k" * 201 + "\n: a", ("bad_key", 1, 3)),
         ("<<: {a: 1}", ("bad_key", 1, 1)),
         ("%YAML 1.1\n---\na: 1", ("bad_yaml", 2, 1)),
         (b"a: \xff", ("bad_encoding", 0, 0)),
