@@ -40,13 +40,13 @@ def _sandbox(profile: Profile) -> local.LocalSandbox:
     return local.LocalSandbox(tier=Tier.BARE, profile=profile, note=NOTE, build=_plan, limited=False)
 
 
-def _plan(profile: Profile, name: str, command: Command, groups: tuple[Path, ...], terminal: bool) -> Plan:
+def _plan(profile: Profile, name: str, command: Command, groups: tuple[Path, ...]) -> Plan:
     return Plan(
         tier=Tier.BARE,
         name=name,
         argv=command.argv,
         cwd=command.cwd or profile.workspace,
         environment=environment(profile, command),
-        seal=sealing.seal(profile, uid=None, network=None, limited=False),
+        seal=sealing.seal(profile, uid=None, network=None, held=frozenset()),
         cgroups=groups,
     )

@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -98,13 +97,13 @@ def _sandbox(profile: Profile) -> local.LocalSandbox:
         tier=Tier.PROCESS,
         profile=profile,
         note=_note(profile.uid),
-        build=partial(_plan, limited=limited),
+        build=_plan,
         limited=limited,
     )
 
 
 def _plan(
-    profile: Profile, name: str, command: Command, groups: tuple[Path, ...], terminal: bool, *, limited: bool
+    profile: Profile, name: str, command: Command, groups: tuple[Path, ...]
 ) -> Plan:
     uid = profile.uid if os.geteuid() == 0 else None
     return Plan(
@@ -113,7 +112,7 @@ def _plan(
         argv=command.argv,
         cwd=command.cwd or profile.workspace,
         environment=environment(profile, command),
-        seal=sealing.seal(profile, uid=uid, network=Network.NAMESPACE, limited=limited),
+        seal=sealing.seal(profile, uid=uid, network=Network.NAMESPACE, held=cgroups.covered()),
         cgroups=groups,
         wrapper=wrapper(profile),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import os
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -104,7 +104,7 @@ def _sandbox(profile: Profile) -> local.LocalSandbox:
         tier=Tier.LANDLOCK,
         profile=profile,
         note=_note(abi(), limited=limited),
-        build=partial(_plan, limited=limited),
+        build=_plan,
         limited=limited,
     )
 
@@ -118,7 +118,7 @@ def _with_usable_uid(profile: Profile) -> Profile:
 
 
 def _plan(
-    profile: Profile, name: str, command: Command, groups: tuple[Path, ...], terminal: bool, *, limited: bool
+    profile: Profile, name: str, command: Command, groups: tuple[Path, ...]
 ) -> Plan:
     version = abi()
     return Plan(
@@ -131,7 +131,7 @@ def _plan(
             profile,
             uid=profile.uid,
             network=_network(version, profile),
-            limited=limited,
+            held=cgroups.covered(),
             # Until version 3, truncating by name was no write.
             forbid=("truncate",) if version < 3 else (),
             landlock=rules(profile, version=version),

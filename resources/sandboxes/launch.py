@@ -43,8 +43,12 @@ class Plan:
     cgroups: tuple[Path, ...] = ()
     wrapper: tuple[str, ...] = ()
 
-    def as_line(self, *, terminal: bool, hold: bool) -> bytes:
-        """The launcher's form: one line of JSON. ``hold``: the command ends when our end of the pipe closes."""
+    def as_line(self, *, terminal: bool, hold: bool, stdin: bytes | None = None) -> bytes:
+        """The launcher's form: one line of JSON.
+
+        ``hold``: the command ends when our end of the pipe closes. ``stdin``: what the command reads, where the
+        launcher's own standard input is the control pipe.
+        """
         inner = {
             "argv": self.argv,
             "cwd": str(self.cwd),
@@ -57,6 +61,7 @@ class Plan:
             "wrapper": self.wrapper,
             "inner": inner,
             "hold": hold,
+            "stdin": None if stdin is None else stdin.hex(),
         }
         return json.dumps(document).encode("utf-8", "surrogateescape") + b"\n"
 

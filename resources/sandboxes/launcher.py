@@ -1,6 +1,8 @@
 """Starts one command sealed, and ends its whole process tree. Runs alone: standard library only, ``python -I -S``.
 
     launcher.py supervise NAME CONTROL_FD STATUS_FD    reads a plan (one JSON line) from CONTROL_FD
+    launcher.py attend NAME                            inside a container: CONTROL_FD is standard input
+    launcher.py terminal NAME LOCK                     inside a container, on a terminal: the plan is in MOORAGE_PLAN
     launcher.py seal PLAN_FD STATUS_FD                 inside bubblewrap: seals itself and becomes the command
 
 The supervisor is a subreaper: whatever the command leaves behind, also in sessions of its own, becomes the
@@ -29,6 +31,7 @@ FS_FILE_RIGHTS = 0x1 | 0x2 | 0x4 | 0x4000 | 0x8000  # execute, write, read, trun
 LIMITS = {name: getattr(resource, "RLIMIT_" + name) for name in ("DATA", "NPROC", "FSIZE", "NOFILE", "CORE")}
 POLL_MS = 500
 CANNOT_EXECUTE, NOT_FOUND = 126, 127  # what shells answer
+SANDBOX_FAILED = 125  # what the container engine's own client answers
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -199,6 +202,8 @@ def start(plan, status):
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != me:
             os._exit(CANNOT_EXECUTE)
+        if plan["stdin"] is not None:
+            os.dup2(in_memory(bytes.fromhex(plan["stdin"])), 0)
         for group in plan["cgroups"]:
             with open(os.path.join(group, "cgroup.procs"), "w") as members:
                 members.write("0")
@@ -213,12 +218,18 @@ def start(plan, status):
     return 0
 
 
+def in_memory(content):
+    """A descriptor from which ``content`` can be read."""
+    descriptor = os.memfd_create("moorage")
+    with os.fdopen(os.dup(descriptor), "wb") as stream:
+        stream.write(content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
 def hand_over(inner, status):
     """Leave exactly two descriptors to the wrapper: the inner plan on 8 and the status pipe on 9."""
-    plan = os.memfd_create("plan")
-    with os.fdopen(os.dup(plan), "wb") as stream:
-        stream.write(json.dumps(inner).encode())
-    os.lseek(plan, 0, os.SEEK_SET)
+    plan = in_memory(json.dumps(inner).encode())
     high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 20) for descriptor in (plan, status)]
     os.dup2(high[0], 8)
     os.dup2(high[1], 9)
@@ -279,8 +290,8 @@ def reap(child, verdict):
             verdict = status
 
 
-def supervise(control, status):
-    """Run the plan to its end and leave no process behind."""
+def supervise(plan, status, control=None, lock=None):
+    """Run the plan to its end and leave no process behind. Returns the command's exit code, as in a shell."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     parent = os.getppid()
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -289,15 +300,13 @@ def supervise(control, status):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: asked_to_end.append(True))
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    with os.fdopen(os.dup(control), "rb") as stream:
-        plan = json.loads(stream.readline())
     child = start(plan, status)
     silence = os.open("/dev/null", os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(silence, descriptor)
     os.chdir("/")
     verdict, watched = None, [wake_read] + ([control] if plan["hold"] else [])
-    while verdict is None and not asked_to_end and os.getppid() == parent:
+    while verdict is None and not asked_to_end and os.getppid() == parent and not (lock and is_free(lock)):
         ready = select.select(watched, [], [], POLL_MS / 1000)[0]
         if control in ready and not os.read(control, 1):
             break
@@ -307,10 +316,50 @@ def supervise(control, status):
     ended = end_everything(child)
     verdict = ended if verdict is None else verdict
     code = os.waitstatus_to_exitcode(verdict) if verdict is not None else -signal.SIGKILL
+    return code if code >= 0 else 128 - code
+
+
+def read_line(descriptor):
+    """The plan, up to its newline, and not a byte more."""
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        byte = os.read(descriptor, 1)
+        if not byte:
+            raise EOFError("the plan ended early")
+        line += byte
+    return bytes(line)
+
+
+def attend():
+    """Supervise on standard input; what goes wrong before the command starts is said on standard error, code 125."""
+    control, errors = (fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10) for descriptor in (0, 2))
+    said, status = os.pipe2(os.O_CLOEXEC)
+    code = supervise(json.loads(read_line(control)), status, control=control)
+    os.close(status)
+    with os.fdopen(said, "rb") as stream:
+        words = stream.read()
+    if not words.startswith(b"sealed"):
+        os.write(errors, b"moorage: " + words)
+        return SANDBOX_FAILED
+    return code
+
+
+def on_terminal(lock_path):
+    """Supervise on the terminal that we were started on; ends when the lock's holder outside ends."""
+    plan = json.loads(os.environ["MOORAGE_PLAN"])
+    lock = os.open(lock_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # giving up the terminal hangs up on us
+    fcntl.ioctl(0, termios.TIOCNOTTY)
+    return supervise(plan, os.open("/dev/null", os.O_WRONLY | os.O_CLOEXEC), lock=lock)
+
+
+def is_free(lock):
+    """Whether nobody holds the lock any more."""
     try:
-        os.write(status, b"exit %d\n" % (code if code >= 0 else 128 - code))
-    except BrokenPipeError:
-        return  # our side is gone: there is nobody to tell
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def main(arguments):
@@ -319,8 +368,18 @@ def main(arguments):
             plan = json.loads(stream.read())
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         seal_and_become(plan, int(arguments[2]))
+        return
+    if arguments[0] == "terminal":
+        sys.exit(on_terminal(arguments[2]))
+    if arguments[0] == "attend":
+        sys.exit(attend())
     os.setsid()
-    supervise(int(arguments[2]), int(arguments[3]))
+    control, status = int(arguments[2]), int(arguments[3])
+    code = supervise(json.loads(read_line(control)), status, control=control)
+    try:
+        os.write(status, b"exit %d\n" % code)
+    except BrokenPipeError:
+        return  # our side is gone: there is nobody to tell
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from resources.sandboxes.protocol import (
     Tier,
 )
 
-PlanBuilder = Callable[[Profile, str, Command, tuple[Path, ...], bool], launch.Plan]
+PlanBuilder = Callable[[Profile, str, Command, tuple[Path, ...]], launch.Plan]
 _END_S = 10.0
 _MARK = ".moorage/open-"
 
@@ -51,11 +51,11 @@ class LocalSandbox:
 
     def run(self, command: Command, *, cancelled: Callable[[], bool] | None = None) -> Outcome:
         """Run to the end; see the protocol."""
-        return launch.run(self._plan(command, terminal=False), command, cancelled=cancelled)
+        return launch.run(self._plan(command), command, cancelled=cancelled)
 
     def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
         """(launcher pid, PTY master); SIGTERM to the pid ends the tree."""
-        return terminal.spawn_pty(self._plan(command, terminal=True), columns=columns, rows=rows)
+        return terminal.spawn_pty(self._plan(command), columns=columns, rows=rows)
 
     def stats(self) -> Stats:
         """Sums over the processes that run now."""
@@ -97,14 +97,14 @@ class LocalSandbox:
         if self._limited:
             cgroups.remove(self.name)
 
-    def _plan(self, command: Command, *, terminal: bool) -> launch.Plan:
+    def _plan(self, command: Command) -> launch.Plan:
         if not self.alive():
             raise SandboxGone(f"{self.name} is closed.")
         groups: tuple[Path, ...] = ()
         if self._limited:
             limits = {"memory_mb": self.profile.memory_mb, "pids": self.profile.pids}
             groups = cgroups.ensure(self.name, **limits, cpu_millis=self.profile.cpu_millis)
-        return self._build(self.profile, self.name, checked(self.profile, command), groups, terminal)
+        return self._build(self.profile, self.name, checked(self.profile, command), groups)
 
     def _processes(self) -> list[psutil.Process]:
         found: list[psutil.Process] = []

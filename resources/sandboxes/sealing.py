@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from resources.sandboxes import cgroups, seccomp
+from resources.sandboxes import seccomp
 from resources.sandboxes.protocol import Profile
 
 FILE_BYTES = 8 << 30  # one file; a runaway log stops here
@@ -20,16 +20,19 @@ def seal(
     *,
     uid: int | None,
     network: seccomp.Network | None,
-    limited: bool,
+    held: frozenset[str],
     forbid: Sequence[str] = (),
     landlock: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """``network`` None leaves out the system call filter and keeps the privileges: the bare tier."""
+    """What the launcher applies. ``held`` names the totals that a control group limits.
+
+    ``network`` None leaves out the system call filter and keeps the privileges: the bare tier.
+    """
     program = b""
     if network is not None:
         program = seccomp.filter_program(machine=platform.machine(), network=network, forbid=forbid)
     return {
-        "limits": _limits(profile, uid=uid, held=cgroups.covered() if limited else frozenset()),
+        "limits": _limits(profile, uid=uid, held=held),
         "drop_privileges": network is not None,
         "uid": uid,
         "gid": uid,

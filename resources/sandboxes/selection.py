@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from resources.sandboxes.bare import BareProvider
 from resources.sandboxes.bubblewrap import BubblewrapProvider
+from resources.sandboxes.container import ContainerProvider
 from resources.sandboxes.landlock import LandlockProvider
 from resources.sandboxes.protocol import (
     Availability,
@@ -21,6 +22,7 @@ from resources.sandboxes.protocol import (
 )
 
 PROVIDERS: dict[Tier, Callable[[], Provider]] = {
+    Tier.CONTAINER: ContainerProvider,
     Tier.PROCESS: BubblewrapProvider,
     Tier.LANDLOCK: LandlockProvider,
     Tier.BARE: BareProvider,
@@ -57,12 +59,12 @@ def choose(*, minimum: Tier, allow_bare: bool, prefer: Tier | None = None) -> Pr
             refusals.append("bare: the operator has not allowed it")
         elif not answer.available:
             refusals.append(f"{answer.tier.value}: {answer.reason}")
-            remedies.append(f"{answer.tier.value}: {answer.remedy}")
+            remedies.append(f"For {answer.tier.value}: {answer.remedy}.")
         else:
             return PROVIDERS[answer.tier]()
     raise IsolationUnavailable(
         f"No tier of at least {minimum.value} can be had here. " + "; ".join(refusals) + ".",
-        remedy=" | ".join(remedies) or None,
+        remedy=" ".join(remedies) or None,
         minimum=minimum.value,
     )
 

@@ -17,11 +17,12 @@ _CONTROL, _STATUS = 3, 4
 _ABOVE_TARGETS = 20
 
 
-def spawn_pty(plan: Plan, *, columns: int, rows: int) -> tuple[int, int]:
+def spawn_pty(plan: Plan, *, columns: int, rows: int, keep: int | None = None) -> tuple[int, int]:
     """(the launcher's pid, which the caller reaps; the master descriptor, which the caller closes).
 
     SIGTERM to the pid ends the whole tree, and so does the end of the calling process. The launcher is the parent of
-    what runs, not the calling thread: a parent-death signal would fire when that thread ends.
+    what runs, not the calling thread: a parent-death signal would fire when that thread ends. The launcher keeps a
+    copy of the descriptor ``keep`` open as long as it lives.
     """
     master, slave = os.openpty()
     try:
@@ -30,7 +31,7 @@ def spawn_pty(plan: Plan, *, columns: int, rows: int) -> tuple[int, int]:
         status, status_write = os.pipe2(os.O_CLOEXEC)
         try:
             try:
-                pid = _spawn(plan.name, slave=slave, control=control_read, status=status_write)
+                pid = _spawn(plan.name, slave=slave, control=control_read, status=status_write, keep=keep)
             finally:
                 os.close(control_read)
                 os.close(status_write)
@@ -47,21 +48,15 @@ def spawn_pty(plan: Plan, *, columns: int, rows: int) -> tuple[int, int]:
     return pid, master
 
 
-def _spawn(name: str, *, slave: int, control: int, status: int) -> int:
+def _spawn(name: str, *, slave: int, control: int, status: int, keep: int | None) -> int:
     """posix_spawn, not Popen: the caller owns the pid, and no Popen object waits for it behind its back."""
-    sources = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _ABOVE_TARGETS) for each in (slave, control, status)]
+    given = [slave, slave, slave, control, status, *([] if keep is None else [keep])]
+    # Copies above the targets, so that no dup2 lands on a source that is still needed.
+    sources = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _ABOVE_TARGETS) for each in given]
     try:
-        wiring = [
-            (sources[0], 0),
-            (sources[0], 1),
-            (sources[0], 2),
-            (sources[1], _CONTROL),
-            (sources[2], _STATUS),
-        ]
+        wiring = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(sources)]
         argv = launcher_argv(name, control=_CONTROL, status=_STATUS)
-        return os.posix_spawn(
-            argv[0], argv, {}, file_actions=[(os.POSIX_SPAWN_DUP2, *pair) for pair in wiring]
-        )
+        return os.posix_spawn(argv[0], argv, {}, file_actions=wiring)
     finally:
         for source in sources:
             os.close(source)

@@ -1,0 +1,172 @@
+"""Runs one command in a running container: output bounded, time bounded, whole process tree gone afterwards.
+
+The engine's exec cannot be killed. So what it runs is our launcher, whose standard input is its lifeline: when that
+ends — timeout, cancellation, or the death of this very process — it kills the tree.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from docker import DockerClient
+
+from resources.sandboxes.capture import Capture
+from resources.sandboxes.launch import DRAIN_S, END_S, POLL_S, Plan
+from resources.sandboxes.policy import LAUNCHER_INSIDE
+from resources.sandboxes.protocol import Command, Outcome, SandboxFailed
+
+SANDBOX_FAILED = 125
+_CHUNK = 1 << 16
+_HEADER = 8  # stream number, three zeros, length: the engine's framing of an exec without a terminal
+_STREAMS = {1: "stdout", 2: "stderr"}
+
+
+@dataclass(slots=True)
+class _Frames:
+    """Splits the engine's stream of frames, whatever pieces it arrives in."""
+
+    sinks: dict[str, Capture]
+    _header: bytearray = field(default_factory=bytearray)
+    _left: int = 0
+    _name: str = "stdout"
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the stream."""
+        while chunk:
+            if self._left:
+                self.sinks[self._name].feed(chunk[: self._left])
+                taken = min(self._left, len(chunk))
+                self._left -= taken
+                chunk = chunk[taken:]
+                continue
+            wanted = _HEADER - len(self._header)
+            self._header += chunk[:wanted]
+            chunk = chunk[wanted:]
+            if len(self._header) == _HEADER:
+                self._name = _STREAMS.get(self._header[0], "stderr")
+                self._left = int.from_bytes(self._header[4:], "big")
+                self._header.clear()
+
+
+def run(client: DockerClient, plan: Plan, command: Command, *, cancelled: Callable[[], bool] | None) -> Outcome:
+    """Run ``plan`` in the container of its name; SandboxFailed when it could not be started there."""
+    argv = ["python3", "-I", "-S", "-B", LAUNCHER_INSIDE, "attend", plan.name]
+    execution = client.api.exec_create(plan.name, argv, stdin=True, stdout=True, stderr=True)["Id"]
+    stream = client.api.exec_start(execution, socket=True)
+    line = plan.as_line(terminal=False, hold=True, stdin=command.stdin)
+    # The engine's client wraps the socket for blocking reads; we need to wait for several things at once.
+    connection = socket.socket(fileno=os.dup(stream.fileno()))
+    try:
+        captures = {name: Capture(command.output_limit_bytes) for name in _STREAMS.values()}
+        conversation = _Conversation(connection, line, _Frames(captures), command.timeout_s)
+        conversation.hold(cancelled)
+    finally:
+        connection.close()
+        stream.close()
+    killed = conversation.timed_out or conversation.cancelled
+    code = None if killed else _exit_code(client, execution)
+    outcome = Outcome(
+        exit_code=code,
+        stdout=captures["stdout"].content(),
+        stderr=captures["stderr"].content(),
+        truncated=any(capture.truncated for capture in captures.values()),
+        timed_out=conversation.timed_out,
+        cancelled=conversation.cancelled,
+        duration_s=conversation.duration_s,
+        tier=plan.tier,
+    )
+    if code == SANDBOX_FAILED and b"moorage: " in outcome.stderr:
+        raise SandboxFailed(f"The command could not be started in its sandbox: {outcome.text(500)}")
+    if conversation.stuck:
+        client.api.restart(plan.name, timeout=0)  # nothing less ends a process that does not obey its launcher
+    return outcome
+
+
+def _exit_code(client: DockerClient, execution: str) -> int:
+    until = time.monotonic() + DRAIN_S
+    while (answer := client.api.exec_inspect(execution))["Running"] and time.monotonic() < until:
+        time.sleep(0.01)  # the stream ends a moment before the engine has noted the end
+    code = answer["ExitCode"]
+    if code is None:
+        raise SandboxFailed("The container engine does not say how the command ended.")
+    return int(code)
+
+
+class _Conversation:
+    """Sends the plan, takes the output, hangs up when time is over or the command is no longer wanted."""
+
+    def __init__(self, connection: socket.socket, line: bytes, frames: _Frames, timeout_s: float) -> None:
+        self._connection = connection
+        self._outgoing = memoryview(line)
+        self._frames = frames
+        self._timeout_s = timeout_s
+        self._open = True
+        self.timed_out = False
+        self.cancelled = False
+        self.stuck = False
+        self.duration_s = 0.0
+
+    def hold(self, cancelled: Callable[[], bool] | None) -> None:
+        """Until the stream ends, or END_S after hanging up."""
+        started = time.monotonic()
+        deadline, next_poll, give_up_at = started + self._timeout_s, started, None
+        self._connection.setblocking(False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
+            while self._open:
+                now = time.monotonic()
+                if give_up_at is None:
+                    self.timed_out = now >= deadline
+                    if not self.timed_out and cancelled is not None and now >= next_poll:
+                        self.cancelled = cancelled()
+                        next_poll = now + POLL_S
+                    if self.timed_out or self.cancelled:
+                        self._hang_up()
+                        give_up_at = now + END_S
+                elif now >= give_up_at:
+                    self.stuck = True
+                    break
+                self._turn(selector, POLL_S if give_up_at else min(POLL_S, max(0.0, deadline - now)))
+        self.duration_s = time.monotonic() - started
+
+    def _turn(self, selector: selectors.BaseSelector, wait_s: float) -> None:
+        for _, events in selector.select(wait_s):
+            if events & selectors.EVENT_WRITE:
+                self._send()
+                if not self._outgoing:
+                    selector.modify(self._connection, selectors.EVENT_READ)
+            if events & selectors.EVENT_READ:
+                self._receive()
+
+    def _send(self) -> None:
+        try:
+            self._outgoing = self._outgoing[self._connection.send(self._outgoing[:_CHUNK]) :]
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self._outgoing = memoryview(b"")  # the launcher is gone; the stream's end says so
+
+    def _receive(self) -> None:
+        try:
+            chunk = self._connection.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            chunk = b""
+        if chunk:
+            self._frames.feed(chunk)
+        else:
+            self._open = False
+
+    def _hang_up(self) -> None:
+        self._outgoing = memoryview(b"")
+        try:
+            self._connection.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != 107:  # ENOTCONN: it hung up first
+                raise
