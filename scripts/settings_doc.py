@@ -40,8 +40,7 @@ def main() -> int:
         return 0
     if DOCUMENT.exists() and DOCUMENT.read_text() == rendered():
         return 0
-    sys.stderr.write("docs/settings.md is not what config/environment.py says: run `make docs`.
-")
+    sys.stderr.write("docs/settings.md is not what config/environment.py says: run `make docs`.\n")
     return 1
 
 
