@@ -20,8 +20,7 @@ from operations.coding.host_git import run
 from operations.coding.limits import LIMITS, Limits
 from operations.coding.vault import Vault, base_commit
 
-BASE_REF = "refs/heads/moorage-base"
-WORK_REF = "refs/heads/moorage-work"
+REF = "refs/heads/main"  # the one ref of a bundle, both ways
 _HEADER_LIMIT = 4096
 
 # git's own checks that only inform by default (git-fsck(1), "FSCK MESSAGES").
@@ -38,7 +37,7 @@ def bundle_of(*, vault: Vault, tree: str, limits: Limits = LIMITS) -> bytes:
         doing="Packing the checkout", stdin=f"{commit}\n".encode(), sink=pack,
         limit_bytes=limits.fetch_bytes, timeout_s=limits.fetch_timeout_s,
     )  # fmt: skip
-    return f"# v2 git bundle\n{commit} {BASE_REF}\n\n".encode() + pack.getvalue()
+    return f"# v2 git bundle\n{commit} {REF}\n\n".encode() + pack.getvalue()
 
 
 def take_in(*, vault: Vault, bundle: bytes, base_tree: str, limits: Limits = LIMITS) -> str:
@@ -100,7 +99,7 @@ def _open_header(bundle: bytes, *, base: str) -> tuple[str, bytes]:
     lines = [line for line in lines if line != "@object-format=sha1"]
     needed = [line[1:].split(" ")[0] for line in lines if line.startswith("-")]
     refs = [line for line in lines if not line.startswith("-")]
-    match = re.fullmatch(rf"([0-9a-f]{{40}}) {WORK_REF}", refs[0]) if len(refs) == 1 else None
+    match = re.fullmatch(rf"([0-9a-f]{{40}}) {REF}", refs[0]) if len(refs) == 1 else None
     if needed != [base] or match is None:
         raise ContentRefused("The bundle does not build on the commit that the sandbox was given")
     return match.group(1), bundle[end + 2 :]

@@ -91,9 +91,7 @@ def diff(*, vault: Vault, base_tree: str, tree: str, limits: Limits = LIMITS) ->
         vault.path, "diff-tree", "-r", "-p", "--full-index", *_PLAIN, *two,
         doing="Comparing trees", limit_bytes=limits.diff_bytes, cut_is_fine=True,
     )  # fmt: skip
-    counts = run(
-        vault.path, "diff-tree", "-r", "-z", "--numstat", *_PLAIN, *two, doing="Counting lines"
-    ).stdout
+    counts = run(vault.path, "diff-tree", "-r", "-z", "--numstat", *_PLAIN, *two, doing="Counting lines").stdout
     lines: dict[bytes, tuple[bytes, bytes]] = {}
     for record in counts.split(b"\0")[:-1]:
         added, removed, path = record.split(b"\t", 2)
@@ -133,9 +131,7 @@ def list_files(*, vault: Vault, tree: str, limits: Limits = LIMITS) -> tuple[Tre
     for record in raw.split(b"\0")[:-1]:
         facts, _, path = record.partition(b"\t")
         mode, _, oid, size = facts.decode("ascii").split()
-        files.append(
-            TreeFile(path.decode("utf-8", "backslashreplace"), mode, oid, int(size) if size != "-" else 0)
-        )
+        files.append(TreeFile(path.decode("utf-8", "backslashreplace"), mode, oid, int(size) if size != "-" else 0))
     total = sum(file.size for file in files)
     if len(files) > limits.tree_entries or total > limits.tree_bytes:
         raise TooBig(
@@ -167,7 +163,5 @@ def read_blob(*, vault: Vault, tree: str, path: str, limit_bytes: int = 2_000_00
         if kind == "blob" and found == path.encode("utf-8", "surrogateescape"):
             if int(size) > limit_bytes:
                 raise TooBig(f"{path!r} is {size} bytes", limit_bytes=limit_bytes)
-            return run(
-                vault.path, "cat-file", "blob", oid, doing="Reading a file", limit_bytes=limit_bytes
-            ).stdout
+            return run(vault.path, "cat-file", "blob", oid, doing="Reading a file", limit_bytes=limit_bytes).stdout
     return None

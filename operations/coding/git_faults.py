@@ -61,6 +61,14 @@ class AuthFailed(Fault):
     remedy = "Set MOORAGE_GIT_TOKEN (or the ssh key) to credentials that may read and push this repository."
 
 
+class OwnedByAnother(Fault):
+    """A local repository belongs to another user than the service: git does not trust its hooks and settings."""
+
+    fault_class = FaultClass.CONFIGURATION
+    code = "git.owner"
+    remedy = "Give the repository to the user that Moorage runs as: chown -R."
+
+
 class TooBig(Fault):
     """A fetch or a snapshot exceeds the limits."""
 
@@ -125,11 +133,12 @@ class GitFailed(Fault):
 # First match wins; texts are git's own under LC_ALL=C, and those of curl and ssh.
 _SYMPTOMS: tuple[tuple[str, type[Fault]], ...] = (
     (r"no space left on device|disk quota exceeded", NoSpace),
+    (r"dubious ownership", OwnedByAnother),
     (r"couldn't find remote ref|remote branch .* not found", BranchNotFound),
     (
         r"authentication failed|could not read (username|password)|terminal prompts disabled"
         r"|permission denied|returned error: 40[13]"
-        r"|host key verification failed|dubious ownership|invalid username or",
+        r"|host key verification failed|invalid username or",
         AuthFailed,
     ),
     (

@@ -181,9 +181,7 @@ class _Run:
             try:
                 cut = self._copy(process, kept)
                 threads[0].join()
-                os.waitid(
-                    os.P_PID, process.pid, os.WEXITED | os.WNOWAIT
-                )  # its pid stays its own until wait() below
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # its pid stays its own until wait() below
             except BaseException:
                 _kill(process.pid)
                 raise

@@ -50,9 +50,7 @@ class Remote:
     def slug(self) -> str:
         """``owner/name`` as a forge calls it: the last two parts of the path, without ``.git``."""
         path = (
-            self.url.rpartition(":")[2]
-            if self.kind is Kind.SSH and "://" not in self.url
-            else urlsplit(self.url).path
+            self.url.rpartition(":")[2] if self.kind is Kind.SSH and "://" not in self.url else urlsplit(self.url).path
         )
         parts = [part for part in unquote(path).split("/") if part]
         return "/".join(parts[-2:]).removesuffix(".git")
@@ -187,9 +185,7 @@ def _plain_path(path: str) -> str:
     return path
 
 
-def _host(
-    name: str, port: int | None, kind: Kind, allowed: Iterable[str], resolve: Resolve
-) -> tuple[str, bool]:
+def _host(name: str, port: int | None, kind: Kind, allowed: Iterable[str], resolve: Resolve) -> tuple[str, bool]:
     host = name.lower().removesuffix(".")
     if not host.isascii():
         raise _refused("its host name is not plain ASCII and may look like another")
@@ -215,14 +211,10 @@ def _listed(host: str, port: int, allowed: Iterable[str]) -> bool:
 
 def _refuse_inner(host: str, addresses: Iterable[str]) -> None:
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
-        raise _refused(
-            "its host is inside our own network; the operator may list it in MOORAGE_REPOSITORY_HOSTS"
-        )
+        raise _refused("its host is inside our own network; the operator may list it in MOORAGE_REPOSITORY_HOSTS")
     for text in addresses:
         if not _is_outside(ipaddress.ip_address(_bare(text))):
-            raise _refused(
-                "its host is inside our own network; the operator may list it in MOORAGE_REPOSITORY_HOSTS"
-            )
+            raise _refused("its host is inside our own network; the operator may list it in MOORAGE_REPOSITORY_HOSTS")
 
 
 def _is_outside(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

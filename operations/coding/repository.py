@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from operations.coding import bundles
-from operations.coding.bundles import BASE_REF, WORK_REF
+from operations.coding.bundles import REF
 from operations.coding.git_faults import ContentRefused, GitMissing, SnapshotFailed
 from operations.coding.limits import LIMITS, Limits
 from operations.coding.vault import Vault, base_commit, object_id
 from resources.files import Beneath
-from resources.sandboxes.protocol import Command, Outcome, Sandbox
+from resources.sandboxes.protocol import Command, Sandbox
 
 # Never part of a snapshot, whatever a .gitignore says: caches, environments, our own directory.
 NEVER_TAKEN = (
@@ -64,17 +64,11 @@ def checkout(
     commit on branch ``main`` and no remote.
     """
     berth = _Berth(sandbox, vault, directory, limits, cancelled)
-    here = ("-C", str(directory))
     try:
-        berth.inside("rm", "-rf", "--", str(directory), doing="Clearing the checkout")
         berth.hand_in(object_id(tree))
-        berth.git(
-            "init", "--quiet", "--template=", "--initial-branch=main", str(directory),
-            doing="Making the checkout",
-        )  # fmt: skip
-        berth.git(*here, "fetch", "--quiet", "--no-tags", str(berth.incoming), BASE_REF, doing="Filling it")
-        berth.write(f"{directory.name}/.git/info/attributes", _ATTRIBUTES)
-        berth.git(*here, "reset", "--quiet", "--hard", "FETCH_HEAD", doing="Checking out")
+        berth.inside("rm", "-rf", "--", str(directory), doing="Clearing the checkout")
+        berth.git(*berth.clone, str(directory), doing="Making the checkout")
+        berth.git("-C", str(directory), "remote", "remove", "origin", doing="Cutting the checkout off")
     finally:
         berth.clear()
 
@@ -95,20 +89,17 @@ def snapshot(
     """
     berth = _Berth(sandbox, vault, directory, limits, cancelled)
     base = base_commit(vault=vault, tree=object_id(base_tree))
-    handed_over = f"{berth.desk_name}/out-{secrets.token_hex(8)}.bundle"
     try:
         # Nothing that the sandbox kept is trusted to be whole: a fresh repository costs milliseconds.
-        berth.prepare(base_tree)
-        tree = berth.write_tree(base_tree)
-        commit = berth.git(
-            *berth.repository, "commit-tree", tree, "-p", base, "-m", "Work", doing="Committing in the sandbox"
-        )
-        berth.git(*berth.repository, "update-ref", WORK_REF, commit, doing="Naming the work")
+        berth.hand_in(base_tree)
+        berth.git(*berth.clone, "--bare", str(berth.repository), doing="Preparing the sandbox")
+        berth.stage(base_tree)
+        berth.git(*berth.work, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "Work", doing="Committing")
         berth.git(
-            *berth.repository, "bundle", "create", "--quiet", "--version=2",
-            str(directory.parent / handed_over), WORK_REF, f"^{base}", doing="Handing the work over",
+            *berth.work, "bundle", "create", "--quiet", "--version=2", str(berth.desk / "out.bundle"), REF, f"^{base}",
+            doing="Handing the work over",
         )  # fmt: skip
-        bundle = berth.read(handed_over)
+        bundle = berth.take_out()
     finally:
         berth.clear()
     return bundles.take_in(vault=vault, bundle=bundle, base_tree=base_tree, limits=limits)
@@ -116,70 +107,68 @@ def snapshot(
 
 @dataclass(frozen=True, slots=True)
 class _Berth:
-    """The sandbox side: a desk beside the checkout, with a repository of ours and the bundles."""
+    """The sandbox side: a desk of its own each time, with a repository of ours and the bundles that cross over."""
 
     sandbox: Sandbox
     vault: Vault
     directory: Path
     limits: Limits
     cancelled: Cancelled
+    desk: Path = field(init=False)
     files: Beneath = field(init=False)
 
     def __post_init__(self) -> None:
-        if (
-            not self.directory.is_absolute()
-            or ".." in self.directory.parts
-            or self.directory.name.startswith(".")
-        ):
-            raise ValueError(f"{self.directory} is no place for a checkout")
-        object.__setattr__(self, "files", Beneath(self.directory.parent))
+        where = self.directory
+        if not where.is_absolute() or ".." in where.parts or where.name.startswith("."):
+            raise ValueError(f"{where} is no place for a checkout")
+        desk = where.parent / ".moorage" / f"git-{secrets.token_hex(8)}"
+        object.__setattr__(self, "desk", desk)
+        object.__setattr__(self, "files", Beneath(where.parent))
 
     @property
-    def desk_name(self) -> str:
-        return f".moorage/git-{self.directory.name}"
+    def repository(self) -> Path:
+        return self.desk / "work.git"
 
     @property
-    def desk(self) -> Path:
-        return self.directory.parent / self.desk_name
+    def work(self) -> tuple[str, ...]:
+        return ("-C", str(self.directory), f"--git-dir={self.repository}", f"--work-tree={self.directory}")
 
     @property
-    def incoming(self) -> Path:
-        return self.desk / "in.bundle"
-
-    @property
-    def repository(self) -> tuple[str, ...]:
-        return (f"--git-dir={self.desk / 'work.git'}", f"--work-tree={self.directory}")
+    def clone(self) -> tuple[str, ...]:
+        # The template brings our attributes along before the first file is written.
+        return (
+            *("clone", "--quiet", "--no-tags", f"--branch={REF.removeprefix('refs/heads/')}"),
+            *(f"--template={self.desk / 'template'}", str(self.desk / "in.bundle")),
+        )
 
     def hand_in(self, tree: str) -> None:
-        """Put ``tree`` on an empty desk, as a bundle."""
-        self.inside("rm", "-rf", "--", str(self.desk), doing="Clearing the desk")
+        """Put ``tree`` on the desk, as a bundle."""
         content = bundles.bundle_of(vault=self.vault, tree=tree, limits=self.limits)
-        self.write(f"{self.desk_name}/in.bundle", content)
+        self.files.write(f".moorage/{self.desk.name}/in.bundle", content)
+        self.files.write(f".moorage/{self.desk.name}/template/info/attributes", _ATTRIBUTES)
 
-    def prepare(self, tree: str) -> None:
-        """A new repository on the desk that holds ``tree`` as a commit without parents."""
-        repository = str(self.desk / "work.git")
-        self.hand_in(tree)
-        self.git("init", "--bare", "--quiet", "--template=", repository, doing="Preparing the sandbox")
-        self.write(f"{self.desk_name}/work.git/info/attributes", _ATTRIBUTES)
-        self.git(
-            f"--git-dir={repository}", "fetch", "--quiet", "--no-tags", str(self.incoming),
-            f"+{BASE_REF}:{BASE_REF}", doing="Filling the sandbox",
-        )  # fmt: skip
+    def take_out(self) -> bytes:
+        """What the sandbox left for us, at most as much as a bundle may be."""
+        try:
+            path = f".moorage/{self.desk.name}/out.bundle"
+            return self.files.read(path, limit_bytes=self.limits.bundle_bytes)
+        except FileNotFoundError as error:
+            raise SnapshotFailed("The sandbox said that it wrote a bundle, but there is none") from error
 
-    def write_tree(self, base_tree: str) -> str:
-        """Stage all there is on top of ``base_tree`` in an index of our own, and write it as a tree."""
-        self.git(*self.repository, "read-tree", base_tree, doing="Reading the base")
+    def clear(self) -> None:
+        """Leave nothing on the desk."""
+        command = ("rm", "-rf", "--", str(self.desk))
+        self.sandbox.run(Command(argv=command, cwd=self.directory.parent, timeout_s=60))
+
+    def stage(self, base_tree: str) -> None:
+        """Stage all there is on top of ``base_tree``, in an index of our own."""
+        self.git(*self.work, "read-tree", base_tree, doing="Reading the base")
         left_out = [f":(exclude,glob)**/{name}" for name in (*NEVER_TAKEN, *_NEVER_TAKEN_SUFFIXES)]
         left_out += [f":(exclude,glob)**/{name}/**" for name in NEVER_TAKEN]
-        self.git(
-            *self.repository, "-C", str(self.directory), "add", "--all", "--", ".", *left_out,
-            doing="Collecting the changes",
-        )  # fmt: skip
-        return self.git(*self.repository, "write-tree", doing="Writing the tree")
+        self.git(*self.work, "add", "--all", "--", ".", *left_out, doing="Collecting the changes")
 
-    def git(self, *arguments: str, doing: str) -> str:
-        """Run git inside; its output, which must be an object name if there is any."""
+    def git(self, *arguments: str, doing: str) -> None:
+        """Run git inside, with settings that outrank those of any repository."""
         settings = (
             "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false",
             "-c", "core.autocrlf=false", "-c", "core.excludesFile=/dev/null",
@@ -187,11 +176,9 @@ class _Berth:
             "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.addEmbeddedRepo=false",
             "-c", "commit.gpgSign=false", "-c", "safe.directory=*", "-c", "transfer.fsckObjects=false",
         )  # fmt: skip
-        outcome = self.inside("git", *settings, *arguments, doing=doing)
-        said = outcome.stdout.decode("utf-8", "replace").strip()
-        return object_id(said) if said else ""
+        self.inside("git", *settings, *arguments, doing=doing)
 
-    def inside(self, *argv: str, doing: str) -> Outcome:
+    def inside(self, *argv: str, doing: str) -> None:
         """Run a command inside, or say what went wrong with it."""
         command = Command(
             argv=argv,
@@ -202,30 +189,12 @@ class _Berth:
         )
         outcome = self.sandbox.run(command, cancelled=self.cancelled)
         if outcome.ok:
-            return outcome
+            return
         if outcome.exit_code in {126, 127}:
             raise GitMissing(f"{doing}: {argv[0]} is not there in the sandbox")
         if outcome.timed_out or outcome.cancelled or outcome.exit_code is None:
-            raise SnapshotFailed(
-                f"{doing}: {'cancelled' if outcome.cancelled else 'no end within the time limit'}"
-            )
+            raise SnapshotFailed(f"{doing}: {'cancelled' if outcome.cancelled else 'no end within the time limit'}")
         said = outcome.text(1000)
         if "does not have a commit checked out" in said or "adding files failed" in said:
             raise ContentRefused(f"{doing}: {said}")
         raise SnapshotFailed(f"{doing}: {said}")
-
-    def write(self, path: str, content: bytes) -> None:
-        self.files.write(path, content)
-
-    def read(self, path: str) -> bytes:
-        """What the sandbox left for us, at most as much as a bundle may be."""
-        try:
-            return self.files.read(path, limit_bytes=self.limits.bundle_bytes)
-        except FileNotFoundError as error:
-            raise SnapshotFailed("The sandbox said that it wrote a bundle, but there is none") from error
-
-    def clear(self) -> None:
-        """Leave an empty desk. A sandbox that is gone took its desk with it: the caller's error is the news."""
-        self.sandbox.run(
-            Command(argv=("rm", "-rf", "--", str(self.desk)), cwd=self.directory.parent, timeout_s=60)
-        )

@@ -52,9 +52,7 @@ def _check_name(raw: bytes) -> None:
 
 def _check_mode(entry: Entry) -> None:
     if entry.mode == _GITLINK:
-        raise ContentRefused(
-            f"{entry.path!r} is a repository inside the repository; remove its .git, or ignore it"
-        )
+        raise ContentRefused(f"{entry.path!r} is a repository inside the repository; remove its .git, or ignore it")
     if entry.mode not in _MODES:
         raise ContentRefused(f"{entry.path!r} has the file mode {entry.mode}")
 
@@ -84,9 +82,7 @@ def _check_contents(vault: Vault, entries: list[Entry], limits: Limits, quaranti
 def _check_link(vault: Vault, entry: Entry, size: int, quarantine: dict[str, str]) -> None:
     if size > 1000:
         raise ContentRefused(f"{entry.path!r} is a symbolic link with a target of {size} bytes")
-    raw = run(
-        vault.path, "cat-file", "blob", entry.oid, doing="Checking a link", environment=quarantine
-    ).stdout
+    raw = run(vault.path, "cat-file", "blob", entry.oid, doing="Checking a link", environment=quarantine).stdout
     target = raw.decode("utf-8", "replace")
     landing = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), target))
     if target.startswith("/") or landing == ".." or landing.startswith("../") or "\0" in target:

@@ -106,9 +106,7 @@ class _Line:
 
     def listed(self, *patterns: str, symbolic: bool = False) -> list[tuple[str, str]]:
         flags = ("--symref",) if symbolic else ()
-        said = self.git(
-            "ls-remote", *flags, "--", self.remote.url, *patterns, doing="Asking the remote"
-        ).text()
+        said = self.git("ls-remote", *flags, "--", self.remote.url, *patterns, doing="Asking the remote").text()
         return [(what, ref) for what, _, ref in (line.partition("\t") for line in said.splitlines())]
 
     def default_branch(self) -> str:
@@ -173,9 +171,7 @@ class _Line:
 
 
 @contextlib.contextmanager
-def _line(
-    vault: Vault, remote: Remote, credentials: Credentials, limits: Limits, resolve: Resolve
-) -> Iterator[_Line]:
+def _line(vault: Vault, remote: Remote, credentials: Credentials, limits: Limits, resolve: Resolve) -> Iterator[_Line]:
     addresses = admit(remote, resolve=resolve)
     config: tuple[str, ...] = ()
     if remote.kind in {Kind.HTTPS, Kind.HTTP} and remote.host not in addresses:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def open_vault(*, root: Path, project_id: UUID | str) -> Vault:
     """The project's vault beneath ``root`` (``<data>/vaults``), created when it is not there yet."""
     name = str(UUID(str(project_id)))
     vault = Vault(root.absolute() / f"{name}.git")
-    if (vault.path / "HEAD").is_file() and (vault.path / "refs").is_dir():
+    if (vault.path / "HEAD").is_file() and (vault.path / "objects" / "info").is_dir():  # made last by git
         return vault
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(vault):
@@ -98,10 +99,7 @@ def tree_of(vault: Vault, commit: str) -> str:
 
 def has(vault: Vault, name: str) -> bool:
     """Whether the vault holds this object."""
-    return (
-        _git(vault, "cat-file", "-e", object_id(name), doing="Looking for an object", codes=(0, 1, 128)).code
-        == 0
-    )
+    return _git(vault, "cat-file", "-e", object_id(name), doing="Looking for an object", codes=(0, 1, 128)).code == 0
 
 
 def base_commit(*, vault: Vault, tree: str) -> str:
@@ -116,9 +114,7 @@ def base_commit(*, vault: Vault, tree: str) -> str:
     )
 
 
-def commit(
-    *, vault: Vault, tree: str, parents: tuple[str, ...], message: str, author: Author, when: datetime
-) -> str:
+def commit(*, vault: Vault, tree: str, parents: tuple[str, ...], message: str, author: Author, when: datetime) -> str:
     """Commit ``tree`` on ``parents``; the same arguments give the same commit. Returns its name."""
     stamp = f"@{int(when.timestamp())} +0000"
     name, email = _ident(author.name) or "Moorage", _ident(author.email) or "moorage@localhost"
@@ -168,10 +164,15 @@ def forget(*, vault: Vault, operation_id: UUID | str) -> None:
         _git(vault, "update-ref", "--stdin", doing="Dropping refs", stdin=lines.encode())
 
 
-def tidy(vault: Vault) -> None:
-    """Repack, and drop what no ref has held for two weeks."""
+def tidy(*, vault: Vault, now: datetime) -> None:
+    """Repack, drop what no ref has held for two weeks, and what a killed worker left lying for an hour."""
     with locked(vault):
         run(vault.path, "gc", "--quiet", "--prune=2.weeks.ago", doing="Tidying the vault", timeout_s=900)
+    left = [*(vault.path / "objects").glob("incoming-*"), *vault.path.parent.glob(".login-*")]
+    for path in left:
+        with contextlib.suppress(FileNotFoundError):  # its owner is alive, and done
+            if now.timestamp() - path.stat().st_mtime > 3600:
+                shutil.rmtree(path)
 
 
 def _ref(operation_id: UUID | str, label: str) -> str:

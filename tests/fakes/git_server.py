@@ -103,9 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
             "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
         }
-        done = subprocess.run(
-            ["git", "http-backend"], env=environment, input=body, capture_output=True, check=False
-        )
+        done = subprocess.run(["git", "http-backend"], env=environment, input=body, capture_output=True, check=False)
         if self.server.break_after_push and path.endswith("/git-receive-pack"):
             self.server.break_after_push = False
             self.close_connection = True  # the push is taken, but nobody hears of it

@@ -69,7 +69,7 @@ class GitHubServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def github_server(token: str = "t0ken") -> Iterator[GitHubServer]:
+def github_server(token: str) -> Iterator[GitHubServer]:
     """A running forge."""
     server = GitHubServer(token)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -100,9 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.state:
             self.server.asked.append((method, self.path))
             asked = self.path.partition("?")[0]
-            misfortune = next(
-                (m for m in self.server.script if m.method == method and asked.endswith(m.path)), None
-            )
+            misfortune = next((m for m in self.server.script if m.method == method and asked.endswith(m.path)), None)
             if misfortune is not None:
                 self.server.script.remove(misfortune)
             status, answer = (0, None)

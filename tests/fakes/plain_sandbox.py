@@ -1,4 +1,4 @@
-"""A sandbox made of nothing: real processes in a real directory, isolated by nothing. For tests of what runs in one."""
+"""A sandbox made of nothing: real processes in a real directory, for tests of what runs in one."""
 
 from __future__ import annotations
 

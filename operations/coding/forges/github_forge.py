@@ -97,9 +97,7 @@ class GitHubForge:
         finally:
             github.close()
 
-    def _after_all(
-        self, repository: Repository, request: PullRequestDraft, fault: Fault
-    ) -> OpenedPullRequest:
+    def _after_all(self, repository: Repository, request: PullRequestDraft, fault: Fault) -> OpenedPullRequest:
         for pause in self._look_again_s:
             time.sleep(pause)
             try:
@@ -116,9 +114,7 @@ class GitHubForge:
 
 def _open_for_head(repository: Repository, request: PullRequestDraft) -> PullRequest | None:
     owner = request.repository.partition("/")[0]
-    pulls = repository.get_pulls(
-        state="open", head=f"{owner}:{request.head_branch}", base=request.base_branch
-    )
+    pulls = repository.get_pulls(state="open", head=f"{owner}:{request.head_branch}", base=request.base_branch)
     for pull in pulls:
         # A server that ignores the filter must not hand us somebody else's pull request.
         if pull.head.ref == request.head_branch and pull.base.ref == request.base_branch:
@@ -179,9 +175,7 @@ def _message(error: GithubException) -> str:
     if not isinstance(data, dict):
         return str(data)[:600]
     errors = data.get("errors")
-    more = [
-        str(e.get("message") or e.get("code") or "") if isinstance(e, dict) else str(e) for e in errors or []
-    ]
+    more = [str(e.get("message") or e.get("code") or "") if isinstance(e, dict) else str(e) for e in errors or []]
     return ". ".join(part for part in (str(data.get("message", "")), *more) if part)
 
 

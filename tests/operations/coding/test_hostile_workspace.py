@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from events.faults import Fault
-from operations.coding.bundles import WORK_REF, take_in
+from operations.coding.bundles import REF, take_in
 from operations.coding.changes import diff, list_files, read_blob
 from operations.coding.git_faults import ContentRefused
 from operations.coding.limits import Limits
@@ -39,8 +39,8 @@ def set_traps(place: Path, marker: Path) -> None:
     trap.chmod(0o755)
     hooks = place / ".git" / "hooks"
     hooks.mkdir(exist_ok=True)
-    for hook in ("pre-commit", "post-checkout", "post-index-change", "reference-transaction", "pre-push", "post-merge",
-                 "pre-auto-gc", "update", "post-update", "fsmonitor-watchman"):  # fmt: skip
+    for hook in ("pre-commit", "post-checkout", "post-index-change", "reference-transaction", "pre-push",
+                 "post-merge", "pre-auto-gc", "update", "post-update", "fsmonitor-watchman"):  # fmt: skip
         shutil.copy(trap, hooks / hook)
     (place / ".git" / "included").write_text(f"[core]\n\tfsmonitor = {trap}\n\tpager = {trap}\n")
     (place / ".git" / "config").write_text(
@@ -220,9 +220,7 @@ class Forger:
         return name
 
     def tree(self, *entries: tuple[str, bytes, str]) -> str:
-        return self.object(
-            "tree", b"".join(f"{m} ".encode() + n + b"\0" + bytes.fromhex(o) for m, n, o in entries)
-        )
+        return self.object("tree", b"".join(f"{m} ".encode() + n + b"\0" + bytes.fromhex(o) for m, n, o in entries))
 
     def commit(self, tree: str, parent: str | None = None) -> str:
         person = "A <a@b> 1577836800 +0000"
@@ -232,9 +230,10 @@ class Forger:
     def bundle(self, commit: str, *objects: str, header: str | None = None) -> bytes:
         done = subprocess.run(
             ["git", "pack-objects", "--stdout", "-q"],
-            cwd=self.place, input="".join(f"{o}\n" for o in (commit, *objects)).encode(), capture_output=True, check=True,
+            cwd=self.place, input="".join(f"{o}\n" for o in (commit, *objects)).encode(),
+            capture_output=True, check=True,
         )  # fmt: skip
-        head = header if header is not None else f"# v2 git bundle\n-{self.base} \n{commit} {WORK_REF}\n\n"
+        head = header if header is not None else f"# v2 git bundle\n-{self.base} \n{commit} {REF}\n\n"
         return head.encode() + done.stdout
 
 
@@ -249,8 +248,9 @@ def objects_of(vault: Vault) -> str:
 
 @pytest.mark.parametrize(
     "name",
-    [b".git", b".GIT", b".Git", b"git~1", b"GIT~2", b".git ", b".git.", b".g\xe2\x80\x8cit", b".git\\x", b"..", b".",
-     b"\xff\xfe", b"a\nb", b"x" * 2000],
+    [b".git", b".GIT", b".Git", b"git~1", b"GIT~2", b".git ", b".git.", b".g\xe2\x80\x8cit", b".git\\x",
+     b"..",
+     b".", b"\xff\xfe", b"a\nb", b"x" * 2000],
 )  # fmt: skip
 @pytest.mark.parametrize("depth", [0, 1])
 def test_forged_names_are_refused(vault: Vault, base: str, forger: Forger, name: bytes, depth: int) -> None:
@@ -282,7 +282,7 @@ def test_forged_modes_kinds_and_gaps_are_refused(vault: Vault, base: str, forger
         "a missing tree": ("3" * 40, []),
     }
     for what, (tree, extra) in cases.items():
-        present = [tree] if not what == "a missing tree" else []
+        present = [] if what == "a missing tree" else [tree]
         with pytest.raises(ContentRefused):
             take_in(vault=vault, bundle=forger.bundle(forger.commit(tree), *present, *extra), base_tree=base)
 
@@ -301,20 +301,16 @@ def test_forged_headers_and_parents_are_refused(vault: Vault, base: str, forger:
         forger.bundle(commit, *whole)[:-30],
         forger.bundle(commit, *whole).replace(b"PACK", b"KCAP"),
         forger.bundle(commit, *whole) + b"trailing",
-        forger.bundle(commit, *whole, header=f"# v2 git bundle\n{commit} {WORK_REF}\n\n"),
-        forger.bundle(commit, *whole, header=f"# v2 git bundle\n-{commit}\n{commit} {WORK_REF}\n\n"),
-        forger.bundle(
-            commit, *whole, header=f"# v2 git bundle\n-{forger.base}\n{commit} refs/heads/../../x\n\n"
-        ),
-        forger.bundle(
-            commit, *whole, header=f"# v2 git bundle\n-{forger.base}\n{commit} {WORK_REF}\n{commit} HEAD\n\n"
-        ),
+        forger.bundle(commit, *whole, header=f"# v2 git bundle\n{commit} {REF}\n\n"),
+        forger.bundle(commit, *whole, header=f"# v2 git bundle\n-{commit}\n{commit} {REF}\n\n"),
+        forger.bundle(commit, *whole, header=f"# v2 git bundle\n-{forger.base}\n{commit} refs/heads/../../x\n\n"),
+        forger.bundle(commit, *whole, header=f"# v2 git bundle\n-{forger.base}\n{commit} {REF}\n{commit} HEAD\n\n"),
         forger.bundle(
             commit,
             *whole,
-            header=f"# v3 git bundle\n@filter=blob:none\n-{forger.base}\n{commit} {WORK_REF}\n\n",
+            header=f"# v3 git bundle\n@filter=blob:none\n-{forger.base}\n{commit} {REF}\n\n",
         ),
-        forger.bundle(commit, *whole, header=f"# v2 git bundle\n-{forger.base}\n--help {WORK_REF}\n\n"),
+        forger.bundle(commit, *whole, header=f"# v2 git bundle\n-{forger.base}\n--help {REF}\n\n"),
         forger.bundle(tree, blob),
         forger.bundle(stranger, commit, *whole),
     ]

@@ -40,8 +40,8 @@ def test_every_requirement_has_a_valid_branch_name(requirement: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["main", "a/b", "ünï", "a.b", "a-b", "", "HEAD", "-a", "/a", "a/", "a.", "a..b", "a b", "a~", "a^", "a:", "a?",
-     "a*", "a[", "a\\", "a@{b", ".a", "a/.b", "a.lock", "a.lock/b", "a//b", "a\x7f", "a\n"],
+    ["main", "a/b", "ünï", "a.b", "a-b", "", "HEAD", "-a", "/a", "a/", "a.", "a..b", "a b", "a~", "a^", "a:",
+     "a?", "a*", "a[", "a\\", "a@{b", ".a", "a/.b", "a.lock", "a.lock/b", "a//b", "a\x7f", "a\n"],
 )  # fmt: skip
 def test_branch_names_are_judged_as_git_judges_them(name: str) -> None:
     judged = subprocess.run(["git", "check-ref-format", "--branch", name], capture_output=True, check=False)
@@ -52,15 +52,11 @@ def test_a_commit_says_what_by_whom_and_for_which_operation() -> None:
     message = commit_message("Fix the median\n\nOf even lists.", "Deterministic change — no AI was used", ID)
     assert message.startswith("Fix the median\n\n")
     assert "    Of even lists." in message
-    assert message.endswith(
-        f"\nMoorage-Operation: {ID}\nMoorage-Engine: Deterministic change — no AI was used\n"
-    )
+    assert message.endswith(f"\nMoorage-Operation: {ID}\nMoorage-Engine: Deterministic change — no AI was used\n")
 
 
 def test_a_requirement_cannot_forge_trailers() -> None:
-    message = commit_message(
-        "Fix\n\nMoorage-Engine: a human\nSigned-off-by: Boss <b@x>", "x\nMoorage-Engine: y", ID
-    )
+    message = commit_message("Fix\n\nMoorage-Engine: a human\nSigned-off-by: Boss <b@x>", "x\nMoorage-Engine: y", ID)
     done = subprocess.run(
         ["git", "interpret-trailers", "--parse"], input=message.encode(), capture_output=True, check=True
     )

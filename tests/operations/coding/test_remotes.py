@@ -104,9 +104,10 @@ def test_anything_else_is_refused_with_a_reason_and_a_pointer(url: str) -> None:
 @pytest.mark.parametrize(
     "address",
     [
-        "127.0.0.1", "10.0.0.5", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
-        "::1", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "::ffff:10.0.0.5", "64:ff9b::a00:5", "2002:a00:5::", "::",
-        "255.255.255.255", "198.18.0.1",
+        "127.0.0.1", "10.0.0.5", "172.16.3.4", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0",
+        "224.0.0.1", "::1", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "::ffff:10.0.0.5",
+        "64:ff9b::a00:5", "2002:a00:5::",
+        "::", "255.255.255.255", "198.18.0.1",
     ],
 )  # fmt: skip
 def test_hosts_inside_our_own_network_are_refused_unless_listed(address: str) -> None:
@@ -175,7 +176,9 @@ def test_local_paths_are_taken_beneath_a_root_only(tmp_path: Path) -> None:
 
 
 def test_error_texts_lose_their_secrets() -> None:
-    text = "fatal: unable to access 'https://u:hunter2@h/x': Authorization: Basic dTpw token ghp_abcdefgh12345678\x1b[31m"
+    text = (
+        "fatal: unable to access 'https://u:hunter2@h/x': Authorization: Basic dTpw token ghp_abcdefgh12345678\x1b[31m"
+    )
     shown = redact(text)
     assert not any(secret in shown for secret in ("hunter2", "dTpw", "ghp_abcdefgh", "\x1b"))
     assert "hunter2" not in classify(text, doing="Fetching").detail
@@ -197,6 +200,7 @@ def test_error_texts_lose_their_secrets() -> None:
             "git.unreachable",
         ),
         ("error: RPC failed; HTTP 502 curl 22 The requested URL returned error: 502", "git.unreachable"),
+        ("fatal: detected dubious ownership in repository at '/r'", "git.owner"),
         ("fatal: write error: No space left on device", "git.no_space"),
         ("fatal: fsck error in packed object", "git.content_refused"),
         ("fatal: pack exceeds maximum allowed size (1.00 KiB)", "git.too_big"),

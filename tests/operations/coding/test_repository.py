@@ -46,9 +46,7 @@ def take(sandbox: PlainSandbox, vault: Vault, place: Path, base: str, **more: ob
 
 def test_a_checkout_holds_exactly_the_bytes_of_the_tree(place: Path) -> None:
     found = {
-        str(p.relative_to(place)): p.read_bytes()
-        for p in place.rglob("*")
-        if p.is_file() and ".git" not in p.parts
+        str(p.relative_to(place)): p.read_bytes() for p in place.rglob("*") if p.is_file() and ".git" not in p.parts
     }
     assert found == BASE
 
@@ -69,9 +67,7 @@ def test_a_second_checkout_replaces_all_that_was_there(
     assert (place / "src" / "app.py").read_bytes() == BASE["src/app.py"]
 
 
-def test_a_checkout_leaves_no_transport_behind(
-    sandbox: PlainSandbox, vault: Vault, place: Path, base: str
-) -> None:
+def test_a_checkout_leaves_no_transport_behind(sandbox: PlainSandbox, vault: Vault, place: Path, base: str) -> None:
     take(sandbox, vault, place, base)
     assert list((sandbox.workspace / ".moorage").iterdir()) == []
 
@@ -176,9 +172,7 @@ def test_a_repository_inside_the_checkout_is_refused_by_name(
         take(sandbox, vault, place, base)
 
 
-def test_a_submodule_of_the_base_stays_as_it_is(
-    sandbox: PlainSandbox, vault: Vault, tree_from: TreeFrom
-) -> None:
+def test_a_submodule_of_the_base_stays_as_it_is(sandbox: PlainSandbox, vault: Vault, tree_from: TreeFrom) -> None:
     inner = tree_from({"a": b"1"})
     listing = f"160000 commit {'1' * 40}\tlib\n100644 blob {git(vault.path, 'rev-parse', f'{inner}:a')}\ta\n"
     base = git(vault.path, "mktree", "--missing", stdin=listing.encode())
@@ -199,14 +193,10 @@ def test_links_out_of_the_repository_are_refused(
         take(sandbox, vault, place, base)
 
 
-def test_links_within_the_repository_are_taken(
-    sandbox: PlainSandbox, vault: Vault, place: Path, base: str
-) -> None:
+def test_links_within_the_repository_are_taken(sandbox: PlainSandbox, vault: Vault, place: Path, base: str) -> None:
     (place / "src" / "link").symlink_to("../README.md")
     tree = take(sandbox, vault, place, base)
-    assert {c.path: c.mode for c in diff(vault=vault, base_tree=base, tree=tree).changes} == {
-        "src/link": "120000"
-    }
+    assert {c.path: c.mode for c in diff(vault=vault, base_tree=base, tree=tree).changes} == {"src/link": "120000"}
 
 
 @pytest.mark.parametrize("name", ["a\nb", "tab\there", ".git\u200d"])
@@ -218,9 +208,7 @@ def test_names_that_no_repository_should_have_are_refused(
         take(sandbox, vault, place, base)
 
 
-def test_special_files_are_left_where_they_are(
-    sandbox: PlainSandbox, vault: Vault, place: Path, base: str
-) -> None:
+def test_special_files_are_left_where_they_are(sandbox: PlainSandbox, vault: Vault, place: Path, base: str) -> None:
     os.mkfifo(place / "pipe")
     assert take(sandbox, vault, place, base) == base
 

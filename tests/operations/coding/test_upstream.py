@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -59,9 +60,7 @@ def fetch(vault: Vault, remote: Remote, branch: str | None = None, **more: objec
 
 
 def work_on(vault: Vault, base: Base, message: str = "Work") -> str:
-    return commit(
-        vault=vault, tree=base.tree, parents=(base.commit,), message=message, author=MOORAGE, when=WHEN
-    )
+    return commit(vault=vault, tree=base.tree, parents=(base.commit,), message=message, author=MOORAGE, when=WHEN)
 
 
 def test_the_tip_of_the_main_branch_comes_in_without_history(upstream: Upstream, vault: Vault) -> None:
@@ -94,9 +93,7 @@ def test_a_missing_branch_is_named_with_those_there_are(upstream: Upstream, vaul
         fetch(vault, local(upstream))  # HEAD names "main", which is not there
 
 
-@pytest.mark.parametrize(
-    "name", ["--upload-pack=touch x", "a..b", "a b", "-x", "a:refs/heads/b", "*", "a.lock"]
-)
+@pytest.mark.parametrize("name", ["--upload-pack=touch x", "a..b", "a b", "-x", "a:refs/heads/b", "*", "a.lock"])
 def test_a_branch_name_never_becomes_anything_else(upstream: Upstream, vault: Vault, name: str) -> None:
     upstream.push({"a": b"1"})
     with pytest.raises(BranchNotFound):
@@ -236,12 +233,26 @@ def test_work_in_progress_is_kept_listed_and_forgotten(upstream: Upstream, vault
     preserve(vault=vault, name=base.tree, operation_id=operation, label="turn-3")
     preserve(vault=vault, name=base.tree, operation_id=operation, label="turn-3")
     preserve(vault=vault, name=base.commit, operation_id=other, label="turn-1")
-    tidy(vault)
+    tidy(vault=vault, now=datetime.now(UTC))
     assert refs(vault=vault, operation_id=operation) == {"turn-3": base.tree}
     forget(vault=vault, operation_id=operation)
     forget(vault=vault, operation_id=operation)
     assert refs(vault=vault, operation_id=operation) == {}
     assert refs(vault=vault, operation_id=other) == {"turn-1": base.commit}
+
+
+def test_tidying_removes_what_a_killed_worker_left_and_nothing_younger(vault: Vault) -> None:
+    old, young = vault.path.parent / ".login-old", vault.path.parent / ".login-young"
+    half_taken = vault.path / "objects" / "incoming-old"
+    for path in (old, young, half_taken):
+        path.mkdir()
+        (path / "token").write_text("x")
+    for path in (old, half_taken):
+        os.utime(path, (1, 1))
+    tidy(vault=vault, now=datetime.now(UTC))
+    assert not old.exists()
+    assert not half_taken.exists()
+    assert young.exists()
 
 
 def test_a_label_cannot_leave_the_operations_refs(vault: Vault) -> None:
@@ -313,9 +324,7 @@ def test_a_redirect_is_not_followed(upstream: Upstream, vault: Vault) -> None:
         assert inner.asked == []
 
 
-def test_a_connection_that_breaks_after_the_push_was_taken_is_a_success(
-    upstream: Upstream, vault: Vault
-) -> None:
+def test_a_connection_that_breaks_after_the_push_was_taken_is_a_success(upstream: Upstream, vault: Vault) -> None:
     upstream.push({"a": b"1"})
     git(upstream.bare, "config", "http.receivepack", "true")
     with git_server(upstream.bare.parent) as server:
@@ -335,8 +344,6 @@ def test_a_server_that_is_not_there_is_transient(upstream: Upstream, vault: Vaul
 
 
 def test_a_server_that_never_answers_is_left_after_the_time_limit(upstream: Upstream, vault: Vault) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
         host = f"127.0.0.1:{silent.getsockname()[1]}"
         remote = check_url(f"http://{host}/remote.git", allowed_hosts=[host])

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from events.faults import Fault, FaultClass
+from events.faults import FaultClass
 from operations.coding.forges.github_forge import GitHubForge
 from operations.coding.forges.protocol import (
     ForgeAuth,
@@ -80,9 +80,7 @@ def test_a_closed_one_or_one_of_another_head_is_not_adopted(server: GitHubServer
         Misfortune("POST", 201, body=b"<html>proxy</html>", after_the_effect=True),
     ],
 )
-def test_one_that_was_made_in_spite_of_an_error_is_adopted(
-    server: GitHubServer, misfortune: Misfortune
-) -> None:
+def test_one_that_was_made_in_spite_of_an_error_is_adopted(server: GitHubServer, misfortune: Misfortune) -> None:
     server.script = [misfortune]
     server.listed_late = 1
     opened = forge(server).open_or_adopt(DRAFT)
@@ -126,9 +124,7 @@ def test_a_wrong_token_is_a_matter_of_configuration(server: GitHubServer) -> Non
         forge(server, token="").open_or_adopt(DRAFT)
 
 
-@pytest.mark.parametrize(
-    "message", ["Resource not accessible by personal access token", "Must have admin rights"]
-)
+@pytest.mark.parametrize("message", ["Resource not accessible by personal access token", "Must have admin rights"])
 def test_a_token_that_may_not_is_a_matter_of_configuration(server: GitHubServer, message: str) -> None:
     server.script = [Misfortune("POST", 403, message)]
     with pytest.raises(ForgeAuth, match=message):
@@ -144,16 +140,12 @@ def test_a_repository_that_is_hidden_or_missing_says_so(server: GitHubServer) ->
     ("misfortune", "wait"),
     [
         (
-            Misfortune(
-                "GET", 403, "API rate limit exceeded for user", headers={"X-RateLimit-Remaining": "0"}
-            ),
+            Misfortune("GET", 403, "API rate limit exceeded for user", headers={"X-RateLimit-Remaining": "0"}),
             None,
         ),
         (Misfortune("GET", 429, "slow down", headers={"Retry-After": "17"}), 17),
         (
-            Misfortune(
-                "POST", 403, "You have exceeded a secondary rate limit.", headers={"Retry-After": "60"}
-            ),
+            Misfortune("POST", 403, "You have exceeded a secondary rate limit.", headers={"Retry-After": "60"}),
             60,
         ),
         (
@@ -181,27 +173,22 @@ def test_a_refusal_comes_with_the_forges_reason(server: GitHubServer) -> None:
     assert caught.value.fault_class is FaultClass.PERMANENT
 
 
-@pytest.mark.parametrize(
-    "body", [b"<html>", b"[]", b'{"a": 1}', b'"x"', b"17", b"null", b"\xff\xfe", b"[1, 2]"]
-)
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"a": 1}', b'"x"', b"17", b"null", b"\xff\xfe", b"[1, 2]"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_what_is_no_github_is_unavailable(server: GitHubServer, method: str, body: bytes) -> None:
     server.script = [Misfortune(method, 200, body=body, path="/pulls") for _ in range(2)]
-    try:
-        opened = forge(server).open_or_adopt(DRAFT)
-    except Fault as fault:
-        assert isinstance(fault, ForgeUnavailable)
-    else:
-        assert method == "GET"
-        assert body in {b"[]", b"null"}  # an empty listing is an answer
-        assert opened.number == 1
+    if method == "GET" and body in {b"[]", b"null"}:  # an empty listing is an answer
+        assert forge(server).open_or_adopt(DRAFT).number == 1
+        return
+    with pytest.raises(ForgeUnavailable):
+        forge(server).open_or_adopt(DRAFT)
 
 
 def test_a_forge_that_hangs_or_is_not_there_is_unavailable(server: GitHubServer) -> None:
     server.script = [Misfortune("GET", hang=True)]
     with pytest.raises(ForgeUnavailable):
         forge(server).open_or_adopt(DRAFT)
-    with github_server() as gone:
+    with github_server(TOKEN) as gone:
         pass
     with pytest.raises(ForgeUnavailable):
         GitHubForge(base_url=gone.url, token=TOKEN, timeout_s=1).open_or_adopt(DRAFT)
