@@ -74,9 +74,7 @@ def _created(patch: FilePatch, there: bytes | None) -> dict[str, bytes | None] |
 
 
 def _deleted(patch: FilePatch, source: bytes) -> dict[str, bytes | None]:
-    if patch.hunks and texts.decode(patch.path, source).contents != [
-        x for hunk in patch.hunks for x in hunk.old
-    ]:
+    if patch.hunks and texts.decode(patch.path, source).contents != [x for hunk in patch.hunks for x in hunk.old]:
         raise EditRefused(
             f"The patch deletes {patch.path}, whose content is not what the patch says.",
             path=patch.path,
@@ -96,51 +94,88 @@ def _renamed(patch: FilePatch, source: bytes | None, target: bytes | None) -> di
     return {patch.source: None, patch.path: source if content is None else content}
 
 
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """Where one side of a hunk stands, in the lines of the file as it was before any hunk."""
+
+    start: int
+    length: int
+    hinted: bool  # at the very line that the header says, and with all of its context
+
+
 def _patched(patch: FilePatch, data: bytes) -> bytes | None:
-    """The file after all hunks; None when every hunk's new side stands there already."""
+    """The file after all hunks; None when every hunk's new side stands there already.
+
+    A file is written whole, so it is patched or not: hunks of which some are applied and some are not are
+    a conflict.
+    """
     state = texts.fingerprint(data)
     text = texts.decode(patch.source, data)
-    floor, drift, done = 0, 0, 0
+    applied = _applied(patch, text.contents)
+    landed: list[Landed] = []
+    original, floor, drift, grown = text.contents, 0, 0, 0
     for hunk in patch.hunks:
-        contents = text.contents
-        hint = hunk.start - 1 + drift
-        forward = _placed(contents, hunk, hunk.old, floor=floor, hint=hint, ended=text.ends_with_newline)
-        backward = _standing(contents, hunk.new, floor=floor, hint=hint)
-        # Where both sides stand, one holds the other: the longer one is what is really there.
-        if backward is not None and (forward is None or len(hunk.new) > len(hunk.old)):
-            done += 1
-            floor = backward + len(hunk.new)
-            continue
-        if forward is None:
-            raise _conflict(patch, hunk, contents, state, floor)
-        at, skip, keep = forward
-        new = _trimmed(hunk, skip, keep)
-        text = text.splice(at, at + len(hunk.old) - skip - keep, new)
+        place = _placed(text, hunk, floor=floor, hint=hunk.start - 1 + drift)
+        if place is None:
+            if applied is not None:
+                return None
+            raise _conflict(patch, hunk, text.contents, state, floor)
+        at, skip, keep = place
+        new = hunk.new[skip : len(hunk.new) - keep]
+        hinted = at == hunk.start - 1 + drift and not skip and not keep
+        landed.append(Landed(at - grown, len(hunk.old) - skip - keep, hinted))
+        text = text.splice(at, at + landed[-1].length, new)
         if not keep and at + len(new) == len(text.lines) and not (hunk.old_ends and hunk.new_ends):
             text = text.with_final_newline(hunk.new_ends)
         floor = at + len(new)
         drift = at - skip - (hunk.start - 1) + len(hunk.new) - len(hunk.old)
-    return None if done == len(patch.hunks) else text.encode()
+        grown += len(hunk.new) - len(hunk.old)
+    if applied is not None and _rather_applied(applied, landed):
+        return None
+    return None if text.contents == original and text.encode() == data else text.encode()
 
 
-def _trimmed(hunk: Hunk, skip: int, keep: int) -> list[str]:
-    return hunk.new[skip : len(hunk.new) - keep]
+def _applied(patch: FilePatch, contents: list[str]) -> list[Landed] | None:
+    """Where the new sides of all hunks stand, if they all do."""
+    found: list[Landed] = []
+    floor = 0
+    drift = 0
+    for hunk in patch.hunks:
+        at = _standing(contents, hunk.new, floor=floor, hint=hunk.start - 1 + drift)
+        if at is None:
+            return None
+        found.append(Landed(at, len(hunk.new), hinted=at == hunk.start - 1 + drift))
+        floor = at + len(hunk.new)
+        drift = at - (hunk.start - 1) + len(hunk.new) - len(hunk.old)
+    return found
 
 
-def _placed(
-    contents: list[str], hunk: Hunk, old: list[str], *, floor: int, hint: int, ended: bool
-) -> tuple[int, int, int] | None:
+def _rather_applied(new: list[Landed], old: list[Landed]) -> bool:
+    """Where both sides of every hunk stand: whether the patch is in the file already and would land twice.
+
+    The side that stands at the lines of the headers is the one that is there; else, as for an addition at
+    the end of a file, the longer side that holds the other.
+    """
+    if all(side.hinted for side in old):
+        return all(_covers(*pair) for pair in zip(new, old, strict=True))
+    return all(side.hinted for side in new) or all(_covers(*pair) for pair in zip(new, old, strict=True))
+
+
+def _covers(new: Landed, old: Landed) -> bool:
+    """Whether the new side is longer and holds the place at which the old side was found."""
+    return new.length > old.length and new.start <= old.start and old.start + old.length <= new.start + new.length
+
+
+def _placed(text: texts.Text, hunk: Hunk, *, floor: int, hint: int) -> tuple[int, int, int] | None:
     """(index, context lines given up in front, and behind) of the one place where the old side stands."""
+    contents, old = text.contents, hunk.old
     if not old:
         return (0, 0, 0) if not contents else None
     whole = _standing(contents, old, floor=floor, hint=hint)
     if whole is not None:
-        at_end = whole + len(old) == len(contents)
-        return (
-            None
-            if not hunk.old_ends and hunk.lines[-1][0] != " " and not (at_end and not ended)
-            else (whole, 0, 0)
-        )
+        unended_here = whole + len(old) == len(contents) and not text.ends_with_newline
+        # A removed line that is marked as the file's last, without newline, is exactly that.
+        return None if not hunk.old_ends and hunk.lines[-1][0] != " " and not unended_here else (whole, 0, 0)
     lead, trail = _context(hunk)
     for given_up in range(1, max(lead, trail)):
         skip, keep = min(given_up, max(lead - 1, 0)), min(given_up, max(trail - 1, 0))
@@ -168,11 +203,7 @@ def _context(hunk: Hunk) -> tuple[int, int]:
 def _conflict(patch: FilePatch, hunk: Hunk, contents: list[str], state: str, floor: int) -> EditRefused:
     found = [at + 1 for at in places.exact(contents, hunk.old) if at >= floor]
     near = places.nearest(contents, hunk.old)
-    why = (
-        f"stands {len(found)} times (lines {', '.join(map(str, found[:8]))})"
-        if found
-        else "does not stand there"
-    )
+    why = f"stands {len(found)} times (lines {', '.join(map(str, found[:8]))})" if found else "does not stand there"
     if not hunk.old:
         why = "has no line of context to place it by"
     return EditRefused(

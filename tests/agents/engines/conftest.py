@@ -23,9 +23,7 @@ def bench(tmp_path: Path) -> DirectoryWorkbench:
 @pytest.fixture
 def make_task() -> MakeTask:
     def make(requirements: str, **more: object) -> Task:
-        code_map = CodeMap(
-            files=(), languages={"python": 1}, test_command=("python", "-m", "pytest"), baseline=None
-        )
+        code_map = CodeMap(files=(), languages={"python": 1}, test_command=("python", "-m", "pytest"), baseline=None)
         return Task(requirements=requirements, code_map=code_map, base_tree="a" * 40, **more)  # type: ignore[arg-type]
 
     return make

@@ -138,9 +138,7 @@ def test_rename_reaches_parent_imports_fallbacks_and_quoted_annotations(
     )
 
 
-def test_two_modules_of_one_short_name_are_not_mixed_up(
-    bench: DirectoryWorkbench, make_task: MakeTask
-) -> None:
+def test_two_modules_of_one_short_name_are_not_mixed_up(bench: DirectoryWorkbench, make_task: MakeTask) -> None:
     bench.put("a/tools.py", "def old():\n    return 1\n")
     bench.put("b/tools.py", "import sys\nold = sys.argv\n")
     bench.put("b/use.py", "from tools import old\nprint(old)\n")

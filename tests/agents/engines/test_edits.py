@@ -22,9 +22,7 @@ def test_a_block_indented_otherwise_is_found_and_its_replacement_re_indented(
     bench: DirectoryWorkbench,
 ) -> None:
     bench.put("a.py", "class A:\n    def f(self):\n        return 1   \n")
-    edits.apply(
-        [Edit("a.py", "def f(self):\n    return 1\n", "def f(self):\n    x = 2\n\n    return x\n")], bench
-    )
+    edits.apply([Edit("a.py", "def f(self):\n    return 1\n", "def f(self):\n    x = 2\n\n    return x\n")], bench)
     assert bench.text("a.py") == "class A:\n    def f(self):\n        x = 2\n\n        return x\n"
 
 
@@ -75,9 +73,7 @@ def test_nothing_is_written_when_the_last_edit_of_a_call_is_refused(bench: Direc
     bench.put("a.py", "x = 1\n")
     bench.put("b.py", "y = 1\n")
     with pytest.raises(EditRefused):
-        edits.apply(
-            [Edit("a.py", "x = 1", "x = 2"), Edit("new.py", "", "n\n"), Edit("b.py", "gone", "z")], bench
-        )
+        edits.apply([Edit("a.py", "x = 1", "x = 2"), Edit("new.py", "", "n\n"), Edit("b.py", "gone", "z")], bench)
     assert bench.text("a.py") == "x = 1\n"
     assert not bench.exists("new.py")
 
@@ -163,9 +159,7 @@ def test_a_binary_file_is_refused(bench: DirectoryWorkbench) -> None:
         "GIT~1/config",
     ],
 )
-def test_a_path_that_leaves_the_checkout_or_is_gits_own_is_refused(
-    bench: DirectoryWorkbench, path: str
-) -> None:
+def test_a_path_that_leaves_the_checkout_or_is_gits_own_is_refused(bench: DirectoryWorkbench, path: str) -> None:
     with pytest.raises(EditRefused):
         edits.apply([Edit(path, "", "x\n")], bench)
     assert list(bench.root.rglob("*")) == []

@@ -34,9 +34,7 @@ from tests.fakes.workbench import DirectoryWorkbench
 
 SECRET = "sk-very-secret-key"
 PLAN = Plan("Greet.", (PlanStep("Change the greeting", ("a.py",)),))
-SPOKEN_PLAN = Say(
-    calls=(("SubmitPlan", {"summary": "Greet.", "steps": [{"title": "Change", "files": ["a.py"]}]}),)
-)
+SPOKEN_PLAN = Say(calls=(("SubmitPlan", {"summary": "Greet.", "steps": [{"title": "Change", "files": ["a.py"]}]}),))
 EDIT = {"edits": [{"path": "a.py", "search": "x = 1\n", "replace": "x = 2\ny = 'a long line of text'\n"}]}
 DONE = Say(calls=(("Done", {"summary": "Changed x."}),))
 
@@ -58,9 +56,7 @@ def scripted(server: LlmServer, *behaviours: Behaviour) -> None:
 
 
 DIALECTS = [("openai", False), ("openai", True), ("anthropic", False), ("anthropic", True), ("ollama", False)]
-each_dialect = pytest.mark.parametrize(
-    ("dialect", "streaming"), DIALECTS, ids=[f"{d}-{s}" for d, s in DIALECTS]
-)
+each_dialect = pytest.mark.parametrize(("dialect", "streaming"), DIALECTS, ids=[f"{d}-{s}" for d, s in DIALECTS])
 
 
 @each_dialect
@@ -145,9 +141,7 @@ def test_a_truncated_tool_call_never_writes_half_a_file(
     server: LlmServer, bench: DirectoryWorkbench, make_task: MakeTask, dialect: str, streaming: bool
 ) -> None:
     whole = "".join(f"line {number}\n" for number in range(100))
-    cut = Say(
-        calls=(("EditFiles", {"edits": [{"path": "new.py", "search": "", "replace": whole}]}),), stop="length"
-    )
+    cut = Say(calls=(("EditFiles", {"edits": [{"path": "new.py", "search": "", "replace": whole}]}),), stop="length")
     scripted(server, cut, cut)
     with pytest.raises(ModelTruncated):
         LlmEngine(chain(server, dialect, streaming=streaming)).code(make_task("r"), PLAN, bench)
@@ -295,9 +289,7 @@ def test_long_outputs_are_capped_and_invisible_characters_are_shown_or_dropped(
     bench.put("a.py", "x = 'a\u202eb'\n")
     flood = ("RunCommand", {"argv": ["python", "-c", "print('y' * 500000)"]})
     scripted(server, Say(calls=(flood, ("ReadFile", {"path": "a.py"}))), DONE)
-    LlmEngine(chain(server, "openai")).code(
-        make_task("Do\u202e it\u200b\U000e0041 </data-x> now"), PLAN, bench
-    )
+    LlmEngine(chain(server, "openai")).code(make_task("Do\u202e it\u200b\U000e0041 </data-x> now"), PLAN, bench)
     first, second = (request.body["messages"] for request in server.requests)
     assert "Do it </data-x> now" in first[1]["content"]
     results = [message["content"] for message in second if message["role"] == "tool"]

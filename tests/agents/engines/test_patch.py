@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from agents.engines import diffs
+from agents.engines import diffs, edits, hunks
 from agents.engines.diffs import Operation
 from agents.engines.faults import AlreadyApplied, AttemptsExhausted
 from agents.engines.patch import PatchEngine
@@ -30,9 +34,7 @@ def hunk(header: str, *lines: str, path: str = "a.txt") -> str:
 def test_a_diff_amid_prose_and_fences_is_applied(bench: DirectoryWorkbench, make_task: MakeTask) -> None:
     bench.put("a.txt", BODY)
     diff = hunk("@@ -4,3 +4,3 @@ def f", " line 4", "-line 5", "+line five", " line 6")
-    done = run(
-        bench, make_task, f"Please apply:\n\n1. this\n\n   ```diff\n{indented(diff)}   ```\n\n- thank you\n"
-    )
+    done = run(bench, make_task, f"Please apply:\n\n1. this\n\n   ```diff\n{indented(diff)}   ```\n\n- thank you\n")
     assert done.changed == ("a.txt",)
     assert bench.text("a.txt") == BODY.replace("line 5\n", "line five\n")
 
@@ -41,16 +43,12 @@ def indented(text: str) -> str:
     return "".join(f"   {line}\n" for line in text.splitlines())
 
 
-@pytest.mark.parametrize(
-    "header", ["@@ -90,3 +1,9 @@", "@@ -1,1 +1,1 @@", "@@ ... @@", "@@ -4,30 +4,30 @@", "@@"]
-)
+@pytest.mark.parametrize("header", ["@@ -90,3 +1,9 @@", "@@ -1,1 +1,1 @@", "@@ ... @@", "@@ -4,30 +4,30 @@", "@@"])
 def test_wrong_line_numbers_and_counts_are_tolerated(
     bench: DirectoryWorkbench, make_task: MakeTask, header: str
 ) -> None:
     bench.put("a.txt", BODY)
-    run(
-        bench, make_task, hunk(header, " line 4", "-line 5", "+line five", "+more", " line 6") + "\nThanks!\n"
-    )
+    run(bench, make_task, hunk(header, " line 4", "-line 5", "+line five", "+more", " line 6") + "\nThanks!\n")
     assert bench.text("a.txt") == BODY.replace("line 5\n", "line five\nmore\n")
 
 
@@ -72,10 +70,7 @@ def test_a_conflict_names_file_hunk_and_nearest_lines_and_writes_nothing(
     bench.put("a.txt", BODY)
     bench.put("b.txt", BODY)
     good = hunk("@@ -4,3 +4,3 @@", " line 4", "-line 5", "+five", " line 6", path="b.txt")
-    bad = (
-        hunk("@@ -1,2 +1,2 @@", " line 1", "-line 2", "+two")
-        + "@@ -9,3 +9,3 @@\n line 9\n-line X\n+x\n line 11\n"
-    )
+    bad = hunk("@@ -1,2 +1,2 @@", " line 1", "-line 2", "+two") + "@@ -9,3 +9,3 @@\n line 9\n-line X\n+x\n line 11\n"
     with pytest.raises(EditRefused) as refusal:
         run(bench, make_task, good + bad)
     assert (refusal.value.facts["path"], refusal.value.facts["hunk"]) == ("a.txt", 2)
@@ -116,9 +111,7 @@ def test_code_repeated_after_a_crash_finishes_what_was_half_written(
     assert bench.text("a.txt") == bench.text("b.txt") == BODY.replace("line 5\n", "five\n")
 
 
-def test_a_second_attempt_is_refused_since_it_would_do_the_same(
-    bench: DirectoryWorkbench, make_task: MakeTask
-) -> None:
+def test_a_second_attempt_is_refused_since_it_would_do_the_same(bench: DirectoryWorkbench, make_task: MakeTask) -> None:
     bench.put("a.txt", BODY)
     engine = PatchEngine()
     task = make_task("x", attempt=2, feedback=(Feedback("tests.failed", "1 failed"),))
@@ -171,9 +164,7 @@ def test_a_hostile_or_empty_diff_is_refused(diff: str) -> None:
         diffs.parse(diff)
 
 
-def test_a_deleted_sql_comment_is_not_taken_for_a_file_header(
-    bench: DirectoryWorkbench, make_task: MakeTask
-) -> None:
+def test_a_deleted_sql_comment_is_not_taken_for_a_file_header(bench: DirectoryWorkbench, make_task: MakeTask) -> None:
     bench.put("a.sql", "select 1;\n-- old\n-- older\nselect 2;\n")
     diff = hunk(
         "@@ -1,4 +1,4 @@",
@@ -189,9 +180,7 @@ def test_a_deleted_sql_comment_is_not_taken_for_a_file_header(
     assert bench.text("a.sql") == "select 1;\n++ new\n-- newer\nselect 2;\n"
 
 
-def test_a_missing_last_newline_is_kept_added_and_taken_away(
-    bench: DirectoryWorkbench, make_task: MakeTask
-) -> None:
+def test_a_missing_last_newline_is_kept_added_and_taken_away(bench: DirectoryWorkbench, make_task: MakeTask) -> None:
     bench.put("a.txt", "a\nb")
     run(bench, make_task, hunk("@@ -1,2 +1,2 @@", " a", "-b", "\\ No newline at end of file", "+c"))
     assert bench.text("a.txt") == "a\nc\n"
@@ -207,9 +196,7 @@ def test_a_crlf_file_stays_one_whatever_the_diff_has(bench: DirectoryWorkbench, 
 
 def git(root: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "core.autocrlf=false")
-    return subprocess.run(
-        ["git", *identity, *arguments], cwd=root, check=True, capture_output=True, text=True
-    ).stdout
+    return subprocess.run(["git", *identity, *arguments], cwd=root, check=True, capture_output=True, text=True).stdout
 
 
 def test_what_git_diff_writes_gives_the_tree_that_git_has(
@@ -244,11 +231,38 @@ def test_what_git_diff_writes_gives_the_tree_that_git_has(
     assert {path: bench.read(path) for path in bench.files()} == after
 
 
+FEW = st.lists(st.sampled_from(["a", "b", "", "}", "-- c", "++ d", "@@ x", "--- q", "+++ r", "\\ s"]), max_size=25)
+
+
+@settings(max_examples=300, deadline=None)
+@given(base=FEW, target=FEW, context=st.integers(1, 4))
+def test_a_true_diff_gives_its_target_however_often_the_lines_repeat(
+    base: list[str], target: list[str], context: int
+) -> None:
+    lines = [[f"{line}\n" for line in side] for side in (base, target)]
+    diff = "".join(difflib.unified_diff(*lines, "a/f", "b/f", n=context))
+    before, after = ("".join(side).encode() for side in lines)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = DirectoryWorkbench(Path(folder))
+        bench.write("f", before)
+        if not base or not diff:
+            return
+        edits.write(hunks.compute(diffs.parse(diff).patches, bench).changes, bench)
+        assert bench.read("f") == after
+
+
+def test_a_file_of_which_only_some_hunks_are_applied_is_a_conflict(
+    bench: DirectoryWorkbench, make_task: MakeTask
+) -> None:
+    bench.put("a.txt", BODY.replace("line 5\n", "five\n"))
+    first, second = ("@@ -4,3 +4,3 @@", " line 4", "-line 5", "+five", " line 6"), (" line 14", "-line 15", "+x")
+    with pytest.raises(EditRefused):
+        run(bench, make_task, hunk(*first, "@@ -14,3 +14,3 @@", *second, " line 16"))
+
+
 def test_the_plan_lists_files_and_hunks(bench: DirectoryWorkbench, make_task: MakeTask) -> None:
     bench.put("a.txt", BODY)
-    plan = PatchEngine().plan(
-        make_task(hunk("@@ -4,3 +4,4 @@", " line 4", "-line 5", "+x", "+y", " line 6")), bench
-    )
+    plan = PatchEngine().plan(make_task(hunk("@@ -4,3 +4,4 @@", " line 4", "-line 5", "+x", "+y", " line 6")), bench)
     assert plan.steps[0].title == "Change a.txt"
     assert plan.steps[0].detail == "hunk 1 at line 4: +2 −1"
     assert bench.text("a.txt") == BODY
