@@ -43,9 +43,7 @@ def find(environment: Mapping[str, str]) -> Access:
         return Access(checked_url(url), checked_token(token))
     stored = _load(file_of(environment))
     if stored is None:
-        missing = " and ".join(
-            name for name, value in (("MOORAGE_URL", url), ("MOORAGE_TOKEN", token)) if not value
-        )
+        missing = " and ".join(name for name, value in (("MOORAGE_URL", url), ("MOORAGE_TOKEN", token)) if not value)
         raise Misused(f"No server is known: {missing} not set, and nobody has logged in.", LOGIN_HINT)
     if url and checked_url(url) != stored.url:
         raise Misused(
@@ -82,12 +80,11 @@ def checked_url(text: str) -> str:
         port = parts.port
     except ValueError as error:
         raise Misused(f"This is no URL: {error}.") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+    readable = url.isprintable() and " " not in url
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0 or not readable:
         raise Misused("The server's URL looks like https://moorage.example:8000.")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
-        raise Misused(
-            "The server's URL holds no user, password, query or fragment; the token is asked for apart."
-        )
+        raise Misused("The server's URL holds no user, password, query or fragment; the token is asked for apart.")
     return url
 
 
@@ -104,13 +101,11 @@ def _load(path: Path) -> Access | None:
         with path.open(encoding="utf-8") as file:
             open_to_others = stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077
             if open_to_others:
-                raise Misused(
-                    f"{path} can be read by others, and it holds a token.", f"Run `chmod 600 {path}`."
-                )
+                raise Misused(f"{path} can be read by others, and it holds a token.", f"Run `chmod 600 {path}`.")
             document = json.load(file)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Misused(f"{path} cannot be read: {error}.", "Run `moorage login` again.") from error
     url, token = (document.get("url"), document.get("token")) if isinstance(document, dict) else (None, None)
     if not isinstance(url, str) or not isinstance(token, str):

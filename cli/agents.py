@@ -17,9 +17,7 @@ def add_to(group: Any) -> None:
     made.add_argument("--template", required=True, metavar="NAME", help="what its berth looks like")
     made.add_argument("--name", help="its name; one is found where none is given")
     made.add_argument("-p", "--project", help="the project it works for")
-    made.add_argument(
-        "--capability", dest="capabilities", action="append", metavar="NAME", help="may be given again"
-    )
+    made.add_argument("--capability", dest="capabilities", action="append", metavar="NAME", help="may be given again")
     leaf(group, "stop", stop, "Stop an agent and clear its berth away.", "agent")
     leaf(group, "retry", retry, "Give an agent in error a new berth.", "agent")
     leaf(group, "health", health, "The verdict on an agent, and the dated facts behind it.", "agent")
@@ -82,11 +80,7 @@ def health(call: Call) -> int:
     document = mapping(call.api.get(f"agents/{_identity(call)}/health/"))
     known = document.get("facts")
     verdict = f"{document.get('verdict', 'unknown')}: {document.get('cause', '')}"
-    entries = (
-        [{"kind": kind, **mapping(entry)} for kind, entry in known.items()]
-        if isinstance(known, dict)
-        else known
-    )
+    entries = [{"kind": kind, **mapping(entry)} for kind, entry in known.items()] if isinstance(known, dict) else known
     rows = [
         (
             entry.get("kind"),

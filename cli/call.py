@@ -89,7 +89,8 @@ def positive(text: str) -> int:
 def metadata(text: str) -> dict[str, Any]:
     """A JSON object, or ``@FILE`` that holds one, for argparse."""
     try:
-        document = json.loads(read_file(text[1:]) if text.startswith("@") else text)
+        source = read_file(text[1:]) if text.startswith("@") else text
+        document = json.loads(source, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"not JSON: {error}") from error
     except Misused as error:
@@ -97,6 +98,10 @@ def metadata(text: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise argparse.ArgumentTypeError("not a JSON object")
     return document
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def read_file(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -59,10 +60,10 @@ class Api:
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, key: str = "") -> Any:
         """POST JSON. With an idempotency key it is sent once more, under that key, when the line breaks."""
         headers = {"Idempotency-Key": key} if key else {}
-        return _json_of(self._send("POST", path, json=dict(body or {}), headers=headers, again=bool(key)))
+        return _json_of(self._send("POST", path, body=body or {}, headers=headers, again=bool(key)))
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
-        return _json_of(self._send("PATCH", path, json=dict(body)))
+        return _json_of(self._send("PATCH", path, body=body))
 
     def delete(self, path: str) -> None:
         self._send("DELETE", path)
@@ -101,13 +102,16 @@ class Api:
                     response.read()
                     _accepted(response)
                 yield response
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise _broken(error, self.url) from error
 
-    def _send(
-        self, method: str, path: str, *, wait_s: float = 0.0, again: bool = False, **request: Any
-    ) -> httpx.Response:
-        return _accepted(self._request(method, path, wait_s=wait_s, again=again, **request))
+    def _send(self, method: str, path: str, *, body: Mapping[str, Any] | None = None, **request: Any) -> httpx.Response:
+        """The answer to a request, whose JSON is plain ASCII: lone surrogates are the server's to refuse."""
+        headers = request.pop("headers", {})
+        if body is not None:
+            request["content"] = json.dumps(dict(body), allow_nan=False)
+            headers = {**headers, "Content-Type": "application/json"}
+        return _accepted(self._request(method, path, headers=headers, **request))
 
     def _request(
         self, method: str, path: str, *, wait_s: float = 0.0, again: bool = False, **request: Any
@@ -115,14 +119,9 @@ class Api:
         timeout = httpx.Timeout(TIMEOUT_S + wait_s, connect=10.0)
         try:
             return self._http.request(method, path, timeout=timeout, **request)
-        except httpx.TransportError as error:
-            if not again:
-                raise _broken(error, self.url) from error
-        except (httpx.InvalidURL, httpx.DecodingError) as error:
-            raise Unreachable(f"{self.url} cannot be understood: {error}.") from error
-        try:
-            return self._http.request(method, path, timeout=timeout, **request)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
+            if again:
+                return self._request(method, path, wait_s=wait_s, again=False, **request)
             raise _broken(error, self.url) from error
 
 
@@ -130,11 +129,9 @@ def _given(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
-def _broken(error: httpx.TransportError, url: str) -> Failure:
+def _broken(error: httpx.RequestError, url: str) -> Failure:
     what = "does not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
-    return Unreachable(
-        f"{url} {what}: {error or type(error).__name__}.", "Is it running? Is MOORAGE_URL right?"
-    )
+    return Unreachable(f"{url} {what}: {error or type(error).__name__}.", "Is it running? Is MOORAGE_URL right?")
 
 
 def _document(response: httpx.Response) -> Any:

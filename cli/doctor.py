@@ -25,7 +25,7 @@ def doctor(call: Call) -> int:
 
 def parts_of(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The parts, from a list of objects or an object by name (of an object or a word)."""
-    found = next((document[name] for name in LISTS if isinstance(document.get(name), (list, dict))), [])
+    found: Any = next((document[name] for name in LISTS if isinstance(document.get(name), (list, dict))), [])
     if isinstance(found, list):
         return [part for part in found if isinstance(part, dict)]
     return [

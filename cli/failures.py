@@ -53,9 +53,7 @@ def from_problem(status: int, document: Any, *, where: str) -> Refused | Unreach
     """The failure that a 4xx or 5xx answer means; ``document`` is its JSON, or None where it had none."""
     kind = Refused if 400 <= status < 500 else Unreachable
     if not isinstance(document, dict) or not ("detail" in document or "code" in document):
-        return kind(
-            f"HTTP {status} from {where}, without a word why. Is this the URL of Moorage?", status=status
-        )
+        return kind(f"HTTP {status} from {where}, without a word why. Is this the URL of Moorage?", status=status)
     code, detail = (
         str(document.get("code") or f"http.{status}"),
         str(document.get("detail") or "No detail was given."),

@@ -13,12 +13,8 @@ def add_templates_to(group: Any) -> None:
     """The verbs of a template."""
     leaf(group, "list", templates, "All templates.", limit=True)
     leaf(group, "show", template, "A template as it was written.", "template")
-    resolved = leaf(
-        group, "resolved", resolved_template, "A template with all its layers applied.", "template"
-    )
-    resolved.add_argument(
-        "--explain", action="store_true", help="say of each value which layer it comes from"
-    )
+    resolved = leaf(group, "resolved", resolved_template, "A template with all its layers applied.", "template")
+    resolved.add_argument("--explain", action="store_true", help="say of each value which layer it comes from")
 
 
 def templates(call: Call) -> int:

@@ -18,9 +18,7 @@ def login(given: argparse.Namespace, environment: Mapping[str, str]) -> int:
     url = access.checked_url(given.url or environment.get("MOORAGE_URL") or _ask("URL of Moorage: "))
     asked = Access(url, access.checked_token(_ask_secretly("Token (not shown): ")))
     if url.startswith("http:") and not asked.on_this_machine:
-        terminal.complain(
-            [f"Warning: {url} is not encrypted; whoever listens on the way can take the token."]
-        )
+        terminal.complain([f"Warning: {url} is not encrypted; whoever listens on the way can take the token."])
     with Api(asked) as api:
         api.get("projects/", page_size=1)
     path = access.store(asked, environment)

@@ -37,9 +37,7 @@ def id_of(api: Api, collection: str, given: str, **narrowed: str) -> str:
             f"`moorage {noun} list` shows them; of an id, {SHORTEST_PREFIX} letters or more will do.",
         )
     if len(matches) > 1:
-        listed = (
-            f"  {entry.get('id')}  {entry.get('name') or entry.get('status') or ''}" for entry in matches[:10]
-        )
+        listed = (f"  {entry.get('id')}  {entry.get('name') or entry.get('status') or ''}" for entry in matches[:10])
         raise Misused(f"{given!r} means {len(matches)} {noun}s; give more of the id:", *listed)
     return answered_id(matches[0])
 

@@ -38,9 +38,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     whole.add_argument("--version", action="version", version=f"moorage {__version__}")
-    whole.add_argument(
-        "--json", action="store_true", help="print JSON; every command takes it, here or at its end"
-    )
+    whole.add_argument("--json", action="store_true", help="print JSON; every command takes it, here or at its end")
     group = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
     leaf(group, "login", _no_call, "Keep a server's URL and a token.").add_argument(
         "--url", help="the server's URL; asked for where it is not given"
@@ -70,8 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; every expected end becomes lines on stderr and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without UTF-8 still gets the words
-    given = parser().parse_args(argv)
     try:
+        given = parser().parse_args(_readable(sys.argv[1:] if argv is None else argv))
         code = _dispatch(given)
         sys.stdout.flush()
     except failures.Failure as failure:
@@ -79,11 +77,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         return failure.exit_code
     except KeyboardInterrupt:
         return failures.INTERRUPTED
+    except RecursionError:  # out of the JSON encoder, on a document that the decoder just took
+        terminal.complain(["moorage: The server's answer is nested too deeply. Is this the URL of Moorage?"])
+        return failures.UNREACHABLE
     except BrokenPipeError:
         # The reader is gone; without this, Python complains once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return failures.PIPE_CLOSED
     return code
+
+
+def _readable(argv: Sequence[str]) -> Sequence[str]:
+    """The arguments, if they are text: Python hands bytes that are not UTF-8 on as lone surrogates."""
+    for argument in argv:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            raise failures.Misused(f"An argument is not text in UTF-8: {argument}")
+    return argv
 
 
 def _dispatch(given: argparse.Namespace) -> int:

@@ -27,9 +27,7 @@ def add_to(group: Any) -> None:
     answered = leaf(group, "answer", answer, "Answer an operation's question.", "operation")
     answered.add_argument("text", metavar="TEXT", help="the answer; - reads it from stdin")
     leaf(group, "diff", diff, "The change that an operation made.", "operation")
-    seen = leaf(
-        group, "events", events, "What happened to an operation, first to last.", "operation", limit=True
-    )
+    seen = leaf(group, "events", events, "What happened to an operation, first to last.", "operation", limit=True)
     seen.add_argument("--after", type=positive, metavar="SEQ", help="only what came after this event")
     leaf(group, "evidence", evidence, "What the engine itself saw: tests, gates, reviews.", "operation")
 
@@ -151,7 +149,7 @@ def diff(call: Call) -> int:
     if media_type.endswith("json"):
         try:
             document = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = {"diff": text}
     else:
         document = {"diff": text}

@@ -53,9 +53,7 @@ def current_line(operation: dict[str, Any]) -> str:
 def waiting_for(operation: dict[str, Any]) -> list[str]:
     """Each reason why it does not go on, and its place in the queue."""
     blocked = operation.get("blocked_by")
-    said = (
-        [reason(entry) for entry in blocked if isinstance(entry, dict)] if isinstance(blocked, list) else []
-    )
+    said = [reason(entry) for entry in blocked if isinstance(entry, dict)] if isinstance(blocked, list) else []
     if isinstance(operation.get("queue_position"), int):
         said.append(f"position {operation['queue_position']} in the queue")
     return said
@@ -84,9 +82,7 @@ def way_on(operation: dict[str, Any]) -> str:
     verb = {"approval_required": "approve", "input_required": "answer"}.get(kind)
     if verb is None or operation.get("status") in TERMINAL:
         return ""
-    command = (
-        f"moorage operation {verb} {clean(operation.get('id', ''))}{' TEXT' if verb == 'answer' else ''}"
-    )
+    command = f"moorage operation {verb} {clean(operation.get('id', ''))}{' TEXT' if verb == 'answer' else ''}"
     return f"! {why or kind.replace('_', ' ')}: `{command}`"
 
 
@@ -95,9 +91,7 @@ def closing(operation: dict[str, Any]) -> list[str]:
     status = clean(operation.get("status", "?"))
     took = seconds_between(operation.get("created_at"), operation.get("completed_at"))
     label = clean(mapping(operation.get("engine")).get("label") or "")
-    head = f"{'✓' if status == 'succeeded' else '✗'} {status}" + (
-        f" after {took:.1f} s" if took is not None else ""
-    )
+    head = f"{'✓' if status == 'succeeded' else '✗'} {status}" + (f" after {took:.1f} s" if took is not None else "")
     lines = [head + (f" · {label}" if label else "")]
     error, result = mapping(operation.get("error")), mapping(operation.get("result"))
     if error:
@@ -111,9 +105,7 @@ def closing(operation: dict[str, Any]) -> list[str]:
 def _outcome(result: dict[str, Any]) -> list[tuple[str, str]]:
     request, stat, tests = (mapping(result.get(key)) for key in ("pull_request", "diffstat", "tests"))
     before, after = counted(tests.get("before")), counted(tests.get("after"))
-    opened = (
-        f"#{clean(request.get('number'))} {clean(request.get('title', ''))} {clean(request.get('url', ''))}"
-    )
+    opened = f"#{clean(request.get('number'))} {clean(request.get('title', ''))} {clean(request.get('url', ''))}"
     changed = f"{stat.get('files')} files, +{stat.get('insertions')} −{stat.get('deletions')}" if stat else ""
     return [
         ("branch", clean(result.get("branch") or "")),

@@ -30,13 +30,9 @@ def add_to(group: Any) -> None:
 
 
 def _add_fields(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--base-branch", metavar="BRANCH", help="where work starts; the remote's own where not given"
-    )
+    parser.add_argument("--base-branch", metavar="BRANCH", help="where work starts; the remote's own where not given")
     parser.add_argument("--default-template", "--template", metavar="NAME", help="the template of its berths")
-    parser.add_argument(
-        "--metadata", type=metadata, metavar="JSON", help="a JSON object, or @FILE that holds one"
-    )
+    parser.add_argument("--metadata", type=metadata, metavar="JSON", help="a JSON object, or @FILE that holds one")
 
 
 def _fields(call: Call) -> dict[str, Any]:

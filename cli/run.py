@@ -18,26 +18,18 @@ ENGINES = "auto, llm, repair, patch, codemod, external, replay"
 def add_to(group: Any) -> None:
     """The command and its options. Which values are right is the server's to say: it may be the newer one."""
     parser = leaf(group, "run", run, "Hand a requirement in and watch the work to its end.")
-    parser.add_argument(
-        "text", nargs="?", metavar="TEXT", help="the requirement; without it and -f, stdin is read"
-    )
-    parser.add_argument(
-        "-p", "--project", required=True, help="name, id or beginning of the id of the project"
-    )
+    parser.add_argument("text", nargs="?", metavar="TEXT", help="the requirement; without it and -f, stdin is read")
+    parser.add_argument("-p", "--project", required=True, help="name, id or beginning of the id of the project")
     parser.add_argument("-f", "--file", metavar="FILE", help="read the requirement from a file (- for stdin)")
     parser.add_argument("--engine", help=f"who writes the code: {ENGINES}")
     parser.add_argument("--template", help="the template of the berth; the project's where it is not given")
     parser.add_argument("--capability", help="code_review, testing, development, documentation or deployment")
     parser.add_argument("--priority", help="low, normal or high")
     parser.add_argument("--approval", help="wait for a person: none, plan or pull_request")
-    parser.add_argument(
-        "--metadata", type=metadata, metavar="JSON", help="a JSON object, or @FILE that holds one"
-    )
+    parser.add_argument("--metadata", type=metadata, metavar="JSON", help="a JSON object, or @FILE that holds one")
     parser.add_argument("--idempotency-key", metavar="KEY", help="the same key never starts the work twice")
     follow = parser.add_mutually_exclusive_group()
-    follow.add_argument(
-        "--watch", dest="detach", action="store_false", help="follow it to its end (the default)"
-    )
+    follow.add_argument("--watch", dest="detach", action="store_false", help="follow it to its end (the default)")
     follow.add_argument("--detach", action="store_true", help="print the operation and return")
     operations.add_patience(parser)
 

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 UNLIMITED = 1_000_000
 NARROWEST = 4
-# Cc: escape sequences. Cf: bidirectional overrides, invisible characters. Cs: lone surrogates. Zl, Zp: line breaks.
+# Escape sequences (Cc), bidirectional overrides and invisible characters (Cf), lone surrogates, line breaks.
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
@@ -25,9 +25,7 @@ def clean(text: object) -> str:
 def clean_lines(text: str) -> list[str]:
     """Printable lines; tabs stay, for diffs."""
     return [
-        "".join(
-            letter for letter in line if letter == "\t" or unicodedata.category(letter) not in UNPRINTABLE
-        )
+        "".join(letter for letter in line if letter == "\t" or unicodedata.category(letter) not in UNPRINTABLE)
         for line in text.split("\n")
     ]
 

@@ -1,7 +1,7 @@
 """Learning that an operation moved, without asking all the time: the event stream, else the long-poll.
 
-A wake-up only says that there is news; the state itself is asked for. So a lost, doubled or late one does no harm,
-and a broken line is nothing worse than a wake-up.
+A wake-up only says that there is news; the state itself is asked for. So a lost, doubled or late one does no
+harm, and a broken line is nothing worse than a wake-up.
 """
 
 from __future__ import annotations
@@ -75,9 +75,7 @@ class Wakeups:
 
     def _follow(self) -> None:
         after = f"{self._topic}:{self._seq}"
-        with self._api.stream(
-            "events/stream", silence_s=SILENCE_S, topics=self._topic, after=after
-        ) as response:
+        with self._api.stream("events/stream", silence_s=SILENCE_S, topics=self._topic, after=after) as response:
             if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
                 raise Refused("This server has no event stream.")
             self._news.put(News.MOVED)  # what happened before the line stood may be news too
@@ -109,6 +107,4 @@ class Wakeups:
             else:
                 failures = 0
                 self._news.put(News.MOVED)
-                self._closed.wait(
-                    PAUSES_S[0]
-                )  # a server that does not hold the request is not asked in a loop
+                self._closed.wait(PAUSES_S[0])  # a server that does not hold the request is not asked in a loop

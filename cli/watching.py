@@ -25,9 +25,7 @@ def watch(api: Api, operation_id: str, *, screen: Screen, patience_s: float) -> 
     if operation.get("status") not in TERMINAL:
         wakeups.start()
     try:
-        operation = _follow(
-            api, operation, operation_id, screen=screen, wakeups=wakeups, patience_s=patience_s
-        )
+        operation = _follow(api, operation, operation_id, screen=screen, wakeups=wakeups, patience_s=patience_s)
     finally:
         wakeups.close()
     screen.finish(operation)
