@@ -22,7 +22,7 @@ MAX_CODEMODS = 20
 FILES_PER_RUN = 500
 PYTHON = (".py", ".pyi")
 
-_NAMED = re.compile(r"^[ \t]*(?:[-*][ \t]+)?`?codemod:[ \t]*([^`\r\n]*?)[ \t]*`?[ \t]*\r?$", re.M | re.I)
+_NAMED = re.compile(r"^[ \t]*(?:[-*][ \t]+)?`?codemod:(.*)$", re.M | re.I)
 _RULES = re.compile(r"[A-Z]{1,6}[0-9]{0,4}(?:,[A-Z]{1,6}[0-9]{0,4})*")
 _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
@@ -52,11 +52,9 @@ def carries_codemod(text: str) -> bool:
 
 def parse(text: str) -> tuple[Run, ...]:
     """The runs that the text names, in order; :class:`CodemodUnknown` for what is not registered."""
-    named = [match[1] for match in _NAMED.finditer(text)]
+    named = [match[1].strip("` \t\r") for match in _NAMED.finditer(text)]
     if not named or len(named) > MAX_CODEMODS:
-        raise CodemodUnknown(
-            f"The requirement names {len(named)} codemods; 1 to {MAX_CODEMODS} are run. {_listed()}"
-        )
+        raise CodemodUnknown(f"The requirement names {len(named)} codemods; 1 to {MAX_CODEMODS} are run. {_listed()}")
     return tuple(_run(line) for line in named)
 
 
@@ -69,9 +67,7 @@ def _run(line: str) -> Run:
         raise CodemodUnknown(f"There is no codemod {name!r}.{hint} {_listed()}", known=sorted(REGISTRY))
     run = codemod.build(arguments)
     if run is None:
-        raise CodemodUnknown(
-            f"{line!r} is not how it is written: `codemod: {codemod.usage}`.", known=sorted(REGISTRY)
-        )
+        raise CodemodUnknown(f"{line!r} is not how it is written: `codemod: {codemod.usage}`.", known=sorted(REGISTRY))
     return run
 
 
@@ -98,9 +94,7 @@ def _rename(arguments: Sequence[str]) -> Run | None:
     if len(arguments) != 2 or not all(_DOTTED.fullmatch(name) for name in arguments):
         return None
     old, new = arguments
-    if keyword.iskeyword(new.rpartition(".")[2]) or (
-        "." in new and new.rpartition(".")[0] != old.rpartition(".")[0]
-    ):
+    if keyword.iskeyword(new.rpartition(".")[2]) or ("." in new and new.rpartition(".")[0] != old.rpartition(".")[0]):
         return None
     return _libcst(f"Rename {old} to {new} across the project", "rename", old, new.rpartition(".")[2])
 
@@ -146,9 +140,7 @@ class CodemodEngine:
         compares with the base commit.
         """
         if task.attempt > 1 and task.feedback:
-            raise AttemptsExhausted(
-                f"The codemods ran as named, and were sent back: {task.feedback[-1].code}."
-            )
+            raise AttemptsExhausted(f"The codemods ran as named, and were sent back: {task.feedback[-1].code}.")
         runs = parse(task.requirements)
         before = snapshots.hashes(bench, suffixes=PYTHON)
         for run in runs:
@@ -186,7 +178,5 @@ def _completed(run: Run, argv: Sequence[str], bench: Workbench) -> None:
         return
     if "No module named" in said or outcome.exit_code == 127:
         raise CodemodToolMissing(f"{run.title}: {said[-300:]}")
-    ended = (
-        "was stopped at its time limit" if outcome.timed_out else f"ended with exit code {outcome.exit_code}"
-    )
+    ended = "was stopped at its time limit" if outcome.timed_out else f"ended with exit code {outcome.exit_code}"
     raise CodemodFailed(f"{run.title} {ended}: {said[-1200:]}")

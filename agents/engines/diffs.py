@@ -169,9 +169,7 @@ class Reader:
         while self.at < len(self.lines):
             line = self._here()
             if line.startswith(("GIT binary patch", "Binary files ")):
-                raise EditRefused(
-                    f"The patch of {header['git'] or 'a file'} is binary; only text is patched."
-                )
+                raise EditRefused(f"The patch of {header['git'] or 'a file'} is binary; only text is patched.")
             if not line.startswith(_EXTENDED):
                 break
             for key in ("rename from", "rename to", "copy from", "copy to", "new file", "deleted file"):
@@ -208,9 +206,7 @@ class Reader:
         if self._here(length).startswith("\\"):
             length += 1
         following = self._here(length)
-        ends = (
-            following[:1] not in ("+", "-", " ") or following.startswith(("--- ", "-- ")) or following == "--"
-        )
+        ends = following[:1] not in ("+", "-", " ") or following.startswith(("--- ", "-- ")) or following == "--"
         return length if ends else 0
 
     def _open_length(self) -> int:
@@ -228,11 +224,11 @@ class Reader:
     def _read_block(self) -> Edit:
         path = self._block_path()
         start = self.at + 1
-        ends = [at for at in range(start, len(self.lines)) if _BLOCK_END.match(self.lines[at])]
-        stop = ends[0] if ends else len(self.lines)
-        middles = [at for at in range(start, stop) if _BLOCK_MIDDLE.match(self.lines[at])]
-        nested = any(_BLOCK_START.match(self.lines[at]) for at in range(start, stop))
-        if not ends or len(middles) != 1 or nested:
+        stop = next((at for at in range(start, len(self.lines)) if _BLOCK_END.match(self.lines[at])), None)
+        body = range(start, stop or start)
+        middles = [at for at in body if _BLOCK_MIDDLE.match(self.lines[at])]
+        nested = any(_BLOCK_START.match(self.lines[at]) for at in body)
+        if stop is None or len(middles) != 1 or nested:
             raise EditRefused(
                 f"The search/replace block of {path} is not one SEARCH, one =======, one REPLACE.",
                 remedy="Close every block, and use a diff where the text has a line of equal signs.",
@@ -269,9 +265,7 @@ def _hunk(number: int, start: int, taken: list[str], path: str) -> Hunk:
                 if lines and lines[-1][0] in (side, " "):
                     ends[side] = False
         else:
-            lines.append(
-                (line[:1] or " ", line[1:])
-            )  # editors strip the single blank of an empty context line
+            lines.append((line[:1] or " ", line[1:]))  # editors strip the single blank of an empty context line
     if not any(sign in "+-" for sign, _ in lines):
         raise EditRefused(f"Hunk {number} of {path} changes nothing.", path=path, hunk=number)
     return Hunk(number, start, tuple(lines), old_ends=ends["-"], new_ends=ends["+"])
@@ -296,9 +290,7 @@ def _file_patch(header: dict[str, str], hunks: tuple[Hunk, ...]) -> FilePatch:
     if source != path:
         return FilePatch(Operation.RENAME, path, source, hunks)
     if not hunks:
-        raise EditRefused(
-            f"The patch of {path} holds no hunk (a change of mode alone is not applied).", path=path
-        )
+        raise EditRefused(f"The patch of {path} holds no hunk (a change of mode alone is not applied).", path=path)
     return FilePatch(Operation.MODIFY, path, path, hunks)
 
 

@@ -42,9 +42,7 @@ def compute(edits: Sequence[Edit], bench: Workbench, *, on: Changes | None = Non
     changes: dict[str, bytes | None] = dict(on or {})
     for number, edit in enumerate(edits, start=1):
         path = jail(edit.path)
-        changes[path] = _computed(
-            edit, number, path, changes[path] if path in changes else current(bench, path)
-        )
+        changes[path] = _computed(edit, number, path, changes[path] if path in changes else current(bench, path))
     return changes
 
 
@@ -60,20 +58,25 @@ def write(changes: Changes, bench: Workbench) -> tuple[str, ...]:
     Files go last, so that a failure before that point never has to create one again (and lose its mode).
     """
     before = {path: current(bench, path) for path in changes}
-    changed = sorted(
-        (path for path in changes if changes[path] != before[path]), key=lambda p: changes[p] is None
-    )
+    changed = sorted((path for path in changes if changes[path] != before[path]), key=lambda p: changes[p] is None)
     done: list[str] = []
     try:
         for path in changed:
             done.append(path)
             _put(bench, path, changes[path])
+    except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        _put_back(before, done, bench)
+        raise EditRefused(f"{done[-1]} stands where a folder is, or beneath a file.", path=done[-1]) from error
     except BaseException:
-        for path in reversed(done):
-            if current(bench, path) != before[path]:
-                _put(bench, path, before[path])
+        _put_back(before, done, bench)
         raise
     return tuple(sorted(changed))
+
+
+def _put_back(before: Changes, done: Sequence[str], bench: Workbench) -> None:
+    for path in reversed(done):
+        if current(bench, path) != before[path]:
+            _put(bench, path, before[path])
 
 
 def stands_replaced(edit: Edit, data: bytes | None) -> bool:
@@ -101,7 +104,7 @@ def _computed(edit: Edit, number: int, path: str, data: bytes | None) -> bytes:
             raise EditRefused(
                 f"Edit {number}: {path} exists; an edit of it needs a search text.", path=path, edit=number
             )
-        return edit.replace.encode("utf-8")
+        return texts.encode_new(path, edit.replace)
     if data is None:
         raise EditRefused(f"Edit {number}: there is no file {path}.", path=path, edit=number)
     return replaced(texts.decode(path, data), edit, number=number, state=texts.fingerprint(data)).encode()

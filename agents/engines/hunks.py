@@ -15,6 +15,8 @@ from agents.engines.diffs import FilePatch, Hunk, Operation
 from agents.engines.edits import Changes, current
 from agents.engines.protocol import EditRefused, Workbench
 
+MAX_GIVEN_UP = 12  # git diff writes three context lines; nobody means a hundred to be approximate
+
 
 @dataclass(frozen=True, slots=True)
 class Computed:
@@ -177,7 +179,7 @@ def _placed(text: texts.Text, hunk: Hunk, *, floor: int, hint: int) -> tuple[int
         # A removed line that is marked as the file's last, without newline, is exactly that.
         return None if not hunk.old_ends and hunk.lines[-1][0] != " " and not unended_here else (whole, 0, 0)
     lead, trail = _context(hunk)
-    for given_up in range(1, max(lead, trail)):
+    for given_up in range(1, min(max(lead, trail), MAX_GIVEN_UP)):
         skip, keep = min(given_up, max(lead - 1, 0)), min(given_up, max(trail - 1, 0))
         found = [at for at in places.exact(contents, old[skip : len(old) - keep]) if at >= floor]
         if found:

@@ -41,9 +41,7 @@ class PatchEngine:
     def code(self, task: Task, plan: Plan, bench: Workbench) -> Edits:
         """Write the change. A run repeated after a crash finds it applied, file by file, and finishes it."""
         if task.attempt > 1 and task.feedback:
-            raise AttemptsExhausted(
-                f"The given change was applied as it is, and sent back: {task.feedback[-1].code}."
-            )
+            raise AttemptsExhausted(f"The given change was applied as it is, and sent back: {task.feedback[-1].code}.")
         changes, applied = computed(_read(task), bench)
         written = edits.write(changes, bench)
         for path in written:

@@ -19,7 +19,7 @@ def jail(path: str) -> str:
     """
     if not path or len(path) > MAX_PATH_CHARS:
         raise EditRefused(f"A path has 1 to {MAX_PATH_CHARS} characters.", path=path[:80])
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in path):
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in path):
         # Format characters are invisible, and some file systems drop them: ".g\u200cit" would become ".git".
         raise EditRefused("A path holds no control or invisible characters.", path=ascii(path[:80]))
     if path.startswith(("/", "~")) or "\\" in path or path[1:2] == ":":

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 MAX_COMPARED_LINES = 4000
 MAX_LINE_CHARS = 200
+MAX_LOOSE_WORK = 50_000_000  # lines times lines; beyond it a block must stand exactly
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,35 @@ def exact(lines: Sequence[str], block: Sequence[str]) -> list[int]:
     """Every index at which the block stands, line for line."""
     if not block:
         return []
-    size, wanted = len(block), list(block)
-    return [
-        at
-        for at in range(len(lines) - size + 1)
-        if lines[at] == wanted[0] and lines[at : at + size] == wanted
-    ]
+    # Knuth-Morris-Pratt: linear also where a hostile file and block repeat one line a million times.
+    fallback = _borders(block)
+    found, matched = [], 0
+    for at, line in enumerate(lines):
+        while matched and (matched == len(block) or block[matched] != line):
+            matched = fallback[matched - 1]
+        if block[matched] == line:
+            matched += 1
+        if matched == len(block):
+            found.append(at - matched + 1)
+    return found
+
+
+def _borders(block: Sequence[str]) -> list[int]:
+    """For each prefix of the block, the length of its longest border."""
+    borders, length = [0], 0
+    for line in block[1:]:
+        while length and block[length] != line:
+            length = borders[length - 1]
+        length += block[length] == line
+        borders.append(length)
+    return borders
 
 
 def loose(lines: Sequence[str], block: Sequence[str]) -> list[Place]:
     """Every place where the block stands modulo trailing blanks and one uniform shift of its indentation."""
     wanted = [line.rstrip(" \t") for line in block]
     anchor = next((at for at, line in enumerate(wanted) if line), None)
-    if anchor is None:
+    if anchor is None or len(wanted) * len(lines) > MAX_LOOSE_WORK:
         return []
     trimmed = [line.rstrip(" \t") for line in lines]
     found = []
@@ -119,9 +136,7 @@ def _similar_lines(lines: Sequence[str], wanted: Sequence[str]) -> tuple[str, ..
     probe = max(wanted, key=len, default="")[:MAX_LINE_CHARS]
     if not probe:
         return ()
-    numbered = {
-        line.strip()[:MAX_LINE_CHARS]: at for at, line in enumerate(lines[:MAX_COMPARED_LINES], start=1)
-    }
+    numbered = {line.strip()[:MAX_LINE_CHARS]: at for at, line in enumerate(lines[:MAX_COMPARED_LINES], start=1)}
     close = difflib.get_close_matches(probe, list(numbered), n=3, cutoff=0.6)
     return tuple(f"line {numbered[line]}: {_short(line)}" for line in close)
 

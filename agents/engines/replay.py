@@ -45,15 +45,9 @@ def read(metadata: Mapping[str, Any]) -> Recording:
         raise RecordingInvalid(f'metadata.recording is not an object with "format": {FORMAT}.')
     texts = {key: _text(raw, key) for key in ("recorded_at", "engine_label", "base_tree")}
     attempts = raw.get("attempts")
-    if (
-        not isinstance(attempts, list)
-        or not attempts
-        or not all(isinstance(entry, dict) for entry in attempts)
-    ):
+    if not isinstance(attempts, list) or not attempts or not all(isinstance(entry, dict) for entry in attempts):
         raise RecordingInvalid("metadata.recording.attempts is not a list of at least one object.")
-    return Recording(
-        **texts, attempts=tuple(Attempt(_text(e, "summary"), _text(e, "diff")) for e in attempts)
-    )
+    return Recording(**texts, attempts=tuple(Attempt(_text(e, "summary"), _text(e, "diff")) for e in attempts))
 
 
 def _text(raw: Mapping[str, Any], key: str) -> str:
@@ -88,9 +82,7 @@ class ReplayEngine:
             )
             for number, attempt in enumerate(attempts, start=1)
         ]
-        return Plan(
-            f"Replay {len(attempts)} recorded attempt(s) of {self.recording.engine_label}.", tuple(steps)
-        )
+        return Plan(f"Replay {len(attempts)} recorded attempt(s) of {self.recording.engine_label}.", tuple(steps))
 
     def code(self, task: Task, plan: Plan, bench: Workbench) -> Edits:
         """Apply the diff of this attempt; the state check holds for the base, each diff for its own

@@ -107,6 +107,14 @@ def empty(path: str) -> Text:
     return Text(path=path, lines=(), encoding="utf-8", bom=b"", newline="\n")
 
 
+def encode_new(path: str, content: str) -> bytes:
+    """The bytes of a new file: UTF-8; refused where the text holds half a surrogate pair."""
+    try:
+        return content.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise EditRefused(f"The content of {path} is no valid Unicode.", path=path) from error
+
+
 def fingerprint(data: bytes) -> str:
     """The hash by which a refusal names the state it was compared with (first 16 hex digits of SHA-256)."""
     return hashlib.sha256(data).hexdigest()[:16]

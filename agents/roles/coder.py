@@ -24,6 +24,10 @@ ROLE = (
 CUT_OFF = "Your answer was cut at the length limit; nothing of it was executed. Go on in smaller edits."
 USE_TOOLS = "Nothing was executed: go on by calling a tool, or call Done when the requirement is met."
 SAME_AGAIN = "\nYou did exactly this before, with this result. Try something else."
+TOO_MANY = "Not executed: at most 20 calls are executed of one answer."
+DROPPED = "[dropped to save room; read again what you need]"
+MAX_CALLS = 20
+MAX_CONTEXT_CHARS = 240_000
 MAX_REPEATS = 3
 MAX_IDLE_ANSWERS = 3
 
@@ -38,7 +42,7 @@ def code(models: Models, task: Task, plan: Plan, bench: Workbench, *, diagnosis:
     idle = cut = 0
     for _ in range(models.chain.iterations):
         try:
-            answer = models.ask(messages, tools=TOOLS)
+            answer = models.ask(_fitting(messages), tools=TOOLS)
         except ModelTruncated:
             cut += 1
             if cut > 1:  # one bounded second chance in a row
@@ -64,7 +68,10 @@ def _used(answer: Answer, toolbox: Toolbox, messages: list[BaseMessage], seen: C
     from langchain_core.messages import ToolMessage
 
     summary = None
-    for call in answer.calls:
+    for number, call in enumerate(answer.calls, start=1):
+        if number > MAX_CALLS:
+            messages.append(ToolMessage(TOO_MANY, tool_call_id=call.id))
+            continue
         if call.name == Done.__name__:
             summary = str(call.arguments.get("summary") or "The coder is done.")[:4000]
             messages.append(ToolMessage("Noted.", tool_call_id=call.id))
@@ -77,6 +84,21 @@ def _used(answer: Answer, toolbox: Toolbox, messages: list[BaseMessage], seen: C
             result = _counted(call, result, seen)
         messages.append(ToolMessage(fenced("Result", result), tool_call_id=call.id))
     return summary
+
+
+def _fitting(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """The messages within our bound: the oldest results give way first, the two newest rounds never."""
+    from langchain_core.messages import ToolMessage
+
+    excess = sum(len(str(message.content)) for message in messages) - MAX_CONTEXT_CHARS
+    fitted = list(messages)
+    for at, message in enumerate(messages[:-MAX_CALLS]):
+        if excess <= 0:
+            break
+        if isinstance(message, ToolMessage):
+            excess -= len(str(message.content))
+            fitted[at] = ToolMessage(DROPPED, tool_call_id=message.tool_call_id)
+    return fitted
 
 
 def _counted(call: Call, result: str, seen: Counter[str]) -> str:

@@ -22,9 +22,7 @@ class SubmitDiagnosis(BaseModel):
     """Submit what the failures mean."""
 
     cause: str = Field(min_length=1, max_length=3000, description="what is wrong, and in which file")
-    corrections: list[str] = Field(
-        default_factory=list, max_length=20, description="what to change, step by step"
-    )
+    corrections: list[str] = Field(default_factory=list, max_length=20, description="what to change, step by step")
 
 
 def diagnose(models: Models, task: Task, plan: Plan) -> str:

@@ -111,7 +111,7 @@ class Toolbox:
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:5])
             said = f"Refused, the arguments are wrong: {wrong}"
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
             said = "Refused: there is no such file."
         except Fault as fault:
             if fault.fault_class is not FaultClass.PERMANENT:
@@ -126,9 +126,7 @@ class Toolbox:
     def read_file(self, wanted: ReadFile) -> str:
         text = texts.decode(wanted.path, self.bench.read(jail(wanted.path)))
         shown = text.contents[wanted.start - 1 : wanted.start - 1 + wanted.lines]
-        body = "\n".join(
-            f"{number:5}|{marked(line)}" for number, line in enumerate(shown, start=wanted.start)
-        )
+        body = "\n".join(f"{number:5}|{marked(line)}" for number, line in enumerate(shown, start=wanted.start))
         return f"{wanted.path}, {len(text.lines)} lines:\n{body}"
 
     def search_text(self, wanted: SearchText) -> str:
@@ -154,11 +152,7 @@ class Toolbox:
         for path in changed:
             self.bench.say(f"edited {path}")
         self.edited += bool(changed)
-        return (
-            f"Changed: {', '.join(changed)}."
-            if changed
-            else "Nothing changed: the replacement is what is there."
-        )
+        return f"Changed: {', '.join(changed)}." if changed else "Nothing changed: the replacement is what is there."
 
     def delete_file(self, wanted: DeleteFile) -> str:
         path = jail(wanted.path)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from agents.engines.protocol import EditRefused
 from resources.sandboxes.protocol import Outcome, Tier
 
 
@@ -27,7 +28,10 @@ class DirectoryWorkbench:
         return (self.root / path).read_bytes().decode()
 
     def read(self, path: str, *, limit_bytes: int = 2_000_000) -> bytes:
-        return (self.root / path).read_bytes()[:limit_bytes]
+        data = (self.root / path).read_bytes()
+        if len(data) > limit_bytes:
+            raise EditRefused(f"{path} is bigger than {limit_bytes} bytes.", path=path)
+        return data
 
     def write(self, path: str, content: bytes) -> None:
         target = self.root / path
@@ -50,9 +54,7 @@ class DirectoryWorkbench:
         real = [sys.executable if argv[0] == "python" else argv[0], *argv[1:]]
         started = time.monotonic()
         try:
-            done = subprocess.run(
-                real, cwd=self.root, input=stdin, capture_output=True, timeout=timeout_s, check=False
-            )
+            done = subprocess.run(real, cwd=self.root, input=stdin, capture_output=True, timeout=timeout_s, check=False)
         except subprocess.TimeoutExpired as error:
             return self._outcome(None, error.stdout or b"", error.stderr or b"", started, timed_out=True)
         except FileNotFoundError as error:

@@ -88,9 +88,7 @@ def load(mentioning=None):
             sources.append(Source(path, data))
         except (cst.ParserSyntaxError, UnicodeDecodeError, SyntaxError, RecursionError) as error:
             if mentioning and mentioning.encode() in data:
-                raise Refused(
-                    f"{path} mentions {mentioning} and cannot be parsed: {type(error).__name__}"
-                ) from error
+                raise Refused(f"{path} mentions {mentioning} and cannot be parsed: {type(error).__name__}") from error
             print(f"{path} cannot be parsed; left as it is", file=sys.stderr)  # noqa: T201
     claims = Counter(name for source in sources for name in source.names)
     for source in sources:  # two folders with a "tools.py" each: neither is plainly "tools"
@@ -252,9 +250,7 @@ class Rename:
 
     def mark_all_list(self, source):
         for part in [part for line in source.module.body for part in small_statements(line)]:
-            targets = [entry.target for entry in getattr(part, "targets", ())] or [
-                getattr(part, "target", None)
-            ]
+            targets = [entry.target for entry in getattr(part, "targets", ())] or [getattr(part, "target", None)]
             if any(dotted(target) == "__all__" for target in targets):
                 for element in getattr(part.value, "elements", ()):
                     if isinstance(element.value, cst.SimpleString) and element.value.raw_value == self.old:
@@ -373,9 +369,7 @@ class Prune(RemoveUnusedImportsCommand):
         return False  # an import in a try asks whether the module is there
 
     def visit_ImportFrom(self, node):
-        return (
-            False if node.module and dotted(node.module) == "__future__" else super().visit_ImportFrom(node)
-        )
+        return False if node.module and dotted(node.module) == "__future__" else super().visit_ImportFrom(node)
 
     def _handle_import(self, node):
         names = () if isinstance(node.names, cst.ImportStar) else node.names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import time
 
 import pytest
 
@@ -194,6 +195,13 @@ def test_what_is_not_registered_is_refused_with_the_list(line: str, words: str) 
     with pytest.raises(CodemodUnknown) as refusal:
         parse(line)
     assert words in refusal.value.detail
+
+
+def test_a_long_blank_line_costs_no_time() -> None:
+    started = time.monotonic()
+    with pytest.raises(CodemodUnknown):
+        parse("codemod:" + " " * 200_000 + "`x\n" + " " * 200_000)
+    assert time.monotonic() - started < 1
 
 
 class BareSandbox(DirectoryWorkbench):

@@ -246,6 +246,30 @@ def test_refusals_go_back_to_the_model_and_nothing_is_written(
     assert bench.files() == ["a.py"]
 
 
+def test_half_a_surrogate_pair_is_refused_and_never_reaches_a_file(
+    server: LlmServer, bench: DirectoryWorkbench, make_task: MakeTask
+) -> None:
+    bad = ("EditFiles", {"edits": [{"path": "a\ud800.py", "search": "", "replace": "\udfff"}]})
+    scripted(server, Say(calls=(bad,)), DONE, DONE)
+    with pytest.raises(ModelMalformed):  # the answer itself cannot be sent back
+        LlmEngine(chain(server, "openai")).code(make_task("r\ud800"), PLAN, bench)
+    assert bench.files() == []
+
+
+def test_a_flood_of_calls_is_bounded_and_old_results_give_way(
+    server: LlmServer, bench: DirectoryWorkbench, make_task: MakeTask
+) -> None:
+    bench.put("big.py", "".join(f"x{n} = 'some longer line of text'\n" for n in range(400)))
+    reads = [("ReadFile", {"path": "big.py", "start": n, "lines": 300}) for n in range(1, 31)]
+    scripted(server, Say(calls=tuple(reads)), Say(calls=tuple(reads[20:])), Say(calls=tuple(reads[25:])), DONE)
+    LlmEngine(chain(server, "openai")).code(make_task("r"), PLAN, bench)
+    results = [m["content"] for m in server.requests[1].body["messages"] if m["role"] == "tool"]
+    assert sum("Not executed" in result for result in results) == 10
+    last = json.dumps(server.requests[3].body)
+    assert "dropped to save room" in last
+    assert len(last) < 300_000
+
+
 def test_the_same_action_three_times_is_stuck_but_not_after_an_edit(
     server: LlmServer, bench: DirectoryWorkbench, make_task: MakeTask
 ) -> None:

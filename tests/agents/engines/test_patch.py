@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -234,7 +235,7 @@ def test_what_git_diff_writes_gives_the_tree_that_git_has(
 FEW = st.lists(st.sampled_from(["a", "b", "", "}", "-- c", "++ d", "@@ x", "--- q", "+++ r", "\\ s"]), max_size=25)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(base=FEW, target=FEW, context=st.integers(1, 4))
 def test_a_true_diff_gives_its_target_however_often_the_lines_repeat(
     base: list[str], target: list[str], context: int
@@ -258,6 +259,27 @@ def test_a_file_of_which_only_some_hunks_are_applied_is_a_conflict(
     first, second = ("@@ -4,3 +4,3 @@", " line 4", "-line 5", "+five", " line 6"), (" line 14", "-line 15", "+x")
     with pytest.raises(EditRefused):
         run(bench, make_task, hunk(*first, "@@ -14,3 +14,3 @@", *second, " line 16"))
+
+
+def test_a_file_beneath_a_file_is_refused_and_nothing_stays_written(
+    bench: DirectoryWorkbench, make_task: MakeTask
+) -> None:
+    bench.put("a.py", "x = 1\n")
+    bench.put("folder/b.py", "")
+    for path in ("a.py/c.py", "folder"):
+        diff = f"--- /dev/null\n+++ b/aa.py\n@@ -0,0 +1 @@\n+new\n--- /dev/null\n+++ b/{path}\n@@ -0,0 +1 @@\n+x\n"
+        with pytest.raises(EditRefused):
+            run(bench, make_task, diff)
+    assert bench.files() == ["a.py", "folder/b.py"]
+
+
+def test_a_million_equal_lines_are_searched_in_seconds(bench: DirectoryWorkbench, make_task: MakeTask) -> None:
+    bench.put("a.txt", "a\n" * 400_000)
+    lines = ["@@ -1,1 +1,1 @@", *[" a"] * 100_000, "-b", "+c"]
+    started = time.monotonic()
+    with pytest.raises(EditRefused):
+        run(bench, make_task, hunk(*lines))
+    assert time.monotonic() - started < 20
 
 
 def test_the_plan_lists_files_and_hunks(bench: DirectoryWorkbench, make_task: MakeTask) -> None:
