@@ -82,6 +82,44 @@ def push(
                 raise
 
 
+def move_branch(
+    *,
+    vault: Vault,
+    remote: Remote,
+    branch: str,
+    expected: str,
+    commit: str,
+    credentials: Credentials = NO_CREDENTIALS,
+    limits: Limits = LIMITS,
+    resolve: Resolve = resolve_host,
+) -> None:
+    """Move ``branch`` on the remote from ``expected`` forward to ``commit``, in one step or not at all.
+
+    Moving again is fine. A branch that is elsewhere by now is ``git.branch_diverged``, as is a ``commit`` that
+    does not build on ``expected``: nothing is ever taken off a branch.
+    """
+    if not is_branch_name(branch):
+        raise BranchNotFound(f"{branch[:80]!r} cannot be the name of a branch")
+    above = run(
+        vault.path, "merge-base", "--is-ancestor", object_id(expected), object_id(commit),
+        doing="Comparing commits", codes=(0, 1),
+    )  # fmt: skip
+    if above.code != 0:
+        raise BranchDiverged(f"{commit[:12]} does not build on {expected[:12]}")
+    with _line(vault, remote, credentials, limits, resolve) as line:
+        if line.tip(branch) == commit:
+            return
+        try:
+            line.push(commit, branch, expected=expected)
+        except Fault:
+            found = line.tip(branch)
+            if found == commit:
+                return
+            if found != expected:
+                raise BranchDiverged(f"The branch {branch} moved to {(found or 'nothing')[:12]}") from None
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class _Line:
     """An admitted connection to one remote: its address, environment and settings of git."""
@@ -152,20 +190,24 @@ class _Line:
             pointer="/base_branch",
         )
 
+    def tip(self, branch: str) -> str | None:
+        """Where the remote's branch is; None when there is no such branch."""
+        ref = f"refs/heads/{branch}"
+        return next((what for what, found in self.listed(ref) if found == ref), None)
+
     def holds(self, branch: str, commit: str) -> bool:
         """Whether the remote's branch is at our commit; a fault when it is at another."""
-        ref = f"refs/heads/{branch}"
-        there = [what for what, found in self.listed(ref) if found == ref]
-        if there and there[0] != commit:
-            raise BranchDiverged(f"The branch {branch} is on the remote already, at {there[0][:12]}")
-        return bool(there)
+        found = self.tip(branch)
+        if found not in {None, commit}:
+            raise BranchDiverged(f"The branch {branch} is on the remote already, at {str(found)[:12]}")
+        return found is not None
 
-    def push(self, commit: str, branch: str) -> None:
+    def push(self, commit: str, branch: str, *, expected: str = "") -> None:
+        """Put the branch at ``commit`` if it is at ``expected`` (empty: absent), in one step at the remote."""
         ref = f"refs/heads/{branch}"
-        # The lease says "expected: absent": the remote creates the branch or refuses, in one step.
         self.git(
             "push", "--quiet", "--no-verify", "--no-follow-tags", "--recurse-submodules=no",
-            f"--force-with-lease={ref}:", "--", self.remote.url, f"{commit}:{ref}",
+            f"--force-with-lease={ref}:{expected}", "--", self.remote.url, f"{commit}:{ref}",
             doing="Pushing the branch", timeout_s=self.limits.fetch_timeout_s,
         )  # fmt: skip
 

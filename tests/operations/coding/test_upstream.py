@@ -31,7 +31,7 @@ from operations.coding.git_faults import (
 )
 from operations.coding.limits import Limits
 from operations.coding.remotes import Remote, check_url
-from operations.coding.upstream import Base, fetch_base, push
+from operations.coding.upstream import Base, fetch_base, move_branch, push
 from operations.coding.vault import (
     MOORAGE,
     Vault,
@@ -212,6 +212,29 @@ def test_of_two_pushes_at_once_one_wins_and_the_other_hears_it(upstream: Upstrea
         results = list(pool.map(one, commits))
     assert results.count("lost") == 3
     assert git(upstream.bare, "rev-parse", "refs/heads/moorage/x") in results
+
+
+def test_a_branch_moves_forward_once(upstream: Upstream, vault: Vault) -> None:
+    upstream.push({"a": b"1"})
+    remote = local(upstream)
+    base = fetch(vault, remote)
+    ours = work_on(vault, base)
+    for _ in range(2):
+        move_branch(vault=vault, remote=remote, branch="main", expected=base.commit, commit=ours)
+    assert git(upstream.bare, "rev-parse", "main") == ours
+
+
+def test_a_branch_that_moved_or_would_lose_commits_is_left_alone(upstream: Upstream, vault: Vault) -> None:
+    upstream.push({"a": b"1"})
+    remote = local(upstream)
+    base = fetch(vault, remote)
+    ours, other = work_on(vault, base), work_on(vault, base, "Other")
+    with pytest.raises(BranchDiverged, match="build on"):
+        move_branch(vault=vault, remote=remote, branch="main", expected=other, commit=ours)
+    tip = upstream.push({"a": b"2"})
+    with pytest.raises(BranchDiverged, match="moved"):
+        move_branch(vault=vault, remote=remote, branch="main", expected=base.commit, commit=ours)
+    assert git(upstream.bare, "rev-parse", "main") == tip
 
 
 def test_a_hook_of_the_remote_that_declines_is_a_rejection(upstream: Upstream, vault: Vault) -> None:
