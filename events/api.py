@@ -48,12 +48,8 @@ class Stream(APIView):
             "as Last-Event-ID to go on from there."
         ),
         parameters=[
-            OpenApiParameter(
-                "topics", str, required=True, description="Comma-separated: operation.<id>,queue"
-            ),
-            OpenApiParameter(
-                "after", str, description="Comma-separated topic:number, the last event already known."
-            ),
+            OpenApiParameter("topics", str, required=True, description="Comma-separated: operation.<id>,queue"),
+            OpenApiParameter("after", str, description="Comma-separated topic:number, the last event already known."),
             OpenApiParameter(
                 "Last-Event-ID", str, location=OpenApiParameter.HEADER, description="An id of this stream."
             ),
@@ -139,9 +135,7 @@ async def _next(feed: Feed, at: dict[str, int]) -> str:
     lines = []
     for topic in batch.revoked:
         at.pop(topic, None)
-        lines.append(
-            f"data: {error_text(TopicRefused('You may no longer see this topic.'), topic=topic)}\n\n"
-        )
+        lines.append(f"data: {error_text(TopicRefused('You may no longer see this topic.'), topic=topic)}\n\n")
     for message in batch.messages:
         at[message.topic] = message.seq
         lines.append(f"id: {cursors.encode(at)}\ndata: {message.text}\n\n")

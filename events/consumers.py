@@ -101,9 +101,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
             await self._say(error_text(fault, topic=topic))
         if opened.cursors:
             await self._say(
-                json.dumps(
-                    {"type": "subscribed", "topics": list(opened.cursors), "cursors": dict(opened.cursors)}
-                )
+                json.dumps({"type": "subscribed", "topics": list(opened.cursors), "cursors": dict(opened.cursors)})
             )
             feed.start(opened)
 
@@ -115,9 +113,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
                 async with self._turn:
                     batch = await feed.take()
                     for topic in batch.revoked:
-                        await self._say(
-                            error_text(TopicRefused("You may no longer see this topic."), topic=topic)
-                        )
+                        await self._say(error_text(TopicRefused("You may no longer see this topic."), topic=topic))
                     await self._hand_on(batch.messages)
             except DatabaseError as error:
                 log.warning("journal cannot be read", extra={"error": type(error).__name__})
@@ -164,9 +160,7 @@ class EventsConsumer(AsyncWebsocketConsumer):
             return
         if not isinstance(error, SignedOut):
             log.error("a live stream socket broke", exc_info=error)
-        self._tasks.append(
-            self._spawn(self._end(SIGNED_OUT if isinstance(error, SignedOut) else SERVER_ERROR))
-        )
+        self._tasks.append(self._spawn(self._end(SIGNED_OUT if isinstance(error, SignedOut) else SERVER_ERROR)))
 
     async def _say(self, text: str) -> None:
         if not self._closed:

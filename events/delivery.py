@@ -33,9 +33,7 @@ def deliver(event: Recorded) -> bool:
             handler(event)
         except (DeliveryFailed, Fault, DatabaseError) as error:
             taken = False
-            log.warning(
-                "event not taken", extra={"topic": event.topic, "seq": event.seq, "error": str(error)}
-            )
+            log.warning("event not taken", extra={"topic": event.topic, "seq": event.seq, "error": str(error)})
     taken = live.publish(event) and taken
     if taken:
         Undelivered.objects.filter(event_id=event.id).delete()
@@ -45,11 +43,7 @@ def deliver(event: Recorded) -> bool:
 def sweep(*, now: datetime, limit: int = 500) -> int:
     """Deliver what the commit hook did not, oldest first. Returns how many were delivered."""
     delivered = 0
-    due = (
-        Undelivered.objects.filter(next_attempt_at__lte=now)
-        .select_related("event")
-        .order_by("event_id")[:limit]
-    )
+    due = Undelivered.objects.filter(next_attempt_at__lte=now).select_related("event").order_by("event_id")[:limit]
     for row in due:
         wait = BACKOFF_S[min(row.attempts, len(BACKOFF_S) - 1)]
         # Compare and swap on the due time: of two sweeps at once, one takes the row.

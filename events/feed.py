@@ -71,9 +71,7 @@ class Feed:
             except BadTopics as fault:
                 refused[topic] = fault
         seen = await database_sync_to_async(policy.allowed)(self._user, wanted)
-        refused |= {
-            topic: TopicRefused("There is no such topic for you.") for topic in wanted if topic not in seen
-        }
+        refused |= {topic: TopicRefused("There is no such topic for you.") for topic in wanted if topic not in seen}
         cursors = await self._subscription.open([topic for topic in wanted if topic in seen], after=after)
         return Opened(cursors, refused)
 

@@ -138,9 +138,7 @@ class Hub:
                     await self._follow(client, last)
             except (redis.RedisError, OSError) as error:
                 if self.connected or not failures:
-                    log.warning(
-                        "live stream is away, reading the journal", extra={"error": type(error).__name__}
-                    )
+                    log.warning("live stream is away, reading the journal", extra={"error": type(error).__name__})
                 self._settled_at = float("inf")
                 self._audit.set()
             _end_if_cancelled()
@@ -182,9 +180,7 @@ class Hub:
                 return
             message = message_of(wire)
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            log.warning(
-                "live stream entry is not ours", extra={"entry": origin, "error": type(error).__name__}
-            )
+            log.warning("live stream entry is not ours", extra={"entry": origin, "error": type(error).__name__})
             return
         if topic in SNAPSHOT_TOPICS:
             self._snapshots[topic] = message

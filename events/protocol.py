@@ -55,9 +55,7 @@ class BadTopics(BadFrame):
     """Topics or cursors that are not well-formed, or too many of them."""
 
     code = "topic.invalid"
-    remedy = (
-        f"A topic is a type, or a type and an id: operation.<id>, queue. At most {TOPICS_AT_ONCE} at once."
-    )
+    remedy = f"A topic is a type, or a type and an id: operation.<id>, queue. At most {TOPICS_AT_ONCE} at once."
 
 
 class TopicRefused(Fault):
@@ -129,9 +127,7 @@ def parse(text: str | None) -> Said:
     if text is None:
         raise BadFrame("Frames are text, not binary.")
     # A character is at most four bytes: the exact count is only worth taking near the limit.
-    if len(text) > FRAME_BYTES or (
-        len(text) * 4 > FRAME_BYTES and len(text.encode(errors="replace")) > FRAME_BYTES
-    ):
+    if len(text) > FRAME_BYTES or (len(text) * 4 > FRAME_BYTES and len(text.encode(errors="replace")) > FRAME_BYTES):
         raise FrameTooLarge(f"The frame is larger than {FRAME_BYTES} bytes.")
     try:
         frame = json.loads(text)
@@ -147,9 +143,7 @@ def parse(text: str | None) -> Said:
     batch = frame.get("batch")
     if batch is not None and not isinstance(batch, bool):
         raise BadFrame("batch is true or false.")
-    return Said(
-        kind, topics=topics_of(frame.get("topics")), after=cursors_of(frame.get("after", {})), batch=batch
-    )
+    return Said(kind, topics=topics_of(frame.get("topics")), after=cursors_of(frame.get("after", {})), batch=batch)
 
 
 def topics_of(value: object) -> tuple[str, ...]:

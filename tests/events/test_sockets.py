@@ -1,0 +1,281 @@
+"""``/ws/events/`` from the handshake on: who gets in, what is said, what arrives, and how it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.test import Client
+from django.utils import timezone
+
+from config.access.models import ApiToken
+from config.sockets import ExactOrigin, SignedIn, origin_allowed
+from events import consumers, live, policy
+from events.consumers import EventsConsumer
+from tests.events.berths import amoved
+from tests.events.conftest import Socket
+from tests.fakes.redis_process import RedisProcess
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Connect = Callable[..., Any]
+
+
+def _impatient(**how: float) -> Any:
+    """The whole middleware around a consumer with other times."""
+    return ExactOrigin(SignedIn(EventsConsumer.as_asgi(**how)))
+
+
+async def test_a_replay_from_the_cursor_precedes_the_live_part(connect: Connect) -> None:
+    for n in range(3):
+        await amoved("a", n=n)
+    socket = await connect()
+    await socket.say(type="subscribe", topics=["berth.a"], after={"berth.a": 1})
+    assert await socket.hear() == {"type": "subscribed", "topics": ["berth.a"], "cursors": {"berth.a": 1}}
+    await amoved("a", n=3)
+    heard = await socket.hear_until("berth.a", 4)
+    assert [(m["seq"], m["payload"]["berth"]["n"]) for m in heard] == [(2, 1), (3, 2), (4, 3)]
+    assert heard[0]["payload"]["kind"] == "berth.moved"
+
+
+async def test_without_a_cursor_it_starts_at_the_end_and_says_where_that_is(connect: Connect) -> None:
+    await amoved("a")
+    await amoved("a")
+    socket = await connect()
+    await socket.say(type="subscribe", topics=["berth.a", "berth.b"])
+    assert (await socket.hear())["cursors"] == {"berth.a": 2, "berth.b": 0}
+    await amoved("b")
+    assert [(m["topic"], m["seq"]) for m in await socket.hear_until("berth.b", 1)] == [("berth.b", 1)]
+
+
+async def test_batches_come_to_those_who_ask_for_them(connect: Connect) -> None:
+    for n in range(30):
+        await amoved("a", n=n)
+    socket = await connect()
+    await socket.say(type="subscribe", topics=["berth.a"], after={"berth.a": 0}, batch=True)
+    assert (await socket.hear())["type"] == "subscribed"
+    frame = await socket.hear()
+    assert frame["type"] == "batch"
+    assert [m["seq"] for m in frame["messages"]] == list(range(1, 31))
+
+
+async def test_what_a_user_may_not_see_is_refused_per_topic(connect: Connect) -> None:
+    socket = await connect()
+    await socket.say(type="subscribe", topics=["berth.secret", "berth.a", "no topic", "unheard_of.1", "access.1"])
+    errors = [await socket.hear() for _ in range(4)]
+    assert {(e["topic"], e["code"]) for e in errors} == {
+        ("berth.secret", "topic.refused"),
+        ("unheard_of.1", "topic.refused"),
+        ("access.1", "topic.refused"),
+        ("no topic", "topic.invalid"),
+    }
+    assert (await socket.hear())["topics"] == ["berth.a"]
+    await amoved("secret")
+    await amoved("a")
+    assert [m["topic"] for m in await socket.hear_until("berth.a", 1)] == ["berth.a"]
+
+
+async def test_after_unsubscribing_nothing_arrives(connect: Connect) -> None:
+    socket = await connect()
+    await socket.say(type="subscribe", topics=["berth.a", "berth.b"])
+    await socket.hear()
+    await socket.say(type="unsubscribe", topics=["berth.a", "berth.never"])
+    assert await socket.hear() == {"type": "unsubscribed", "topics": ["berth.a"]}
+    await amoved("a")
+    await amoved("b")
+    assert [m["topic"] for m in await socket.hear_until("berth.b", 1)] == ["berth.b"]
+
+
+async def test_a_ping_is_answered(connect: Connect) -> None:
+    socket = await connect()
+    await socket.say(type="ping")
+    assert await socket.hear() == {"type": "pong"}
+
+
+async def test_topics_beyond_two_hundred_are_refused_one_by_one(connect: Connect) -> None:
+    socket = await connect()
+    await socket.say(type="subscribe", topics=[f"berth.{n}" for n in range(199)])
+    await socket.hear()
+    await socket.say(type="subscribe", topics=["berth.0", "berth.x", "berth.y"])
+    assert (await socket.hear())["topic"] == "berth.y"
+    assert (await socket.hear())["topics"] == ["berth.0", "berth.x"]
+
+
+async def test_bad_frames_are_answered_and_the_twentieth_ends_the_socket(connect: Connect) -> None:
+    socket = await connect()
+    for n in range(20):
+        await (socket.say_bytes(b"\xff\x00") if n % 2 else socket.say_text("{"))
+        assert (await socket.hear())["code"] == "frame.malformed"
+    assert await socket.closed_with() == consumers.TOO_MANY_BAD_FRAMES
+
+
+async def test_a_client_that_never_answers_is_closed(connect: Connect) -> None:
+    socket = await connect(application=_impatient(heartbeat_s=0.05, answer_s=0.1))
+    assert await socket.closed_with() == consumers.NO_ANSWER
+
+
+async def test_a_client_that_answers_stays(connect: Connect) -> None:
+    socket = await connect(application=_impatient(heartbeat_s=0.05, answer_s=2.0))
+    for _ in range(5):
+        assert await socket.receive_output(5) == {"type": "websocket.send", "text": '{"type":"ping"}'}
+        await socket.say(type="pong")
+    await socket.say(type="ping")
+    assert await socket.hear() == {"type": "pong"}
+
+
+async def test_nobody_is_accepted_and_closed(connect: Connect) -> None:
+    socket = await connect(token="", origin="http://testserver")
+    assert await socket.closed_with() == consumers.SIGNED_OUT
+
+
+async def test_an_unknown_token_is_not_made_good_by_a_cookie(connect: Connect, user: Any) -> None:
+    socket = await connect(token="moor_unknown", cookie=await _session_of(user))
+    assert await socket.closed_with() == consumers.SIGNED_OUT
+
+
+async def test_a_browser_session_gets_in_and_a_logout_ends_it(connect: Connect, user: Any) -> None:
+    cookie = await _session_of(user)
+    socket = await connect(
+        application=_impatient(heartbeat_s=0.3, answer_s=2.0),
+        token="",
+        origin="http://testserver",
+        cookie=cookie,
+    )
+    await socket.say(type="subscribe", topics=["berth.a"])
+    assert (await socket.hear())["type"] == "subscribed"
+    await sync_to_async(Session.objects.all().delete)()
+    assert await socket.closed_with() == consumers.SIGNED_OUT
+
+
+async def test_a_token_that_expires_ends_its_sockets(connect: Connect, token: str) -> None:
+    socket = await connect(application=_impatient(heartbeat_s=0.1, answer_s=2.0))
+    expired = sync_to_async(ApiToken.objects.update)
+    await expired(expires_at=timezone.now() - timedelta(seconds=1))
+    assert await socket.closed_with() == consumers.SIGNED_OUT
+
+
+async def test_a_revoked_permission_takes_the_topic_away_and_leaves_the_rest(connect: Connect, user: Any) -> None:
+    await _change(user, is_staff=True)
+    socket = await connect()
+    await socket.say(type="subscribe", topics=["berth.secret", "berth.a"])
+    assert (await socket.hear())["topics"] == ["berth.secret", "berth.a"]
+    await _change(user, is_staff=False)
+    error = await socket.hear()
+    assert (error["type"], error["topic"], error["code"]) == ("error", "berth.secret", "topic.refused")
+    await amoved("secret")
+    await amoved("a")
+    assert [m["topic"] for m in await socket.hear_until("berth.a", 1)] == ["berth.a"]
+
+
+async def test_a_user_who_is_switched_off_is_put_out(connect: Connect, user: Any) -> None:
+    socket = await connect()
+    await _change(user, is_active=False)
+    assert await socket.closed_with() == consumers.SIGNED_OUT
+
+
+async def test_a_revocation_reaches_the_socket_while_redis_is_dead(
+    connect: Connect, user: Any, live_redis: RedisProcess
+) -> None:
+    socket = await connect()
+    live_redis.kill()
+    try:
+        await _change(user, is_active=False)
+        assert await socket.closed_with(timeout=8) == consumers.SIGNED_OUT
+    finally:
+        live_redis.start()
+
+
+async def test_the_last_snapshot_is_there_on_subscribing_and_later_ones_follow(connect: Connect) -> None:
+    publish = sync_to_async(live.publish_raw)
+    await publish({"topic": "queue", "seq": 1, "timestamp": "T", "data": {"waiting": 1}})
+    await publish({"topic": "queue", "seq": 2, "timestamp": "T", "data": {"waiting": 2}})
+    socket = await connect()
+    await socket.say(type="subscribe", topics=["queue"], after={"queue": 900})
+    assert (await socket.hear())["type"] == "subscribed"
+    assert (await socket.hear())["payload"] == {"waiting": 2}
+    await publish({"topic": "queue", "seq": 3, "timestamp": "T", "data": {"waiting": 3}})
+    assert (await socket.hear())["payload"] == {"waiting": 3}
+
+
+async def test_entries_that_are_not_ours_do_not_stop_the_stream(connect: Connect) -> None:
+    socket = await connect()
+    await socket.say(type="subscribe", topics=["berth.a"])
+    await socket.hear()
+    for fields in (
+        {"m": "{"},
+        {"m": "[]"},
+        {"m": '{"topic": ["x"]}'},
+        {"m": '{"topic": "berth.a"}'},
+        {"x": "y"},
+    ):
+        await sync_to_async(live.client().xadd)(live.STREAM, fields)
+    await amoved("a")
+    assert (await socket.hear())["seq"] == 1
+
+
+async def _change(user: Any, **fields: Any) -> None:
+    def change() -> None:
+        with transaction.atomic():
+            type(user).objects.filter(pk=user.pk).update(**fields)
+            policy.revoke(user.pk)
+
+    await sync_to_async(change)()
+
+
+async def _session_of(user: Any) -> str:
+    def sign_in() -> str:
+        client = Client()
+        client.force_login(user)
+        return f"sessionid={client.cookies['sessionid'].value}"
+
+    return await sync_to_async(sign_in)()
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "expected"),
+    [
+        ("testserver", "http://testserver", True),
+        ("testserver", "http://TESTSERVER:80", True),
+        ("testserver:8000", "http://testserver:8000", True),
+        ("testserver", "https://trusted.example", True),
+        ("testserver", "https://trusted.example:443", True),
+        ("testserver", "http://trusted.example", False),
+        ("testserver", "https://sub.trusted.example", False),
+        ("testserver", "https://testserver", False),
+        ("testserver:8000", "http://testserver:8001", False),
+        ("testserver", "http://testserver.evil.example", False),
+        ("testserver", "http://evil.example#http://testserver", False),
+        ("testserver", "http://testserver@evil.example", False),
+        ("testserver", "http://testserver/", False),
+        ("testserver", "http://testserver:port", False),
+        ("testserver", "null", False),
+        ("testserver", "", False),
+        ("rebound.example", "http://rebound.example", False),
+    ],
+)
+def test_only_the_exact_origin_opens_a_socket(settings: Any, host: str, origin: str, expected: bool) -> None:
+    settings.CSRF_TRUSTED_ORIGINS = ["https://trusted.example"]
+    headers = [(b"host", host.encode())] + ([(b"origin", origin.encode())] if origin else [])
+    assert origin_allowed({"headers": headers, "scheme": "ws"}) is expected
+
+
+def test_a_program_with_a_token_needs_no_origin_but_a_wrong_one_is_still_wrong() -> None:
+    bearer = [(b"host", b"testserver"), (b"authorization", b"Bearer moor_x")]
+    assert origin_allowed({"headers": bearer, "scheme": "ws"})
+    assert not origin_allowed({"headers": [*bearer, (b"origin", b"http://evil.example")], "scheme": "ws"})
+    assert not origin_allowed({"headers": [(b"host", b"testserver"), *bearer], "scheme": "ws"})
+
+
+def test_behind_tls_the_origin_is_https(settings: Any) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    headers = [(b"host", b"testserver"), (b"x-forwarded-proto", b"https")]
+    assert origin_allowed({"headers": [*headers, (b"origin", b"https://testserver")], "scheme": "ws"})
+    assert not origin_allowed({"headers": [*headers, (b"origin", b"http://testserver")], "scheme": "ws"})
+
+
+async def test_a_foreign_origin_is_refused_at_the_handshake(live_redis: RedisProcess, token: str) -> None:
+    assert not await Socket(token=token, origin="http://evil.example").opened()
