@@ -63,8 +63,13 @@ def flower_password(environment: Mapping[str, str]) -> tuple[str, Path | None]:
     return kept_secret(path), path
 
 
-def parts(environment: Mapping[str, str], *, leave_out: frozenset[str] = frozenset()) -> tuple[Part, ...]:
-    """The table, in the order of starting, without what ``leave_out`` names, e.g. ``{"web", "flower"}``."""
+def parts(
+    environment: Mapping[str, str], *, leave_out: frozenset[str] = frozenset(), address: str = "127.0.0.1"
+) -> tuple[Part, ...]:
+    """The table, in the order of starting, without what ``leave_out`` names, e.g. ``{"web", "flower"}``.
+
+    Ports are opened on ``address``; a probe asks on loopback in any case.
+    """
     env = Environment(environment)
     data = data_directory(environment)
     bundled_redis = not env.text("MOORAGE_REDIS_URL")
@@ -73,10 +78,10 @@ def parts(environment: Mapping[str, str], *, leave_out: frozenset[str] = frozens
     table = (
         *((_redis(data),) if bundled_redis and "redis" not in leave_out else ()),
         Part(name="migrate", argv=_manage("migrate", "--verbosity=0", "--no-input"), once=True),
-        _web(env),
+        _web(env, address=address),
         _worker(env, broker_url=broker_url, after=("migrate", *redis)),
         _beat(env, after=("migrate", *redis)),
-        *((_flower(environment, after=("worker", *redis)),) if "flower" not in leave_out else ()),
+        *((_flower(environment, after=("worker", *redis), address=address),) if "flower" not in leave_out else ()),
     )
     kept = tuple(part for part in table if part.name not in leave_out)
     names = {part.name for part in kept}
@@ -117,13 +122,13 @@ def redis_executable() -> str:
     raise NoRedis("There is no redis-server here.")
 
 
-def _web(env: Environment) -> Part:
+def _web(env: Environment, *, address: str) -> Part:
     port = env.whole("MOORAGE_WEB_PORT", least=1)
     return Part(
         name="web",
         argv=(
             *(sys.executable, "-m", "uvicorn", "config.asgi:application"),
-            *("--host", "127.0.0.1", "--port", str(port), "--lifespan", "off", "--log-level", "warning"),
+            *("--host", address, "--port", str(port), "--lifespan", "off", "--log-level", "warning"),
             *("--ws-ping-interval", "20", "--ws-ping-timeout", "20", "--no-server-header", "--no-access-log"),
             *("--timeout-graceful-shutdown", "3"),
         ),
@@ -153,11 +158,11 @@ def _worker(env: Environment, *, broker_url: str, after: tuple[str, ...]) -> Par
 
 def _beat(env: Environment, *, after: tuple[str, ...]) -> Part:
     argv = _celery("beat", f"--loglevel={_level(env)}")
-    # Its banner ends with the scheduler's settings: by then the broker URL is parsed and the schedule is made.
+    # Its banner ends with the scheduler's settings: by then the broker URL is parsed, the schedule made.
     return Part(name="beat", argv=argv, after=after, ready_line="maxinterval ->")
 
 
-def _flower(environment: Mapping[str, str], *, after: tuple[str, ...]) -> Part:
+def _flower(environment: Mapping[str, str], *, after: tuple[str, ...], address: str) -> Part:
     env = Environment(environment)
     port = env.whole("MOORAGE_FLOWER_PORT", least=1)
     user = env.text("MOORAGE_FLOWER_USER")
@@ -166,7 +171,7 @@ def _flower(environment: Mapping[str, str], *, after: tuple[str, ...]) -> Part:
         raise BadSetting("MOORAGE_FLOWER_USER must hold no colon, it and MOORAGE_FLOWER_PASSWORD no comma")
     return Part(
         name="flower",
-        argv=_celery("flower", "--address=127.0.0.1", f"--port={port}", "--read_only", "--logging=warning"),
+        argv=_celery("flower", f"--address={address}", f"--port={port}", "--read_only", "--logging=warning"),
         after=after,
         probe=probes.http_answers(port=port, path="/healthcheck"),
         environment={"FLOWER_BASIC_AUTH": f"{user}:{password}"},  # never argv: every user reads that
