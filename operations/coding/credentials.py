@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,10 +37,12 @@ NO_CREDENTIALS = Credentials()
 
 
 @contextlib.contextmanager
-def shown_to(remote: Remote, credentials: Credentials, *, beside: Path) -> Iterator[dict[str, str]]:
+def shown_to(
+    remote: Remote, credentials: Credentials, *, addresses: Sequence[str], beside: Path
+) -> Iterator[dict[str, str]]:
     """The environment in which git may log in at ``remote``; its files are gone when the block ends."""
     if remote.kind is Kind.SSH:
-        yield {"GIT_SSH_COMMAND": _ssh(credentials), "GIT_SSH_VARIANT": "ssh"}
+        yield {"GIT_SSH_COMMAND": _ssh(remote, credentials, addresses), "GIT_SSH_VARIANT": "ssh"}
         return
     if remote.kind is Kind.LOCAL or not credentials.token or remote.host not in credentials.hosts:
         yield {}
@@ -59,7 +61,7 @@ def shown_to(remote: Remote, credentials: Credentials, *, beside: Path) -> Itera
         }
 
 
-def _ssh(credentials: Credentials) -> str:
+def _ssh(remote: Remote, credentials: Credentials, addresses: Sequence[str]) -> str:
     words = [
         "ssh",
         "-F",
@@ -74,6 +76,10 @@ def _ssh(credentials: Credentials) -> str:
         "-oPermitLocalCommand=no",
         "-oControlPath=none",
     ]
+    if not remote.trusted and addresses and remote.host not in addresses:
+        # ssh connects to what was just checked, and still asks for the key of the name.
+        known_as = remote.host if remote.port == 22 else f"[{remote.host}]:{remote.port}"
+        words += [f"-oHostName={addresses[0]}", f"-oHostKeyAlias={known_as}"]
     if credentials.ssh_key_file is not None:
         words += ["-i", str(credentials.ssh_key_file), "-oIdentitiesOnly=yes"]
     if credentials.ssh_known_hosts_file is not None:

@@ -119,7 +119,7 @@ class _Berth:
 
     def __post_init__(self) -> None:
         where = self.directory
-        if not where.is_absolute() or ".." in where.parts or where.name.startswith("."):
+        if not where.is_absolute() or ".." in where.parts or where.name[:1] in {"", "."}:
             raise ValueError(f"{where} is no place for a checkout")
         desk = where.parent / ".moorage" / f"git-{secrets.token_hex(8)}"
         object.__setattr__(self, "desk", desk)

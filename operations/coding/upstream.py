@@ -220,7 +220,7 @@ def _line(vault: Vault, remote: Remote, credentials: Credentials, limits: Limits
         # curl connects to what was just checked, not to what the name says a moment later.
         shown = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
         config = (f"http.curloptResolve={remote.host}:{remote.port}:{shown}",)
-    with shown_to(remote, credentials, beside=vault.path.parent) as environment:
+    with shown_to(remote, credentials, addresses=addresses, beside=vault.path.parent) as environment:
         yield _Line(vault, remote, limits, environment, config)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -239,3 +240,23 @@ def test_a_long_diff_is_cut_and_says_so(sandbox: PlainSandbox, vault: Vault, pla
     assert found.truncated
     assert len(found.text) <= 10_000
     assert found.insertions == 50_000
+
+
+def test_many_berths_of_one_project_hand_over_at_once(sandbox: PlainSandbox, vault: Vault, base: str) -> None:
+    def one(number: int) -> str:
+        directory = sandbox.workspace / f"checkout{number}"
+        checkout(sandbox=sandbox, vault=vault, tree=base, directory=directory)
+        (directory / "new").write_text(f"{number % 3}")
+        return take(sandbox, vault, directory, base)
+
+    with ThreadPoolExecutor(6) as pool:
+        trees = list(pool.map(one, range(12)))
+    assert len(set(trees)) == 3
+    assert git(vault.path, "fsck", "--strict", "--no-dangling") == ""
+
+
+@pytest.mark.parametrize("place", ["relative", "/", "/x/.hidden", "/x/../y"])
+def test_a_checkout_needs_a_place_of_its_own(sandbox: PlainSandbox, vault: Vault, base: str, place: str) -> None:
+    with pytest.raises(ValueError, match="no place"):
+        checkout(sandbox=sandbox, vault=vault, tree=base, directory=Path(place))
+    assert sandbox.ran == []

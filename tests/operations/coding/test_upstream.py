@@ -376,6 +376,28 @@ def test_a_server_that_never_answers_is_left_after_the_time_limit(upstream: Upst
         assert time.monotonic() - started < 10
 
 
+def test_ssh_goes_to_the_checked_address_and_asks_for_the_key_of_the_name(
+    upstream: Upstream, vault: Vault, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tip = upstream.push({"a": b"1"})
+    log, programs = tmp_path / "log", tmp_path / "programs"
+    programs.mkdir()
+    # Stands in for the ssh program: writes down how it was called and runs the far side's command here.
+    (programs / "ssh").write_text(
+        f'#!/bin/sh\necho "$@" >> {log}\nfor last; do :; done\ncd {upstream.bare.parent} && exec sh -c "$last"\n'
+    )
+    (programs / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    key = tmp_path / "a key; touch x"
+    remote = check_url("git@git.example.org:remote.git", resolve=lambda host: ["93.184.215.14"])
+    base = fetch(vault, remote, credentials=Credentials(ssh_key_file=key), resolve=lambda host: ["93.184.215.14"])
+    assert base.commit == tip
+    said = log.read_text()
+    assert "-oHostName=93.184.215.14 -oHostKeyAlias=git.example.org" in said
+    assert "-oStrictHostKeyChecking=yes" in said
+    assert f"-i {key}" in said
+
+
 def test_the_services_own_environment_does_not_reach_git(
     upstream: Upstream, vault: Vault, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
