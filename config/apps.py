@@ -1,5 +1,6 @@
 """The console: Django's admin with our own site class, so that its index shows what needs attention first."""
 
+from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
 
 
@@ -7,3 +8,10 @@ class ConsoleConfig(AdminConfig):
     """Uses :class:`config.console.site.ConsoleSite` as the default admin site."""
 
     default_site = "config.console.site.ConsoleSite"
+
+
+class WiringConfig(AppConfig):
+    """Makes the management commands of this room known."""
+
+    name = "config"
+    label = "config"

@@ -1,10 +1,155 @@
-"""Health of this process and of what it stands on."""
+"""Health of this process and of what it stands on, and the figures of the whole."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import redis
+from django.db import DatabaseError, connection
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from agents.models import Agent
+from events import live as live_stream
+from events.models import Undelivered
+from operations import queues
+from operations.models import Operation
+from resources import hosts
+from resources.api import HostSerializer
+from resources.models import Host
 
 
 def live(_request: HttpRequest) -> HttpResponse:
     """The web process answers. Says nothing about the rest: see /api/v1/health/."""
     return HttpResponse("ok\n", content_type="text/plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing that Moorage stands on: whether it is well, the cause, and what mends it."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def _database() -> Part:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        return Part("database", False, type(error).__name__, "Check MOORAGE_DATABASE_URL and that the server runs.")
+    return Part("database", True, connection.vendor)
+
+
+def _redis() -> Part:
+    try:
+        live_stream.client().ping()
+    except redis.RedisError as error:
+        return Part("redis", False, type(error).__name__, "Start Redis; accepted work waits in the database meanwhile.")
+    return Part("redis", True, "answers")
+
+
+def _hosts() -> Part:
+    now = timezone.now()
+    known = list(Host.objects.all())
+    lost = [host.name for host in known if hosts.verdict(host, now=now) is hosts.Verdict.LOST]
+    if not known:
+        return Part("hosts", False, "no worker has registered a host", "Start a worker: `make up`.")
+    if lost:
+        return Part("hosts", False, f"lost: {', '.join(lost)}", "Start the worker of each lost host again, or drain it.")
+    return Part("hosts", True, f"{len(known)} alive")
+
+
+def _outbox() -> Part:
+    late = Undelivered.objects.filter(next_attempt_at__lt=timezone.now() - timedelta(seconds=30)).count()
+    if late:
+        return Part("outbox", False, f"{late} events wait for delivery", "Check that beat, a worker and Redis run.")
+    return Part("outbox", True, "empty")
+
+
+CHECKS: tuple[Callable[[], Part], ...] = (_database, _redis, _hosts, _outbox)
+
+
+def parts() -> list[Part]:
+    """Every part now."""
+    return [check() for check in CHECKS]
+
+
+class PartSerializer(serializers.Serializer[Part]):
+    """One part's health."""
+
+    name = serializers.CharField()
+    ok = serializers.BooleanField()
+    detail = serializers.CharField()
+    remedy = serializers.CharField()
+
+
+class HealthSerializer(serializers.Serializer[Any]):
+    """All parts."""
+
+    ok = serializers.BooleanField()
+    parts = PartSerializer(many=True)
+
+
+class HealthView(APIView):
+    """What Moorage stands on."""
+
+    @extend_schema(responses=HealthSerializer)
+    def get(self, request: Request) -> Response:
+        """Each part: well or not, why, and what mends it. 200 even when something is not: the body says so."""
+        found = parts()
+        return Response(HealthSerializer({"ok": all(part.ok for part in found), "parts": found}).data)
+
+
+class QueueSerializer(serializers.Serializer[Any]):
+    """One queue."""
+
+    name = serializers.CharField()
+    total_operations = serializers.IntegerField()
+    active_operations = serializers.IntegerField()
+    waiting_operations = serializers.IntegerField()
+    average_wait_s = serializers.FloatField()
+    oldest_wait_s = serializers.FloatField()
+    reasons = serializers.DictField(child=serializers.IntegerField())
+
+
+class QueuesView(APIView):
+    """Queues as people mean them."""
+
+    @extend_schema(responses=QueueSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """How many operations wait and run, since when, and why the waiting ones wait."""
+        return Response(QueueSerializer(queues.status(now=timezone.now()), many=True).data)
+
+
+class MetricsView(APIView):
+    """Figures of the whole."""
+
+    @extend_schema(responses=serializers.DictField)
+    def get(self, request: Request) -> Response:
+        """Operations and agents by state; each host's capacity and what is reserved of it."""
+        return Response(figures())
+
+
+def figures() -> dict[str, Any]:
+    """Counts by state, and capacity against reservations per host."""
+    return {
+        "operations": _by(Operation, "status"),
+        "agents": _by(Agent, "state"),
+        "hosts": HostSerializer(Host.objects.all(), many=True).data,
+    }
+
+
+def _by(model: Any, field: str) -> dict[str, int]:
+    return dict(model.objects.order_by().values_list(field).annotate(Count("pk")))

@@ -13,7 +13,7 @@ class KeyValue(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s %(message)s", datefmt="%H:%M:%S")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class names it so
+    def formatMessage(self, record: logging.LogRecord) -> str:
         line = super().formatMessage(record)
         extras = " ".join(
             f"{key}={str(value)[:300]!r}" if " " in str(value) else f"{key}={str(value)[:300]}"

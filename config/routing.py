@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
 
-api_routes: list[URLPattern | URLResolver] = []
+from config import health
+
+api_routes: list[URLPattern | URLResolver] = [
+    path("", include("operations.api")),
+    path("", include("agents.api")),
+    path("", include("sessions.api")),
+    path("", include("templates_app.api")),
+    path("", include("resources.api")),
+    path("", include("events.api")),
+    path("health/", health.HealthView.as_view(), name="health"),
+    path("queues/", health.QueuesView.as_view(), name="queues"),
+    path("metrics/", health.MetricsView.as_view(), name="metrics"),
+]

@@ -47,6 +47,7 @@ CSRF_TRUSTED_ORIGINS = env.names("MOORAGE_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [
     "config.apps.ConsoleConfig",  # the admin site, ours
+    "config.apps.WiringConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -53,16 +53,15 @@ class StackNotReady(Fault):
 class Supervisor:
     """Starts ``parts`` with ``environment``; a context manager: up at the beginning, all gone at the end."""
 
-    def __init__(
-        self, parts: tuple[Part, ...], environment: Mapping[str, str], *, log: TextIO = sys.stdout
-    ) -> None:
+    def __init__(self, parts: tuple[Part, ...], environment: Mapping[str, str], *, log: TextIO = sys.stdout) -> None:
         self._environment = dict(environment)
         self._data = data_directory(environment)
         self._output = Output(log, width=max((len(part.name) for part in parts), default=0))
         self._parts = {part.name: Running(part, self._environment, self._output) for part in parts}
         self._changed = threading.Condition()
-        self._stopping = threading.Event()
-        self._hurry = threading.Event()
+        # Plain values: a signal handler may interrupt whoever holds the lock inside an Event.
+        self._stopping = False
+        self._hurry = False
         self._failure = ""
         self._thread: threading.Thread | None = None
         self._lock: int | None = None
@@ -85,7 +84,7 @@ class Supervisor:
         """Block until all is up or a stop is asked for. Raises :class:`StackNotReady` with the reasons."""
         deadline = time.monotonic() + timeout_s
         with self._changed:
-            while not self._stopping.is_set():
+            while not self._stopping:
                 waiting = {r.part.name: r.reason for r in self._parts.values() if not r.ready}
                 if not waiting:
                     return
@@ -104,13 +103,13 @@ class Supervisor:
 
     def request_stop(self) -> None:
         """Ask for the stop; a second request kills. Safe in a signal handler."""
-        if self._stopping.is_set():
-            self._hurry.set()
-        self._stopping.set()
+        if self._stopping:
+            self._hurry = True
+        self._stopping = True
 
     def stop(self) -> None:
         """Stop all in reverse order, politely and then by force; return when they are gone. Twice is fine."""
-        self._stopping.set()
+        self._stopping = True
         self.wait()
         self._thread = None
         self._release_lock()
@@ -118,7 +117,12 @@ class Supervisor:
     @property
     def running(self) -> bool:
         """Whether nobody has asked for the stop."""
-        return not self._stopping.is_set()
+        return not self._stopping
+
+    @property
+    def log_broken(self) -> bool:
+        """Whether the reader of the log has gone."""
+        return self._output.broken
 
     def pids(self) -> dict[str, int]:
         """The process id of each part that lives now."""
@@ -142,12 +146,12 @@ class Supervisor:
 
     def _supervise(self) -> None:
         try:
-            while not self._stopping.is_set():
+            while not self._stopping:
                 for running in self._parts.values():
                     self._attend(running)
                 if self._output.broken:  # whoever read our log has gone: nobody would see what happens
-                    self._stopping.set()
-                self._stopping.wait(_TICK_S)
+                    self._stopping = True
+                time.sleep(_TICK_S)
         finally:
             self._stop_all()
             with self._changed:
@@ -164,7 +168,7 @@ class Supervisor:
         if running.given_up:
             with self._changed:
                 self._failure = f"{running.part.name}: {running.reason}"
-                self._stopping.set()
+                self._stopping = True
         if running.ready != was_ready:
             with self._changed:
                 self._changed.notify_all()
@@ -174,8 +178,8 @@ class Supervisor:
         while living := [running for running in self._parts.values() if running.pid is not None]:
             holding = {name for running in living for name in running.part.after}
             for running in living:
-                if running.part.name not in holding or self._hurry.is_set():
-                    running.stop_or_kill(now=time.monotonic(), at_once=self._hurry.is_set())
+                if running.part.name not in holding or self._hurry:
+                    running.stop_or_kill(now=time.monotonic(), at_once=self._hurry)
             time.sleep(_TICK_S)
         for running in self._parts.values():
             running.finish_reading()

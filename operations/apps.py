@@ -4,3 +4,10 @@ from django.apps import AppConfig
 class OperationsConfig(AppConfig):
     name = "operations"
     verbose_name = "Operations"
+
+    def ready(self) -> None:
+        from events import policy as live_policy
+        from operations import policy
+
+        live_policy.register("operation", policy.may_view_operation)
+        live_policy.register("project", policy.may_view_project)

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from agents.models import Agent
 from operations import faults
 from operations.models import Operation, Project
 
@@ -22,14 +21,6 @@ def visible_operations(user: Any) -> QuerySet[Operation]:
     """The operations that a user may see and steer."""
     rows = Operation.objects.select_related("project", "agent__host")
     return rows if user.is_staff else rows.filter(project__owner=user)
-
-
-def visible_agents(user: Any) -> QuerySet[Agent]:
-    """The agents that a user may see and steer: their own, and those of their projects."""
-    rows = Agent.objects.select_related("host")
-    if user.is_staff:
-        return rows
-    return rows.filter(created_by=user) | rows.filter(project_id__in=Project.objects.filter(owner=user).values("pk"))
 
 
 def project(user: Any, project_id: uuid.UUID | str) -> Project:
@@ -50,20 +41,16 @@ def operation(user: Any, operation_id: uuid.UUID | str) -> Operation:
 
 def may_view_operation(user: Any, operation_id: str) -> bool:
     """For the live stream."""
-    return _is_uuid(operation_id) and visible_operations(user).filter(pk=operation_id).exists()
+    return is_uuid(operation_id) and visible_operations(user).filter(pk=operation_id).exists()
 
 
 def may_view_project(user: Any, project_id: str) -> bool:
     """For the live stream."""
-    return _is_uuid(project_id) and visible_projects(user).filter(pk=project_id).exists()
+    return is_uuid(project_id) and visible_projects(user).filter(pk=project_id).exists()
 
 
-def may_view_agent(user: Any, agent_id: str) -> bool:
-    """For the live stream."""
-    return _is_uuid(agent_id) and visible_agents(user).filter(pk=agent_id).exists()
-
-
-def _is_uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
+    """Whether the text is an id at all."""
     try:
         uuid.UUID(text)
     except ValueError:
@@ -72,6 +59,6 @@ def _is_uuid(text: str) -> bool:
 
 
 def _uuid(value: uuid.UUID | str, missing: type[faults.Fault]) -> uuid.UUID:
-    if not _is_uuid(str(value)):
+    if not is_uuid(str(value)):
         raise missing(f"{value!r} is not an id")
     return uuid.UUID(str(value))

@@ -18,6 +18,7 @@ from events.faults import Fault, FaultClass
 from resources.beneath_open import open_beneath
 
 FILES_LIMIT = 100_000
+DEPTH_LIMIT = 200
 # `.moorage` holds the berth's own home and temporary directory: no project file is in it.
 SKIPPED_DIRECTORIES = frozenset({".git", ".moorage"})
 _ESCAPES = (errno.ELOOP, errno.EXDEV)
@@ -109,13 +110,12 @@ class Beneath:
 
     def exists(self, path: str) -> bool:
         """Whether a regular file or directory is there, reached without a link."""
+        parts = _parts(path)
         try:
-            with self._opened(_parts(path), os.O_PATH) as descriptor:
+            with self._opened(parts, os.O_PATH) as descriptor:
                 mode = os.fstat(descriptor).st_mode
                 return stat.S_ISREG(mode) or stat.S_ISDIR(mode)
         except (FileNotFoundError, PathEscapes):
-            if ".." in path.split("/") or path.startswith("/"):
-                raise
             return False
 
     def files(self, *, limit: int = FILES_LIMIT) -> list[str]:
@@ -221,6 +221,8 @@ class Beneath:
         pending: list[tuple[str, ...]] = [()]
         while pending:
             parts = pending.pop()
+            if len(parts) > DEPTH_LIMIT:
+                raise PathTooBig(f"Directories are nested deeper than {DEPTH_LIMIT}.")
             try:
                 with self._opened(parts, os.O_RDONLY | os.O_DIRECTORY) as directory:
                     with os.scandir(directory) as entries:

@@ -102,9 +102,7 @@ def _sandbox(profile: Profile) -> local.LocalSandbox:
     )
 
 
-def _plan(
-    profile: Profile, name: str, command: Command, groups: tuple[Path, ...]
-) -> Plan:
+def _plan(profile: Profile, name: str, command: Command, groups: tuple[Path, ...]) -> Plan:
     uid = profile.uid if os.geteuid() == 0 else None
     return Plan(
         tier=Tier.PROCESS,
@@ -191,11 +189,7 @@ def _beneath(path: Path, directory: Path) -> bool:
 def _note(uid: int | None) -> str:
     gaps = ["only loopback inside the sandbox: leased ports are not reachable from outside it"]
     if missing := sorted(set(cgroups.CONTROLLERS) - cgroups.covered()):
-        gaps.append(
-            "no total limit of "
-            + ", ".join(missing)
-            + " (no writable control group), only limits per process"
-        )
+        gaps.append("no total limit of " + ", ".join(missing) + " (no writable control group), only limits per process")
     if os.geteuid() == 0 and uid is None:
         gaps.append("no uid was leased: runs as uid 0 without capabilities")
     return "Shares the host's kernel; " + "; ".join(gaps) + "."

@@ -74,9 +74,7 @@ class LandlockProvider:
         if abi() <= _NO_RENAME_ACROSS:
             remedy = "Boot a kernel of 5.19 or later with `landlock` in the kernel parameter `lsm=`."
             return self._unavailable(f"the kernel's Landlock version is {abi()}; 2 is needed", remedy)
-        return Availability(
-            self.tier, available=True, reason=_note(abi(), limited=bool(cgroups.covered())), remedy=""
-        )
+        return Availability(self.tier, available=True, reason=_note(abi(), limited=bool(cgroups.covered())), remedy="")
 
     def _unavailable(self, reason: str, remedy: str) -> Availability:
         return Availability(self.tier, available=False, reason=reason, remedy=remedy)
@@ -117,9 +115,7 @@ def _with_usable_uid(profile: Profile) -> Profile:
     return profile if all(map(reachable_by_others, needed)) else dataclasses.replace(profile, uid=None)
 
 
-def _plan(
-    profile: Profile, name: str, command: Command, groups: tuple[Path, ...]
-) -> Plan:
+def _plan(profile: Profile, name: str, command: Command, groups: tuple[Path, ...]) -> Plan:
     version = abi()
     return Plan(
         tier=Tier.LANDLOCK,

@@ -244,9 +244,7 @@ class _Conversation:
         lines = self._said.decode("utf-8", "replace").splitlines()
         codes = [int(line[5:]) for line in lines if line.startswith("exit ")]
         if not killed and ("sealed" not in lines or not codes):
-            raise SandboxFailed(
-                _why_not_started(lines, self._captures["stderr"].content()), tier=self._plan.tier.value
-            )
+            raise SandboxFailed(_why_not_started(lines, self._captures["stderr"].content()), tier=self._plan.tier.value)
         return Outcome(
             exit_code=None if killed else codes[-1],
             stdout=self._captures["stdout"].content(),
@@ -262,7 +260,4 @@ class _Conversation:
 def _why_not_started(lines: list[str], stderr: bytes) -> str:
     causes = [line[7:] for line in lines if line.startswith("failed ")]
     tail = stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-    return (
-        "The command could not be started in its sandbox: "
-        + "; ".join(causes + tail or ["no cause given"])[:500]
-    )
+    return "The command could not be started in its sandbox: " + "; ".join(causes + tail or ["no cause given"])[:500]

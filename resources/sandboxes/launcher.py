@@ -53,12 +53,12 @@ def prctl(option, argument=0, third=0):
             ctypes.c_ulong(0),
             ctypes.c_ulong(0),
         ),
-        "prctl %d" % option,
+        f"prctl {option}",
     )
 
 
 def syscall(number, *arguments):
-    return must(libc.syscall(ctypes.c_long(number), *arguments), "syscall %d" % number)
+    return must(libc.syscall(ctypes.c_long(number), *arguments), f"syscall {number}")
 
 
 # --- sealing: in the child, in this order -----------------------------------------------------------------------
@@ -85,18 +85,14 @@ def restrict_files_and_ports(rules):
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
         except FileNotFoundError:
             continue  # what is not there needs no right
-        if not os.path.isdir("/proc/self/fd/%d" % descriptor):
+        if not os.path.isdir(f"/proc/self/fd/{descriptor}"):
             rights &= FS_FILE_RIGHTS
         rule = Beneath(rights & rules["handled_fs"], descriptor)
-        syscall(
-            SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(1), ctypes.byref(rule), ctypes.c_uint32(0)
-        )
+        syscall(SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(1), ctypes.byref(rule), ctypes.c_uint32(0))
         os.close(descriptor)
     for port in rules["ports"]:
         rule = Port(rules["handled_net"], port)
-        syscall(
-            SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(2), ctypes.byref(rule), ctypes.c_uint32(0)
-        )
+        syscall(SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(2), ctypes.byref(rule), ctypes.c_uint32(0))
     syscall(SYS_LANDLOCK_RESTRICT, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     os.close(ruleset)
 
@@ -169,7 +165,7 @@ def seal_and_become(plan, status):
         reset_signals()
         os.write(status, b"sealed\n")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        os.write(status, ("failed %s\n" % error).encode())
+        os.write(status, f"failed {error}\n".encode())
         os._exit(CANNOT_EXECUTE)
     become(plan["argv"], plan["environment"])
 
@@ -180,12 +176,12 @@ def become(argv, environment):
     places = [""] if "/" in argv[0] else environment.get("PATH", os.defpath).split(":")
     for place in places:
         try:
-            os.execve(os.path.join(place, argv[0]), argv, environment)
+            os.execve(os.path.join(place, argv[0]), argv, environment)  # noqa: S606 — what we are for
         except (FileNotFoundError, NotADirectoryError):
             continue
         except (OSError, ValueError) as error:
             code, why = CANNOT_EXECUTE, getattr(error, "strerror", None) or str(error)
-    os.write(2, ("moorage: cannot run %s: %s\n" % (argv[0], why)).encode(errors="replace"))
+    os.write(2, f"moorage: cannot run {argv[0]}: {why}\n".encode(errors="replace"))
     os._exit(code)
 
 
@@ -210,9 +206,9 @@ def start(plan, status):
         if plan["wrapper"]:
             hand_over(plan["inner"], status)
             reset_signals()
-            os.execve(plan["wrapper"][0], plan["wrapper"], {})
+            os.execve(plan["wrapper"][0], plan["wrapper"], {})  # noqa: S606 — bubblewrap
     except OSError as error:
-        os.write(status, ("failed %s\n" % error).encode())
+        os.write(status, f"failed {error}\n".encode())
         os._exit(CANNOT_EXECUTE)
     seal_and_become(plan["inner"], status)
     return 0
@@ -243,7 +239,7 @@ def descendants():
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open("/proc/%s/stat" % name, "rb") as stat:
+                with open(f"/proc/{name}/stat", "rb") as stat:
                     parents[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue

@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,9 @@ class LocalSandbox:
 
     def close(self) -> None:
         """End everything inside, remove groups and mark; closing twice is fine."""
-        try:
+        # Closed before, or the inhabitant removed its own mark
+        with suppress(FileNotFoundError, PathEscapes, PathSpecial):
             Beneath(self.profile.workspace).delete(_mark(self.profile))
-        except (FileNotFoundError, PathEscapes, PathSpecial):
-            pass  # closed before, or the inhabitant removed its own mark
         end_launchers(self.name)
         if self._limited:
             cgroups.remove(self.name)

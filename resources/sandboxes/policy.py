@@ -21,8 +21,6 @@ OWNER_LABEL, GENERATION_LABEL = "moorage.owner", "moorage.generation"
 _CPU_PERIOD_US = 100_000
 _TMP = {"/tmp": "rw,noexec,nosuid,nodev,size=100m,mode=1777"}  # noqa: S108 — the container's own
 
-_ROOT_HOME = Path("/root")  # mode 700 in images; a toolchain may lie beneath it
-
 
 def labels(profile: Profile, name: str) -> dict[str, str]:
     """How a container is recognised as ours, and whose it is."""
@@ -33,7 +31,6 @@ def container(
     profile: Profile, *, name: str, uid: int, gid: int, tools: Iterable[Path], launcher: Path
 ) -> dict[str, Any]:
     """Arguments of ``containers.create``. Raises ValueError for uid or gid 0: nobody is root in a berth."""
-    tools = tuple(tools)
     if uid == 0 or gid == 0:
         raise ValueError("a berth never runs as root")
     return {
@@ -58,19 +55,12 @@ def container(
         # The engine's own syscall profile stays in force; the launcher puts ours on top of it.
         "security_opt": ["no-new-privileges:true"],
         "read_only": True,
-        "tmpfs": _temporary_file_systems((profile.workspace, *tools)),
+        "tmpfs": dict(_TMP),
         "init": True,
         "log_config": LogConfig(type="json-file", config={"max-size": "1m", "max-file": "2"}),
         "ulimits": [Ulimit(name="nofile", soft=4096, hard=4096), Ulimit(name="core", soft=0, hard=0)],
         "mounts": _mounts(profile, tools, launcher),
     }
-
-
-def _temporary_file_systems(shown: Iterable[Path]) -> dict[str, str]:
-    """/tmp; and where something of the host's /root is shown, a /root that others may walk through."""
-    if any(_ROOT_HOME in path.parents for path in shown):
-        return {**_TMP, str(_ROOT_HOME): "rw,noexec,nosuid,nodev,size=64k,mode=0755"}
-    return dict(_TMP)
 
 
 def _mounts(profile: Profile, tools: Iterable[Path], launcher: Path) -> list[Mount]:

@@ -67,9 +67,7 @@ class Profile:
     image: str = ""  # container tier only
     environment: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()  # further host directories, mounted read-only (the toolchain)
-    ports: Mapping[str, int] = field(
-        default_factory=dict
-    )  # name -> leased port, also in environment as PORT_<NAME>
+    ports: Mapping[str, int] = field(default_factory=dict)  # name -> leased port, also in environment as PORT_<NAME>
     uid: int | None = (
         None  # the leased unprivileged uid to run as, where the service is root; the workspace becomes its
     )

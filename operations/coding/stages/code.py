@@ -11,6 +11,10 @@ from operations.models import Stage
 from resources.sandboxes.protocol import Command
 
 
+# Engines whose next attempt is about what the last one left; the others start from the base again.
+GO_ON_FROM_LAST = frozenset({EngineKind.LLM, EngineKind.REPLAY})
+
+
 class DoesNotCompile(Fault):
     """A changed file cannot be parsed any more."""
 
@@ -43,7 +47,7 @@ def code(context: Context) -> Outcome:
     operation = context.operation
     engine, task = engine_for(context), task_for(context)
     base_tree = context.product(Stage.ANALYZE)["tree"]
-    last = context.product(Stage.CODE).get("tree") if task.attempt > 1 and engine.kind is EngineKind.LLM else None
+    last = context.product(Stage.CODE).get("tree") if task.attempt > 1 and engine.kind in GO_ON_FROM_LAST else None
     directory = context.workspace / "tree"
     context.say(f"attempt {task.attempt} with {engine.label()}")
     repository.checkout(

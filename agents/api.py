@@ -1,0 +1,119 @@
+"""The HTTP face of agents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+
+from agents import health, lifecycle, placement, visibility
+from agents.models import Agent
+
+
+class AgentSerializer(serializers.ModelSerializer[Agent]):
+    """An agent: intent, place and what it waits for. State is read-only everywhere."""
+
+    host = serializers.CharField(source="host.name", read_only=True, default=None)
+    queue_position = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Agent
+        fields = (
+            "id", "name", "template", "capabilities", "state", "generation", "project_id", "host", "tier", "tier_note",
+            "blocked_by", "queue_position", "waiting_since", "error", "created_at", "state_since",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_queue_position(self, agent: Agent) -> int | None:
+        return placement.position(agent)
+
+
+class SpawnSerializer(serializers.Serializer[Agent]):
+    """What a request for an agent holds."""
+
+    template = serializers.CharField(max_length=80)
+    name = serializers.CharField(max_length=80, required=False)
+    project_id = serializers.UUIDField(required=False)
+    capabilities = serializers.ListField(child=serializers.CharField(max_length=40), required=False, max_length=20)
+
+
+class FactSerializer(serializers.Serializer[Any]):
+    """One dated fact."""
+
+    kind = serializers.CharField()
+    observed_at = serializers.DateTimeField()
+    ok = serializers.BooleanField()
+    detail = serializers.CharField()
+
+
+class HealthSerializer(serializers.Serializer[Any]):
+    """The verdict, its cause, and the facts behind it."""
+
+    verdict = serializers.CharField()
+    cause = serializers.CharField()
+    facts = FactSerializer(many=True)
+
+
+class AgentViewSet(viewsets.GenericViewSet[Agent]):
+    """Agents and their berths."""
+
+    serializer_class = AgentSerializer
+
+    def get_queryset(self) -> Any:
+        return visibility.agents(self.request.user)
+
+    def list(self, request: Request) -> Response:
+        """Agents, newest first."""
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One agent."""
+        return Response(self.get_serializer(visibility.agent(request.user, pk)).data)
+
+    @extend_schema(request=SpawnSerializer, responses={202: AgentSerializer})
+    def create(self, request: Request) -> Response:
+        """Ask for an agent from a template."""
+        data = SpawnSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        agent = lifecycle.request_spawn(by=request.user, actor=f"user:{request.user}", **data.validated_data)
+        headers = {"Location": f"{request.path}{agent.pk}/"}
+        return Response(self.get_serializer(agent).data, status.HTTP_202_ACCEPTED, headers=headers)
+
+    @extend_schema(request=None, responses={202: AgentSerializer})
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str) -> Response:
+        """Ask it to leave. Asking again changes nothing."""
+        found = visibility.agent(request.user, pk)
+        agent = lifecycle.request_stop(found.pk, actor=f"user:{request.user}", reason="asked by API")
+        return Response(self.get_serializer(agent).data, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: AgentSerializer})
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str) -> Response:
+        """The way out of error: spawn anew."""
+        found = visibility.agent(request.user, pk)
+        agent = lifecycle.retry(found.pk, actor=f"user:{request.user}", reason="asked by API")
+        return Response(self.get_serializer(agent).data, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=HealthSerializer)
+    @action(detail=True, pagination_class=None)
+    def health(self, request: Request, pk: str) -> Response:
+        """The dated facts and the verdict, computed now."""
+        agent = visibility.agent(request.user, pk)
+        facts = health.facts_of(agent)
+        judged = health.judge(agent, facts, now=timezone.now())
+        return Response(
+            HealthSerializer({"verdict": judged.verdict, "cause": judged.cause, "facts": list(facts.values())}).data
+        )
+
+
+router = SimpleRouter()
+router.register("agents", AgentViewSet, basename="agent")
+urlpatterns = router.urls

@@ -1,0 +1,171 @@
+"""The JSON shapes of the operations room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from agents.engines.protocol import EngineKind
+from agents.models import Capability, Priority
+from operations import snapshots
+from operations.coding.changes import Diff
+from operations.models import Evidence, Operation, Project, Step
+
+
+class JsonObject(serializers.JSONField):
+    """A JSON object; anything else is refused."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        value = super().to_internal_value(data)
+        if not isinstance(value, dict):
+            raise serializers.ValidationError("must be an object")
+        return value
+
+
+class ProjectSerializer(serializers.ModelSerializer[Project]):
+    """A project; ``owner`` is a user name."""
+
+    owner = serializers.CharField(source="owner.username", read_only=True)
+    base_branch = serializers.CharField(max_length=200, allow_blank=True, required=False)
+    metadata = JsonObject(required=False)
+
+    class Meta:
+        model = Project
+        fields = ("id", "name", "repository_url", "base_branch", "default_template", "metadata", "owner", "created_at")
+        read_only_fields = ("id", "created_at")
+
+
+class PriorityField(serializers.ChoiceField):
+    """``low``, ``normal`` or ``high``; a number in the database."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(choices=[label for _, label in Priority.choices], **kwargs)
+
+    def to_internal_value(self, data: Any) -> Priority:
+        return Priority[str(super().to_internal_value(data)).upper()]
+
+    def to_representation(self, value: int) -> str:
+        return str(Priority(value).label)
+
+
+class SubmissionSerializer(serializers.Serializer[Operation]):
+    """What a request for an operation holds."""
+
+    type = serializers.ChoiceField(choices=Operation.Type.choices, default=Operation.Type.CODING)
+    project_id = serializers.UUIDField()
+    requirements = serializers.CharField(trim_whitespace=False, allow_blank=True)
+    engine = serializers.CharField(max_length=20, default=EngineKind.AUTO.value)
+    template = serializers.CharField(max_length=80, required=False)
+    priority = PriorityField(required=False)
+    capability = serializers.CharField(max_length=20, default=Capability.DEVELOPMENT.value)
+    approval = serializers.ChoiceField(choices=Operation.Approval.choices, default=Operation.Approval.NONE)
+    metadata = JsonObject(required=False)
+
+
+class OperationSerializer(serializers.ModelSerializer[Operation]):
+    """An operation, derived parts included."""
+
+    engine = serializers.SerializerMethodField()
+    progress = serializers.FloatField(read_only=True)
+    priority = PriorityField(read_only=True)
+    blocked_by = serializers.SerializerMethodField()
+    queue_position = serializers.SerializerMethodField()
+    attention = serializers.SerializerMethodField()
+    title = serializers.CharField(read_only=True)
+
+    class Meta:
+        model = Operation
+        fields = (
+            "id", "type", "title", "project_id", "agent_id", "capability", "requirements", "engine", "template", "status",
+            "stage", "turn", "progress", "priority", "approval", "blocked_by", "queue_position", "attention",
+            "retry_count", "retry_strategy", "last_retry_at", "created_at", "started_at", "completed_at", "error",
+            "result", "metadata",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    def get_engine(self, operation: Operation) -> dict[str, str]:
+        return {"kind": operation.engine_kind or operation.engine, "label": operation.engine_label}
+
+    def get_blocked_by(self, operation: Operation) -> list[dict[str, Any]]:
+        return snapshots.blocked_by(operation)
+
+    def get_queue_position(self, operation: Operation) -> int | None:
+        return snapshots.queue_position(operation)
+
+    def get_attention(self, operation: Operation) -> dict[str, Any]:
+        return snapshots.attention(operation)
+
+
+class AnswerSerializer(serializers.Serializer[Any]):
+    """The answer to a question."""
+
+    text = serializers.CharField(max_length=20_000)
+
+
+class StepSerializer(serializers.ModelSerializer[Step]):
+    """One attempt at one stage."""
+
+    class Meta:
+        model = Step
+        fields = (
+            "turn", "stage", "attempt", "outcome", "worker", "started_at", "finished_at", "product", "fault", "action", "log",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
+    """What was seen on which tree."""
+
+    class Meta:
+        model = Evidence
+        fields = (
+            "id", "turn", "kind", "name", "tree", "passed", "command", "exit_code", "counts", "detail", "tier", "created_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class DiffSerializer(serializers.Serializer[Diff]):
+    """A unified diff with its counts."""
+
+    files = serializers.SerializerMethodField()
+    insertions = serializers.SerializerMethodField()
+    deletions = serializers.SerializerMethodField()
+    truncated = serializers.SerializerMethodField()
+    text = serializers.SerializerMethodField()
+
+    def get_files(self, diff: Diff | None) -> list[dict[str, Any]]:
+        changes = diff.changes if diff else ()
+        return [
+            {"path": c.path, "status": c.status, "insertions": c.insertions, "deletions": c.deletions, "binary": c.binary}
+            for c in changes
+        ]
+
+    def get_insertions(self, diff: Diff | None) -> int:
+        return diff.insertions if diff else 0
+
+    def get_deletions(self, diff: Diff | None) -> int:
+        return diff.deletions if diff else 0
+
+    def get_truncated(self, diff: Diff | None) -> bool:
+        return bool(diff and diff.truncated)
+
+    def get_text(self, diff: Diff | None) -> str:
+        return diff.text if diff else ""
+
+    def to_representation(self, instance: Diff | None) -> dict[str, Any]:
+        return {name: getattr(self, f"get_{name}")(instance) for name in self.fields}
+
+    @property
+    def data(self) -> Any:
+        return self.to_representation(self.instance)
+
+
+class RecordingSerializer(serializers.Serializer[Any]):
+    """What the replay engine reads."""
+
+    format = serializers.IntegerField()
+    recorded_at = serializers.CharField()
+    engine_label = serializers.CharField()
+    base_tree = serializers.CharField()
+    attempts = serializers.ListField(child=serializers.DictField())

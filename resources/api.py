@@ -1,0 +1,104 @@
+"""The HTTP face of hosts and leases: read-only for everyone, drain for staff."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import permissions, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.routers import SimpleRouter
+
+from resources import hosts
+from resources.models import Host, Lease
+
+
+class HostSerializer(serializers.ModelSerializer[Host]):
+    """A host: what it lends, what is reserved, whether it is alive now."""
+
+    verdict = serializers.SerializerMethodField()
+    capacity = serializers.SerializerMethodField()
+    reserved = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Host
+        fields = ("id", "name", "verdict", "capacity", "reserved", "draining_since", "heartbeat_at", "facts", "created_at")
+        read_only_fields = fields
+
+    def get_verdict(self, host: Host) -> str:
+        return hosts.verdict(host, now=timezone.now()).value
+
+    def get_capacity(self, host: Host) -> dict[str, int]:
+        return {
+            "slots": host.slots,
+            "memory_mb": host.memory_mb,
+            "cpu_millis": host.cpu_millis,
+            "disk_mb": host.disk_mb,
+            "ports": host.port_last - host.port_first + 1,
+        }
+
+    def get_reserved(self, host: Host) -> dict[str, int]:
+        used = hosts.usage(host)
+        return {name: getattr(used, name) for name in ("slots", "memory_mb", "cpu_millis", "disk_mb", "ports")}
+
+
+class LeaseSerializer(serializers.ModelSerializer[Lease]):
+    """One thing taken from a host."""
+
+    host = serializers.CharField(source="host.name", read_only=True)
+
+    class Meta:
+        model = Lease
+        fields = (
+            "id", "host", "kind", "key", "name", "amount", "owner", "generation", "state", "created_at", "expires_at",
+            "released_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+
+class HostViewSet(viewsets.ReadOnlyModelViewSet[Host]):
+    """Machines that lend berths."""
+
+    queryset = Host.objects.all()
+    serializer_class = HostSerializer
+
+    def get_permissions(self) -> list[Any]:
+        drained = self.action in {"drain", "undrain"}
+        return [*super().get_permissions(), *([permissions.IsAdminUser()] if drained else [])]
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def drain(self, request: Request, pk: str) -> Response:
+        """Take no new berths on this host."""
+        host = self.get_object()
+        hosts.drain(host_id=host.pk, actor=f"user:{request.user}", reason="asked by API", now=timezone.now())
+        return self.retrieve(request, pk=pk)
+
+    @extend_schema(request=None)
+    @action(detail=True, methods=["post"])
+    def undrain(self, request: Request, pk: str) -> Response:
+        """Take new berths again."""
+        host = self.get_object()
+        hosts.undrain(host_id=host.pk, actor=f"user:{request.user}", reason="asked by API")
+        return self.retrieve(request, pk=pk)
+
+
+class LeaseViewSet(viewsets.ReadOnlyModelViewSet[Lease]):
+    """The ledger of what is taken. Live leases; ``?state=released`` for history."""
+
+    serializer_class = LeaseSerializer
+    permission_classes = (*viewsets.ReadOnlyModelViewSet.permission_classes, permissions.IsAdminUser)
+
+    def get_queryset(self) -> Any:
+        rows = Lease.objects.select_related("host")
+        state = self.request.query_params.get("state")
+        return rows.filter(state=state) if state else rows.filter(state__in=Lease.LIVE)
+
+
+router = SimpleRouter()
+router.register("hosts", HostViewSet, basename="host")
+router.register("leases", LeaseViewSet, basename="lease")
+urlpatterns = router.urls
