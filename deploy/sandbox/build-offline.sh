@@ -32,6 +32,8 @@ debootstrap --variant=minbase --include="$packages" "$suite" "$root/rootfs" "$mi
 
 # Nobody runs as root inside; the engine overrides the uid with the one that owns the workspace.
 chroot "$root/rootfs" useradd --create-home --uid 10001 --shell /bin/bash berth
+# A toolchain of the host may be mounted beneath /root, at the path it has there; others must be able to walk to it.
+chmod 755 "$root/rootfs/root"
 # What a sandbox never needs: package lists, caches, the mirror's address, documentation.
 rm -rf "$root/rootfs/var/cache/apt" "$root/rootfs/var/lib/apt/lists" "$root/rootfs/var/log" \
   "$root/rootfs/usr/share/doc" "$root/rootfs/usr/share/man" "$root/rootfs/usr/share/info"

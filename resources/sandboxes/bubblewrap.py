@@ -133,7 +133,7 @@ def wrapper(profile: Profile) -> tuple[str, ...]:
         *_read_only(path for path in (*SETTINGS, *tools) if path.exists()),
         "--ro-bind", str(LAUNCHER), _LAUNCHER_INSIDE,
         "--bind", str(profile.workspace), str(profile.workspace),
-        "--remount-ro", "/",
+        "--remount-ro", "/dev", "--remount-ro", "/",
         "--chdir", "/",
         "--", interpreter(), "-I", "-S", "-B", _LAUNCHER_INSIDE, "seal", "8", "9",
     )  # fmt: skip

@@ -316,13 +316,13 @@ def supervise(plan, status, control=None, lock=None):
 
 
 def read_line(descriptor):
-    """The plan, up to its newline, and not a byte more."""
+    """The plan: one line, after which nothing comes but the end of the stream."""
     line = bytearray()
     while not line.endswith(b"\n"):
-        byte = os.read(descriptor, 1)
-        if not byte:
+        piece = os.read(descriptor, 1 << 20)
+        if not piece:
             raise EOFError("the plan ended early")
-        line += byte
+        line += piece
     return bytes(line)
 
 

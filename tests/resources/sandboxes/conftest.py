@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from resources.files import Beneath
@@ -56,3 +58,26 @@ def python(sandbox: Sandbox, program: str, *arguments: str, **wanted: object) ->
 def shell(sandbox: Sandbox, script: str, **wanted: object) -> Outcome:
     """Run a shell script inside."""
     return sandbox.run(Command(argv=("sh", "-c", script), **wanted))
+
+
+def marked_processes(mark: str) -> list[int]:
+    """Processes of the whole machine whose argv holds ``mark``."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if mark in (process.info["cmdline"] or []):
+            found.append(process.pid)
+    return found
+
+
+def until_gone(mark: str, *, within_s: float = 5.0) -> list[int]:
+    deadline = time.monotonic() + within_s
+    while (left := marked_processes(mark)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+def until_seen(mark: str, *, within_s: float = 5.0) -> list[int]:
+    deadline = time.monotonic() + within_s
+    while not (seen := marked_processes(mark)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return seen
