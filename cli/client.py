@@ -19,10 +19,11 @@ PAGE_SIZE = 200
 
 
 class Api:
-    """One server. Paths are relative to ``/api/v1/``. Safe to share between threads."""
+    """One server. Paths are relative to ``/api/v1/``."""
 
     def __init__(self, access: Access) -> None:
         self.url = access.url
+        self._access = access
         self._http = httpx.Client(
             base_url=f"{access.url}/api/v1/",
             headers={
@@ -39,6 +40,10 @@ class Api:
 
     def __exit__(self, *_error: object) -> None:
         self._http.close()
+
+    def twin(self) -> Api:
+        """The same server over connections of its own: for a thread that is left behind when this one is closed."""
+        return Api(self._access)
 
     def get(self, path: str, *, wait_s: float = 0.0, **parameters: Any) -> Any:
         """The JSON at a path. ``wait_s`` is how much longer than usual the answer may take."""

@@ -29,10 +29,10 @@ class News(Enum):
 
 
 class Wakeups:
-    """A reader in a thread of its own, which dies with the program."""
+    """A reader in a thread of its own, which dies with the program; so its connections are never closed by hand."""
 
     def __init__(self, api: Api, operation_id: str) -> None:
-        self._api = api
+        self._api = api.twin()
         self._id = operation_id
         self._topic = f"operation.{operation_id}"
         self._seq = 0

@@ -6,13 +6,14 @@ import time
 from typing import Any
 
 from cli.client import Api
-from cli.failures import OK, OPERATION_FAILED, Unreachable
+from cli.failures import OK, OPERATION_FAILED, Refused, Unreachable
 from cli.progress import TERMINAL, mapping
 from cli.screens import Screen
 from cli.wakeups import Wakeups
 
 TICK_S = 1.0
 LOOK_AGAIN_S = 15.0  # also without a wake-up
+TOO_MANY_REQUESTS = 429
 
 
 def watch(api: Api, operation_id: str, *, screen: Screen, patience_s: float) -> int:
@@ -49,7 +50,9 @@ def _follow(
             continue
         try:
             operation = _look(api, operation_id, screen)
-        except Unreachable as error:
+        except (Unreachable, Refused) as error:
+            if isinstance(error, Refused) and error.status != TOO_MANY_REQUESTS:
+                raise
             now = time.monotonic()
             if away_since is None:
                 away_since = now

@@ -79,9 +79,7 @@ def counts(repository: Path, tmp_path: Path) -> dict[str, int]:
     assert done.returncode in (0, 1), done.stdout + done.stderr
     suite = ElementTree.parse(report).getroot().find("testsuite")  # noqa: S314  # our own report
     assert suite is not None
-    total, failed, errors, skipped = (
-        int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped")
-    )
+    total, failed, errors, skipped = (int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped"))
     passed = total - failed - errors - skipped
     return {"passed": passed, "failed": failed, "errors": errors, "skipped": skipped}
 
@@ -145,12 +143,8 @@ def test_the_cargo_manifest_codemods_leave_the_tests_green_and_the_old_style_gon
     requirement = (EXAMPLES / "cargo-manifest" / "requirement.md").read_text("utf-8")
     bench = DirectoryWorkbench(repository)
     code_map = CodeMap(files=(), languages={}, test_command=(), baseline=None)
-    task = Task(
-        requirements=requirement, code_map=code_map, base_tree=git(repository, "rev-parse", "HEAD^{tree}")
-    )
-    engine = registry.pick(
-        EngineKind.AUTO, requirements=requirement, metadata={}, chain=None, failing_before=()
-    )
+    task = Task(requirements=requirement, code_map=code_map, base_tree=git(repository, "rev-parse", "HEAD^{tree}"))
+    engine = registry.pick(EngineKind.AUTO, requirements=requirement, metadata={}, chain=None, failing_before=())
     engine.code(task, engine.plan(task, bench), bench)
     expected = read("cargo-manifest", "demo.json")["expect"]
     assert counts(repository, tmp_path) == expected["tests"]["after"]
