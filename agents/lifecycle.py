@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
@@ -48,7 +47,7 @@ def request_spawn(
     *,
     template: str,
     actor: str,
-    by: AbstractBaseUser | None = None,
+    by: Any = None,
     name: str = "",
     project_id: uuid.UUID | None = None,
     capabilities: Iterable[str] = (),

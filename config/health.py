@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -95,7 +96,7 @@ class PartSerializer(serializers.Serializer[Part]):
     remedy = serializers.CharField()
 
 
-class HealthSerializer(serializers.Serializer[Any]):
+class StackHealthSerializer(serializers.Serializer[Any]):
     """All parts."""
 
     ok = serializers.BooleanField()
@@ -105,11 +106,11 @@ class HealthSerializer(serializers.Serializer[Any]):
 class HealthView(APIView):
     """What Moorage stands on."""
 
-    @extend_schema(responses=HealthSerializer)
+    @extend_schema(responses=StackHealthSerializer)
     def get(self, request: Request) -> Response:
         """Each part: well or not, why, and what mends it. 200 even when something is not: the body says so."""
         found = parts()
-        return Response(HealthSerializer({"ok": all(part.ok for part in found), "parts": found}).data)
+        return Response(StackHealthSerializer({"ok": all(part.ok for part in found), "parts": found}).data)
 
 
 class QueueSerializer(serializers.Serializer[Any]):
@@ -136,7 +137,7 @@ class QueuesView(APIView):
 class MetricsView(APIView):
     """Figures of the whole."""
 
-    @extend_schema(responses=serializers.DictField)
+    @extend_schema(responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         """Operations and agents by state; each host's capacity and what is reserved of it."""
         return Response(figures())

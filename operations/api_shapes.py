@@ -9,7 +9,7 @@ from rest_framework import serializers
 from agents.engines.protocol import EngineKind
 from agents.models import Capability, Priority
 from operations import snapshots
-from operations.coding.changes import Diff
+from operations.coding.changes import Diff, FileChange
 from operations.models import Evidence, Operation, Project, Step
 
 
@@ -42,10 +42,10 @@ class PriorityField(serializers.ChoiceField):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(choices=[label for _, label in Priority.choices], **kwargs)
 
-    def to_internal_value(self, data: Any) -> Priority:
+    def to_internal_value(self, data: Any) -> Any:
         return Priority[str(super().to_internal_value(data)).upper()]
 
-    def to_representation(self, value: int) -> str:
+    def to_representation(self, value: Any) -> str:
         return str(Priority(value).label)
 
 
@@ -125,40 +125,24 @@ class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
         read_only_fields = fields
 
 
+class FileChangeSerializer(serializers.Serializer[FileChange]):
+    """One changed file."""
+
+    path = serializers.CharField()
+    status = serializers.CharField()
+    insertions = serializers.IntegerField()
+    deletions = serializers.IntegerField()
+    binary = serializers.BooleanField()
+
+
 class DiffSerializer(serializers.Serializer[Diff]):
     """A unified diff with its counts."""
 
-    files = serializers.SerializerMethodField()
-    insertions = serializers.SerializerMethodField()
-    deletions = serializers.SerializerMethodField()
-    truncated = serializers.SerializerMethodField()
-    text = serializers.SerializerMethodField()
-
-    def get_files(self, diff: Diff | None) -> list[dict[str, Any]]:
-        changes = diff.changes if diff else ()
-        return [
-            {"path": c.path, "status": c.status, "insertions": c.insertions, "deletions": c.deletions, "binary": c.binary}
-            for c in changes
-        ]
-
-    def get_insertions(self, diff: Diff | None) -> int:
-        return diff.insertions if diff else 0
-
-    def get_deletions(self, diff: Diff | None) -> int:
-        return diff.deletions if diff else 0
-
-    def get_truncated(self, diff: Diff | None) -> bool:
-        return bool(diff and diff.truncated)
-
-    def get_text(self, diff: Diff | None) -> str:
-        return diff.text if diff else ""
-
-    def to_representation(self, instance: Diff | None) -> dict[str, Any]:
-        return {name: getattr(self, f"get_{name}")(instance) for name in self.fields}
-
-    @property
-    def data(self) -> Any:
-        return self.to_representation(self.instance)
+    files = FileChangeSerializer(many=True, source="changes")
+    insertions = serializers.IntegerField()
+    deletions = serializers.IntegerField()
+    truncated = serializers.BooleanField()
+    text = serializers.CharField()
 
 
 class RecordingSerializer(serializers.Serializer[Any]):

@@ -156,6 +156,9 @@ class Engine(Protocol):
     def label(self) -> str:
         """What stands on every row, commit and pull request (``Deterministic change — no AI was used``, ``openai/gpt-…``)."""
 
+    def usage(self) -> dict[str, int]:
+        """Model calls and tokens since the engine was made; empty for engines without a model."""
+
     def plan(self, task: Task, bench: Workbench) -> Plan: ...
 
     def code(self, task: Task, plan: Plan, bench: Workbench) -> Edits: ...

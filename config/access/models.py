@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.db import models
@@ -47,7 +48,7 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def issue(*, user: models.Model, scope: Scope = Scope.WRITE, name: str = "", expires_at: datetime | None = None) -> str:
+def issue(*, user: Any, scope: Scope = Scope.WRITE, name: str = "", expires_at: datetime | None = None) -> str:
     """Create a token and return its text: the only time that it can be seen."""
     token = PREFIX + secrets.token_urlsafe(32)
     ApiToken.objects.create(

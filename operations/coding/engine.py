@@ -18,7 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from agents import lifecycle
-from agents.models import Agent
+from agents.models import Agent, Priority
 from events.faults import Fault, Remembered
 from events.journal import record
 from operations import faults
@@ -151,7 +151,7 @@ def _await_berth(operation: Operation, step: Step, *, actor: str) -> None:
         by=operation.created_by,
         project_id=operation.project_id,
         capabilities=[operation.capability],
-        priority=operation.priority,
+        priority=Priority(operation.priority),
     )
     advance(operation, wake_up_in_s=BERTH_RECHECK_S)
     record("operation.waiting", operation, actor=actor, reason="waits for a berth", **snapshot(operation))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +25,7 @@ def open_or_adopt(context: Context, *, made: dict[str, Any], proofs: list[Eviden
     """Open the operation's pull request, or find it; keep it as a row, whatever forge it is at."""
     operation, analysis = context.operation, context.product(Stage.ANALYZE)
     draft = PullRequestDraft(
-        repository=_repository_name(operation.project.repository_url),
+        repository=context.remote.slug,
         head_branch=made["branch"],
         head_commit=made["commit"],
         base_branch=analysis["branch"],
@@ -133,18 +132,12 @@ def _merge_commit(row: PullRequest) -> str:
     return merged
 
 
-def diff_of(operation: Operation) -> changes.Diff | None:
-    """What the operation's last coded tree changes on its base; None before there is one."""
+def diff_of(operation: Operation) -> changes.Diff:
+    """What the operation's last coded tree changes on its base; an empty diff before there is one."""
     coded = operation.steps.filter(stage=Stage.CODE, outcome="done").order_by("-id").first()
     analyzed = operation.steps.filter(stage=Stage.ANALYZE, outcome="done").order_by("-id").first()
     if coded is None or analyzed is None:
-        return None
+        return changes.Diff("", truncated=False, changes=())
     store = vault.open_vault(root=settings.DATA / "vaults", project_id=operation.project_id)
     return changes.diff(vault=store, base_tree=analyzed.product["tree"], tree=coded.product["tree"])
 
-
-def _repository_name(url: str) -> str:
-    """``owner/name`` as forges call it."""
-    path = urlsplit(url).path if "://" in url else url.rpartition(":")[2]
-    parts = [part for part in PurePosixPath(path).parts if part != "/"]
-    return "/".join(parts[-2:]).removesuffix(".git")

@@ -52,12 +52,26 @@ class Decision:
     pause_s: float = 0
 
 
-# First match wins: a pattern of the fault's code, and what kind of error that is.
-KINDS: tuple[tuple[str, ErrorKind], ...] = (
-    (r"code\.does_not_compile", ErrorKind.COMPILATION_ERROR),
-    (r"tests\.failed|gates\.failed|review\.vetoed|code\.no_changes", ErrorKind.TEST_FAILURE),
-    (r"sandbox\..*|agent\.berth_lost|git\.snapshot_failed|git\.no_space|ports\.exhausted", ErrorKind.ENVIRONMENT_ERROR),
-    (r"git\.(unreachable|busy|failed|content_refused)", ErrorKind.GIT_ERROR),
+@dataclass(frozen=True, slots=True)
+class Symptom:
+    """Faults whose code matches, in these stages (in any when empty), are of this kind."""
+
+    codes: str
+    kind: ErrorKind
+    stages: frozenset[Stage] = frozenset()
+
+
+# First match wins.
+SYMPTOMS: tuple[Symptom, ...] = (
+    # What the engine left is nothing that we let into the vault: the engine's turn again.
+    Symptom(r"git\.content_refused", ErrorKind.TEST_FAILURE, frozenset({Stage.CODE})),
+    Symptom(r"code\.does_not_compile", ErrorKind.COMPILATION_ERROR),
+    Symptom(r"tests\.failed|gates\.failed|review\.vetoed|code\.no_changes", ErrorKind.TEST_FAILURE),
+    Symptom(
+        r"sandbox\..*|agent\.berth_lost|git\.snapshot_failed|git\.no_space|ports\.exhausted",
+        ErrorKind.ENVIRONMENT_ERROR,
+    ),
+    Symptom(r"git\.(unreachable|busy|failed)", ErrorKind.GIT_ERROR),
 )
 
 RECOVERY: dict[ErrorKind, Rule] = {
@@ -73,17 +87,17 @@ RECOVERY: dict[ErrorKind, Rule] = {
 ONE_TRY_ENGINES = frozenset({"patch", "codemod"})
 
 
-def kind_of(fault: Fault) -> ErrorKind:
+def kind_of(fault: Fault, *, stage: Stage) -> ErrorKind:
     """The kind by the table, else by the fault's class."""
-    for pattern, kind in KINDS:
-        if re.fullmatch(pattern, fault.code):
-            return kind
+    for symptom in SYMPTOMS:
+        if (not symptom.stages or stage in symptom.stages) and re.fullmatch(symptom.codes, fault.code):
+            return symptom.kind
     return ErrorKind.TRANSIENT_ERROR if fault.fault_class is FaultClass.TRANSIENT else ErrorKind.OTHER
 
 
 def decide(*, stage: Stage, fault: Fault, engine_kind: str, earlier: Iterable[str]) -> Decision:
     """The way on. ``earlier`` are the kinds of the faults recovered from since a person last had a say."""
-    kind = kind_of(fault)
+    kind = kind_of(fault, stage=stage)
     rule = RECOVERY[kind]
     tried = Counter(earlier)[kind.value]
     if rule.action is Action.REWORK and engine_kind in ONE_TRY_ENGINES:
