@@ -24,6 +24,7 @@ from agents.providers import (
     ModelChain,
     ModelRateLimited,
     ModelTimeout,
+    NotConfigured,
 )
 from events.faults import Fault
 
@@ -63,9 +64,7 @@ class Models:
         self.cancelled, self.say = cancelled, say
         self.answered: list[str] = []
 
-    def ask(
-        self, messages: Sequence[BaseMessage], *, tools: Sequence[type], forced: str | None = None
-    ) -> Answer:
+    def ask(self, messages: Sequence[BaseMessage], *, tools: Sequence[type], forced: str | None = None) -> Answer:
         """The first complete answer. ``forced`` names the one tool the model must call, where its dialect
         can.
 
@@ -83,8 +82,7 @@ class Models:
                     fault = error
                     self.usage.failed_calls += 1
                     self.say(f"{model.label}: {error.code}: {error.detail[:200]}")
-        assert fault is not None  # noqa: S101 - a chain holds at least one model and one attempt
-        raise fault
+        raise fault or NotConfigured("The chain holds no model.")
 
     def _worth_another(self, fault: Fault, attempt: int) -> bool:
         """Wait as long as the fault asks for, in steps; False where the next model is the better way on."""
@@ -101,9 +99,7 @@ class Models:
             time.sleep(min(POLL_S, left_s))
         return True
 
-    def _once(
-        self, model: Model, messages: Sequence[BaseMessage], tools: Sequence[type], forced: str | None
-    ) -> Answer:
+    def _once(self, model: Model, messages: Sequence[BaseMessage], tools: Sequence[type], forced: str | None) -> Answer:
         self._stop_if_cancelled()
         client = bound(model, self.chain, tools, forced)
         message = self._bounded(model, lambda: client.invoke(list(messages)))
@@ -131,9 +127,7 @@ class Models:
             except NotYet:
                 self._stop_if_cancelled()
                 if time.monotonic() > deadline:
-                    raise ModelTimeout(
-                        f"{model.label} did not finish in {self.chain.timeout_s:g} s."
-                    ) from None
+                    raise ModelTimeout(f"{model.label} did not finish in {self.chain.timeout_s:g} s.") from None
                 continue
             if error is None:
                 return future.result()

@@ -53,6 +53,13 @@ class Hang:
 
 
 @dataclass(frozen=True, slots=True)
+class Drip:
+    """A byte now and then, for ever: each read is in time, the answer never is."""
+
+    every_s: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """The connection breaks off in the middle of the body."""
 
@@ -66,7 +73,7 @@ class Request:
     body: dict[str, Any]
 
 
-Behaviour = Say | Fail | Raw | Hang | Cut
+Behaviour = Say | Fail | Raw | Hang | Drip | Cut
 STOPS = {
     "openai": {"done": "stop", "calls": "tool_calls", "length": "length", "refusal": "content_filter"},
     "anthropic": {"done": "end_turn", "calls": "tool_use", "length": "max_tokens", "refusal": "refusal"},
@@ -89,9 +96,7 @@ class LlmServer:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.closing.set()
         self._http.shutdown()
         self._http.server_close()
@@ -108,9 +113,7 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             server.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-            self.answer(
-                server.script.popleft() if server.script else Fail(500, message="the script is over"), body
-            )
+            self.answer(server.script.popleft() if server.script else Fail(500, message="the script is over"), body)
 
         def answer(self, behaviour: Behaviour, body: dict[str, Any]) -> None:
             match behaviour:
@@ -118,14 +121,16 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
                     self.send(200, *_spoken(_dialect(self.path), behaviour, body))
                 case Fail():
                     error = {"type": "error", "error": {"type": "scripted", "message": behaviour.message}}
-                    self.send(
-                        behaviour.status, json.dumps(error).encode(), "application/json", behaviour.headers
-                    )
+                    self.send(behaviour.status, json.dumps(error).encode(), "application/json", behaviour.headers)
                 case Raw():
                     self.send(200, behaviour.body, behaviour.content_type)
                 case Hang():
                     server.closing.wait(behaviour.seconds)
                     self.close_connection = True
+                case Drip():
+                    self.send(200, b"", "application/json", length=1_000_000)
+                    while not server.closing.wait(behaviour.every_s) and self.dripped():
+                        pass
                 case Cut():
                     whole, content_type = _spoken(_dialect(self.path), Say("half of it is lost"), body)
                     self.send(200, whole[: len(whole) // 2], content_type, length=len(whole))
@@ -145,6 +150,14 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        def dripped(self) -> bool:
+            """One more blank; False once the client has gone."""
+            try:
+                self.wfile.write(b" ")
+            except OSError:
+                return False
+            return True
 
         def log_message(self, format: str, *args: Any) -> None:
             """Quiet."""
@@ -248,9 +261,7 @@ def _anthropic(say: Say, stop: str) -> bytes:
     return json.dumps(_anthropic_message(content, stop, usage)).encode()
 
 
-def _anthropic_message(
-    content: list[dict[str, Any]], stop: str | None, usage: dict[str, int]
-) -> dict[str, Any]:
+def _anthropic_message(content: list[dict[str, Any]], stop: str | None, usage: dict[str, int]) -> dict[str, Any]:
     return {
         "id": "msg_1",
         "type": "message",
@@ -289,9 +300,7 @@ def _anthropic_stream(say: Say, stop: str) -> bytes:
 
 
 def _ollama(say: Say, stop: str) -> bytes:
-    calls = [
-        {"function": {"name": name, "arguments": _partial(say, at)}} for at, (name, _) in enumerate(say.calls)
-    ]
+    calls = [{"function": {"name": name, "arguments": _partial(say, at)}} for at, (name, _) in enumerate(say.calls)]
     head = {"model": "scripted", "created_at": "2026-01-01T00:00:00Z"}
     message: dict[str, Any] = {"role": "assistant", "content": say.text}
     if calls:
@@ -303,6 +312,4 @@ def _ollama(say: Say, stop: str) -> bytes:
         "prompt_eval_count": say.input_tokens,
         "eval_count": say.output_tokens,
     }
-    return "".join(
-        f"{json.dumps(head | part)}\n" for part in ({"message": message, "done": False}, end)
-    ).encode()
+    return "".join(f"{json.dumps(head | part)}\n" for part in ({"message": message, "done": False}, end)).encode()

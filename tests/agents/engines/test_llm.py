@@ -29,7 +29,7 @@ from agents.providers import (
 )
 from events.faults import Fault
 from tests.agents.engines.conftest import MakeTask
-from tests.fakes.llm_server import Behaviour, Cut, Fail, Hang, LlmServer, Raw, Say
+from tests.fakes.llm_server import Behaviour, Cut, Drip, Fail, Hang, LlmServer, Raw, Say
 from tests.fakes.workbench import DirectoryWorkbench
 
 SECRET = "sk-very-secret-key"
@@ -129,11 +129,24 @@ def test_each_failure_of_a_provider_is_a_typed_fault_without_the_key(
 def test_a_provider_that_hangs_is_left_in_time(
     server: LlmServer, bench: DirectoryWorkbench, make_task: MakeTask, dialect: str, streaming: bool
 ) -> None:
-    scripted(server, Hang())
-    started = time.monotonic()
-    with pytest.raises(ModelTimeout):
-        LlmEngine(chain(server, dialect, streaming=streaming, timeout_s=0.5)).plan(make_task("r"), bench)
-    assert time.monotonic() - started < 5
+    scripted(server, SPOKEN_PLAN, Hang(), Drip())
+    LlmEngine(chain(server, dialect, streaming=streaming)).plan(make_task("r"), bench)  # loads the client library
+    engine = LlmEngine(chain(server, dialect, streaming=streaming, timeout_s=0.5))
+    for _ in server.script.copy():
+        started = time.monotonic()
+        with pytest.raises(ModelTimeout):
+            engine.plan(make_task("r"), bench)
+        assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_a_provider_that_is_not_there_is_unavailable(
+    bench: DirectoryWorkbench, make_task: MakeTask, dialect: str
+) -> None:
+    with LlmServer() as closed:
+        gone = chain(closed, dialect)
+    with pytest.raises(ModelUnavailable):
+        LlmEngine(gone).plan(make_task("r"), bench)
 
 
 @each_dialect
