@@ -60,9 +60,7 @@ def supervise(environment: dict[str, str], log: io.StringIO) -> Iterator[Callabl
         supervisor.stop()
 
 
-def test_a_part_starts_only_when_what_it_stands_on_is_up(
-    supervise: Callable[..., Supervisor], tmp_path: Path
-) -> None:
+def test_a_part_starts_only_when_what_it_stands_on_is_up(supervise: Callable[..., Supervisor], tmp_path: Path) -> None:
     marker = tmp_path / "first-is-done"
     first = program("first", f"import time; time.sleep(0.3); open({str(marker)!r}, 'w')", once=True)
     second = program(
@@ -75,9 +73,7 @@ def test_a_part_starts_only_when_what_it_stands_on_is_up(
         assert set(supervisor.pids()) == {"second"}
 
 
-def test_what_dies_is_started_again_and_the_log_says_so(
-    supervise: Callable[..., Supervisor], log: io.StringIO
-) -> None:
+def test_what_dies_is_started_again_and_the_log_says_so(supervise: Callable[..., Supervisor], log: io.StringIO) -> None:
     with supervise(program("part", FOREVER)) as supervisor:
         before = supervisor.pids()["part"]
         os.kill(before, signal.SIGKILL)
@@ -89,7 +85,7 @@ def test_what_dies_is_started_again_and_the_log_says_so(
 def test_a_part_that_never_comes_up_is_given_up_with_its_last_words(
     supervise: Callable[..., Supervisor],
 ) -> None:
-    broken = program("broken", "import sys; print('the port is gone'); sys.exit(3)")
+    broken = program("broken", "import sys; print('the port is gone'); sys.exit(3)", ready_line="never")
     witness = program("witness", FOREVER, ready_line="never")
     supervisor = supervise(witness, broken)
     supervisor.start()
@@ -99,9 +95,7 @@ def test_a_part_that_never_comes_up_is_given_up_with_its_last_words(
     assert supervisor.pids() == {}
 
 
-def test_a_failed_migration_stops_the_start_at_once(
-    supervise: Callable[..., Supervisor], log: io.StringIO
-) -> None:
+def test_a_failed_migration_stops_the_start_at_once(supervise: Callable[..., Supervisor], log: io.StringIO) -> None:
     supervisor = supervise(
         program("migrate", "import sys; sys.exit('no such table')", once=True),
         program("web", FOREVER, after=("migrate",)),
@@ -151,9 +145,7 @@ def test_what_ignores_a_polite_stop_is_killed_with_its_whole_group(
     eventually(lambda: gone(child))
 
 
-def test_what_a_dead_part_leaves_of_its_group_is_killed(
-    supervise: Callable[..., Supervisor], log: io.StringIO
-) -> None:
+def test_what_a_dead_part_leaves_of_its_group_is_killed(supervise: Callable[..., Supervisor], log: io.StringIO) -> None:
     code = (
         "import subprocess, sys\nchild = subprocess.Popen(['sleep', '600'])\n"
         "print('child', child.pid, flush=True)\n" + FOREVER
@@ -164,9 +156,7 @@ def test_what_a_dead_part_leaves_of_its_group_is_killed(
         eventually(lambda: gone(child))
 
 
-def test_an_ignored_interrupt_is_not_inherited(
-    supervise: Callable[..., Supervisor], log: io.StringIO
-) -> None:
+def test_an_ignored_interrupt_is_not_inherited(supervise: Callable[..., Supervisor], log: io.StringIO) -> None:
     was = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         code = "import signal; print('interrupt', signal.getsignal(signal.SIGINT), flush=True)\n" + FOREVER
@@ -180,8 +170,7 @@ def test_control_characters_of_a_part_never_reach_the_terminal(
     supervise: Callable[..., Supervisor], log: io.StringIO
 ) -> None:
     code = (
-        "import sys; sys.stdout.buffer.write(b'\\x1b]0;owned\\x07\\x9b2J\\xff end\\n'); sys.stdout.flush()\n"
-        + FOREVER
+        "import sys; sys.stdout.buffer.write(b'\\x1b]0;owned\\x07\\x9b2J\\xff end\\n'); sys.stdout.flush()\n" + FOREVER
     )
     with supervise(program("hostile", code, ready_line="end")):
         pass
@@ -210,7 +199,7 @@ def test_a_taken_port_is_named_with_its_setting_before_anything_starts(
 def test_a_program_that_does_not_exist_is_a_reason_and_no_traceback(
     supervise: Callable[..., Supervisor],
 ) -> None:
-    supervisor = supervise(Part(name="nothing", argv=("/no/such/program",)))
+    supervisor = supervise(Part(name="nothing", argv=("/no/such/program",), ready_line="never"))
     supervisor.start()
     with pytest.raises(StackNotReady, match="/no/such/program: No such file or directory"):
         supervisor.wait_ready()
@@ -233,9 +222,7 @@ def test_the_password_of_flower_is_in_no_argument_list(environment: dict[str, st
     assert "operator:hunter2-hunter2" in next(p.environment for p in table if p.name == "flower").values()
 
 
-def test_a_socket_path_that_the_kernel_would_cut_is_refused(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_socket_path_that_the_kernel_would_cut_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(DataPathTooLong):
         parts({**environment, "MOORAGE_DATA": str(tmp_path / ("d" * 100))})
 
@@ -259,9 +246,7 @@ supervisor.wait()
 
 @pytest.mark.needs_redis
 @pytest.mark.slow
-def test_a_killed_supervisor_leaves_no_process_of_the_real_stack(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_killed_supervisor_leaves_no_process_of_the_real_stack(environment: dict[str, str], tmp_path: Path) -> None:
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", REAL], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log
@@ -271,12 +256,7 @@ def test_a_killed_supervisor_leaves_no_process_of_the_real_stack(
         line = process.stdout.readline()
         assert line, (tmp_path / "log").read_text()
         family = psutil.Process(process.pid).children(recursive=True)
-        names = {
-            name
-            for child in family
-            for name in ("redis-server", "celery")
-            if name in " ".join(child.cmdline())
-        }
+        names = {name for child in family for name in ("redis-server", "celery") if name in " ".join(child.cmdline())}
         assert names == {"redis-server", "celery"}
         assert len(family) >= 5  # Redis, beat, the worker and its two children
         process.kill()
@@ -301,3 +281,37 @@ def test_the_real_stack_comes_up_survives_a_killed_redis_and_goes(
         assert supervisor.pids()["beat"] == before["beat"]
     _, alive = psutil.wait_procs(family, timeout=5)
     assert alive == [], log.getvalue()
+
+
+@pytest.mark.needs_redis
+@pytest.mark.slow
+def test_up_greets_once_and_stops_when_its_reader_has_gone(environment: dict[str, str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        ports = [listener.getsockname()[1] for listener in (one, two)]
+    environment |= {"MOORAGE_WEB_PORT": str(ports[0]), "MOORAGE_FLOWER_PORT": str(ports[1])}
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "up"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if "Ctrl-C stops everything" in line:
+                break
+        text = "".join(seen)
+        assert f"http://127.0.0.1:{ports[0]}/admin/" in text
+        assert "sign in as admin with the password" in text
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.stdout.close()
+        os.kill(next(p.pid for p in family if "redis-server" in p.name()), signal.SIGKILL)  # gives it a line to write
+        process.wait(timeout=60)
+    finally:
+        process.kill()
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert alive == []

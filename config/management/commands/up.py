@@ -38,21 +38,20 @@ class Command(BaseCommand):
             raise CommandError(f"{fault.detail}\n{fault.remedy_text}") from None
         finally:
             supervisor.stop()
+        if supervisor.log_broken:  # whoever read our output has gone: there is nobody to tell
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         self.stdout.write("Everything is stopped.")
 
     def _greet(self, environment: dict[str, str]) -> None:
         env = Environment(environment)
-        flower = (
-            f"http://127.0.0.1:{env.text('MOORAGE_FLOWER_PORT')}/   user {env.text('MOORAGE_FLOWER_USER')}"
-        )
+        flower = f"http://127.0.0.1:{env.text('MOORAGE_FLOWER_PORT')}/   user {env.text('MOORAGE_FLOWER_USER')}"
         web = f"http://127.0.0.1:{env.text('MOORAGE_WEB_PORT')}"
         _, kept_in = flower_password(environment)
         lines = [
             "",
             f"  Console  {web}/admin/",
             f"  API      {web}/api/v1/   (documentation: {web}/api/docs/)",
-            f"  Flower   {flower}, password "
-            + (f"in {kept_in}" if kept_in else "as in MOORAGE_FLOWER_PASSWORD"),
+            f"  Flower   {flower}, password " + (f"in {kept_in}" if kept_in else "as in MOORAGE_FLOWER_PASSWORD"),
         ]
         if password := first_superuser():
             lines += [
