@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from docker import DockerClient
 
@@ -57,7 +58,7 @@ def run(client: DockerClient, plan: Plan, command: Command, *, cancelled: Callab
     """Run ``plan`` in the container of its name; SandboxFailed when it could not be started there."""
     argv = ["python3", "-I", "-S", "-B", LAUNCHER_INSIDE, "attend", plan.name]
     execution = client.api.exec_create(plan.name, argv, stdin=True, stdout=True, stderr=True)["Id"]
-    stream = client.api.exec_start(execution, socket=True)
+    stream: Any = client.api.exec_start(execution, socket=True)
     line = plan.as_line(terminal=False, hold=True, stdin=command.stdin)
     # The engine's client wraps the socket for blocking reads; we need to wait for several things at once.
     connection = socket.socket(fileno=os.dup(stream.fileno()))

@@ -37,6 +37,7 @@ from resources.sandboxes.visible import toolchain
 
 UNLEASED_UID = 10001  # where the service is root and leased no uid
 _CLIENT = "apt-get install docker-cli (or docker.io)"
+_LOCAL = "unix://"
 _PROBE_S = 2
 _CALL_S = 60
 _HELD = frozenset({"memory", "pids", "cpu"})
@@ -49,7 +50,10 @@ class ContainerProvider:
     tier: ClassVar[Tier] = Tier.CONTAINER
 
     def probe(self) -> Availability:
-        """Whether an engine answers and has the sandbox image."""
+        """Whether an engine of this machine answers and has the sandbox image."""
+        if not os.environ.get("DOCKER_HOST", _LOCAL).startswith(_LOCAL):
+            # Workspaces are mounted by path, and an exec's stream is read from the socket itself, past any TLS.
+            return Availability(self.tier, False, "DOCKER_HOST names an engine elsewhere", "unset DOCKER_HOST")
         try:
             with _engine(timeout_s=_PROBE_S) as client:
                 client.images.get(policy.DEFAULT_IMAGE)

@@ -91,8 +91,8 @@ def restrict_files_and_ports(rules):
         syscall(SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(1), ctypes.byref(rule), ctypes.c_uint32(0))
         os.close(descriptor)
     for port in rules["ports"]:
-        rule = Port(rules["handled_net"], port)
-        syscall(SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(2), ctypes.byref(rule), ctypes.c_uint32(0))
+        lent = Port(rules["handled_net"], port)
+        syscall(SYS_LANDLOCK_ADD, ctypes.c_int(ruleset), ctypes.c_int(2), ctypes.byref(lent), ctypes.c_uint32(0))
     syscall(SYS_LANDLOCK_RESTRICT, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     os.close(ruleset)
 

@@ -103,7 +103,10 @@ class LocalSandbox:
         groups: tuple[Path, ...] = ()
         if self._limited:
             limits = {"memory_mb": self.profile.memory_mb, "pids": self.profile.pids}
-            groups = cgroups.ensure(self.name, **limits, cpu_millis=self.profile.cpu_millis)
+            try:
+                groups = cgroups.ensure(self.name, **limits, cpu_millis=self.profile.cpu_millis)
+            except OSError as error:
+                raise SandboxFailed(f"The control groups cannot be made: {error.strerror}.") from error
         return self._build(self.profile, self.name, checked(self.profile, command), groups)
 
     def _processes(self) -> list[psutil.Process]:

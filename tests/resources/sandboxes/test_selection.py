@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from resources.sandboxes import selection
-from resources.sandboxes.protocol import Availability, IsolationUnavailable, SandboxGone, Tier
+from resources.sandboxes.protocol import Availability, IsolationUnavailable, Profile, SandboxGone, Tier
 
 
 @pytest.fixture
@@ -59,6 +59,14 @@ def test_missing_tiers_are_named_with_their_remedies() -> None:
     assert all(answer.remedy for answer in by_tier().values() if not answer.available)
 
 
+def test_an_engine_on_another_machine_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+    selection.availabilities(fresh=True)
+    assert "elsewhere" in by_tier()[Tier.CONTAINER].reason
+    monkeypatch.undo()
+    selection.availabilities(fresh=True)
+
+
 @pytest.mark.usefixtures("only_bare_machine")
 def test_answers_are_kept_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     before = selection.availabilities()
@@ -79,8 +87,6 @@ def test_a_reference_that_is_none_is_a_sandbox_that_is_gone(reference: dict[str,
 
 @pytest.mark.parametrize("tier", [Tier.BARE, pytest.param(Tier.LANDLOCK, marks=pytest.mark.needs_landlock)])
 def test_sandbox_of_a_workspace_that_vanished_is_gone(tier: Tier, tmp_path: Path) -> None:
-    from resources.sandboxes.protocol import Profile
-
     workspace = tmp_path / "w"
     workspace.mkdir()
     profile = Profile(owner="agent:1", generation=1, workspace=workspace)
