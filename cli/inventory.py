@@ -48,26 +48,32 @@ def _document(call: Call, document: Any) -> int:
 
 
 def hosts(call: Call) -> int:
-    """One row per host: alive or not, and what it lends."""
+    """One row per host: alive or not, and what is reserved of what it lends."""
     return call.table(
         list(call.api.rows("hosts/", limit=call.given.limit)),
         (
             ("NAME", lambda entry: entry.get("name")),
             ("STATE", _state),
-            ("SLOTS", lambda entry: entry.get("slots")),
-            ("MEMORY MB", lambda entry: entry.get("memory_mb")),
-            ("CPU", lambda entry: entry.get("cpu_millis")),
-            ("DISK MB", lambda entry: entry.get("disk_mb")),
+            ("SLOTS", _of_capacity("slots")),
+            ("MEMORY MB", _of_capacity("memory_mb")),
+            ("CPU MILLIS", _of_capacity("cpu_millis")),
+            ("DISK MB", _of_capacity("disk_mb")),
+            ("PORTS", _of_capacity("ports")),
             ("HEARTBEAT", lambda entry: ago(entry.get("heartbeat_at"))),
         ),
     )
 
 
 def _state(host: dict[str, Any]) -> str:
-    state = host.get("state") or host.get("status")
-    if state:
-        return str(state)
-    return "draining" if host.get("draining_since") else ""
+    verdict = str(host.get("verdict") or "unknown")
+    return f"{verdict}, draining" if host.get("draining_since") and verdict != "draining" else verdict
+
+
+def _of_capacity(name: str) -> Any:
+    """``2/4``: reserved of lent."""
+    return lambda entry: (
+        f"{mapping(entry.get('reserved')).get(name, '?')}/{mapping(entry.get('capacity')).get(name, '?')}"
+    )
 
 
 def queues(call: Call) -> int:
@@ -82,4 +88,6 @@ def _field(name: str) -> Any:
 
 
 def _joined(value: Any) -> Any:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
     return ", ".join(str(part) for part in value) if isinstance(value, list) else value

@@ -150,10 +150,12 @@ def diff(call: Call) -> int:
         try:
             document = json.loads(text)
         except (ValueError, RecursionError):
-            document = {"diff": text}
+            document = {"text": text}
     else:
-        document = {"diff": text}
-    content = document.get("diff") if isinstance(document, dict) else document
+        document = {"text": text}
+    if isinstance(document, dict) and document.get("truncated"):
+        terminal.complain(["The diff is longer than what the server shows of it."])
+    content = document.get("text") or document.get("diff") if isinstance(document, dict) else document
     return call.answer(document, terminal.clean_lines(str(content or "").removesuffix("\n")))
 
 

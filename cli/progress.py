@@ -36,6 +36,8 @@ def _detail(step: dict[str, Any]) -> str:
         said.append(f"{clean(fault.get('code', 'fault'))}: {clean(fault.get('detail', ''))}")
     elif isinstance(product.get("summary"), str):
         said.append(clean(product["summary"]))
+    elif tests := counted(product.get("counts")) or counted(mapping(product.get("baseline")).get("counts")):
+        said.append(tests)
     if step.get("outcome") == "lost":
         said.append("its worker was lost")
     action = clean(step.get("action") or "")

@@ -7,9 +7,7 @@ harm, and a broken line is nothing worse than a wake-up.
 from __future__ import annotations
 
 import json
-import queue
 import threading
-from enum import Enum
 
 from cli.client import Api
 from cli.failures import Failure, Refused, Unreachable
@@ -21,13 +19,6 @@ PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 BROKEN_BEFORE_POLLING = 4  # streams in a row that ended without a single message
 
 
-class News(Enum):
-    """What a wake-up says."""
-
-    MOVED = "moved"
-    BROKEN = "broken"
-
-
 class Wakeups:
     """A reader in a thread of its own, which dies with the program; so its connections are never closed by hand."""
 
@@ -36,7 +27,7 @@ class Wakeups:
         self._id = operation_id
         self._topic = f"operation.{operation_id}"
         self._seq = 0
-        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._news = threading.Event()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._read, name="wake-ups", daemon=True)
 
@@ -47,15 +38,11 @@ class Wakeups:
         """Ask the reader to stop at its next chance."""
         self._closed.set()
 
-    def wait(self, *, at_most_s: float) -> set[News]:
-        """Everything new, at once; the empty set after ``at_most_s`` of silence."""
-        try:
-            found = {self._news.get(timeout=at_most_s)}
-        except queue.Empty:
-            return set()
-        while not self._news.empty():
-            found.add(self._news.get())
-        return found
+    def wait(self, *, at_most_s: float) -> bool:
+        """Whether there is news, or the line broke, within ``at_most_s``."""
+        told = self._news.wait(timeout=at_most_s)
+        self._news.clear()  # before the caller looks, so that what comes while he looks is told again
+        return told
 
     def _read(self) -> None:
         """The stream as long as it works; a server without one, or with one that only breaks, is polled."""
@@ -69,7 +56,7 @@ class Wakeups:
             except (Unreachable, Overlong):
                 pass
             fruitless = 0 if self._seq > before else fruitless + 1
-            self._news.put(News.BROKEN)
+            self._news.set()
             self._closed.wait(PAUSES_S[min(fruitless, len(PAUSES_S) - 1)])
         self._poll()
 
@@ -78,7 +65,7 @@ class Wakeups:
         with self._api.stream("events/stream", silence_s=SILENCE_S, topics=self._topic, after=after) as response:
             if not response.headers.get("Content-Type", "").startswith("text/event-stream"):
                 raise Refused("This server has no event stream.")
-            self._news.put(News.MOVED)  # what happened before the line stood may be news too
+            self._news.set()  # what happened before the line stood may be news too
             for data in events(response.iter_bytes()):
                 if self._closed.is_set():
                     return
@@ -93,7 +80,7 @@ class Wakeups:
             seq = message.get("seq")
             if isinstance(seq, int) and seq > self._seq:
                 self._seq = seq
-                self._news.put(News.MOVED)
+                self._news.set()
 
     def _poll(self) -> None:
         failures = 0
@@ -102,9 +89,9 @@ class Wakeups:
                 self._api.get(f"operations/{self._id}/", wait_s=POLL_S, wait=POLL_S)
             except Failure:
                 failures += 1
-                self._news.put(News.BROKEN)
+                self._news.set()
                 self._closed.wait(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
             else:
                 failures = 0
-                self._news.put(News.MOVED)
+                self._news.set()
                 self._closed.wait(PAUSES_S[0])  # a server that does not hold the request is not asked in a loop

@@ -269,9 +269,17 @@ def test_a_diff_is_printed_as_it_is_but_for_escape_sequences(
 ) -> None:
     operation = server.add_operation()
     change = "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-\told\n+\tnew\x1b[2J\n"
-    server.documents[f"operations/{operation['id']}/diff/"] = change if as_text else {"diff": change}
+    server.documents[f"operations/{operation['id']}/diff/"] = change if as_text else {"text": change}
     text = moorage("operation", "diff", operation["id"]).stdout
     assert text == "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-\told\n+\tnew[2J\n"
+
+
+def test_a_diff_that_was_cut_says_so(server: MoorageServer, moorage: Run) -> None:
+    operation = server.add_operation()
+    server.documents[f"operations/{operation['id']}/diff/"] = {"text": "+a\n", "truncated": True}
+    done = moorage("operation", "diff", operation["id"])
+    assert done.stdout == "+a\n"
+    assert "longer" in done.stderr
 
 
 def test_evidence_and_events_are_listed(server: MoorageServer, moorage: Run) -> None:
@@ -349,11 +357,18 @@ def test_doctor_reads_the_document_of_a_server_that_is_not_well(server: MoorageS
 
 
 def test_hosts_queues_agents_and_templates_are_listed(server: MoorageServer, moorage: Run) -> None:
-    server.add("hosts", name="node-1", slots=4)
-    server.add("queues", name="control", waiting=3)
+    lent = {"capacity": {"slots": 4}, "reserved": {"slots": 1}, "draining_since": "2026-05-01T08:00:00Z"}
+    server.add("hosts", name="node-1", verdict="alive", **lent)
+    server.documents["queues/"] = [{"name": "coding", "waiting_operations": 3, "reasons": {"memory": 2, "slots": 1}}]
     server.add("agents", name="petrel", state="running", host={"name": "node-1"})
     server.add("templates", name="python", extends=["base"])
-    for noun, word in (("host", "node-1"), ("queue", "control"), ("agent", "petrel"), ("template", "base")):
+    for noun, word in (
+        ("host", "alive, draining"),
+        ("host", " 1/4 "),
+        ("queue", "memory 2, slots 1"),
+        ("agent", "petrel"),
+        ("template", "base"),
+    ):
         assert word in moorage(noun, "list").stdout
         assert isinstance(json.loads(moorage(noun, "list", "--json").stdout), list)
 

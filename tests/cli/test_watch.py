@@ -38,7 +38,7 @@ def work(server: MoorageServer, operation: dict[str, Any], *, pause_s: float = 0
     """An operation that fails its tests once, recovers and succeeds."""
     fault = {"code": "tests.failed", "detail": "1 test fails"}
     for finished, following in (
-        (step("analyze"), "code"),
+        (step("analyze", product={"baseline": {"counts": {"passed": 9, "failed": 1}}}), "code"),
         (step("test", "fault", fault=fault, action="rework"), "code"),
         (step("test", attempt=2), "commit"),
     ):
@@ -75,6 +75,7 @@ def test_each_step_is_told_once_whatever_the_event_stream_does(
     assert marks(done.stdout) == EACH_ONCE
     assert "tests.failed: 1 test fails → rework" in done.stdout
     assert "2.5 s  attempt 2" in done.stdout
+    assert re.search(r"✓ analyze +2\.5 s  9 passed, 1 failed$", done.stdout, re.M)
 
 
 def test_the_closing_lines_say_what_came_of_it(server: MoorageServer, moorage: Run) -> None:
