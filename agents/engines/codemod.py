@@ -29,12 +29,16 @@ _DOTTED = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One program run of a codemod. ``per_file`` appends the Python files to ``argv``."""
+    """One program run of a codemod.
+
+    ``per_file`` appends the Python files to ``argv``; ``configured`` appends the project's own ruff configuration.
+    """
 
     title: str
     argv: tuple[str, ...]
     stdin: bytes = b""
     per_file: bool = False
+    configured: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ def _ruff(arguments: Sequence[str]) -> Run | None:
     if not _RULES.fullmatch(rules):
         return None
     fixes = ("check", "--fix", "--exit-zero", "--no-cache", "--quiet", "--select", rules, ".")
-    return Run(f"Apply ruff's safe fixes for {rules}", ("python", "-m", "ruff", *fixes))
+    return Run(f"Apply ruff's safe fixes for {rules}", ("python", "-m", "ruff", *fixes), configured=True)
 
 
 def _pyupgrade(arguments: Sequence[str]) -> Run | None:
@@ -160,11 +164,17 @@ def _python_files(bench: Workbench) -> list[str]:
 
 def _execute(run: Run, bench: Workbench) -> None:
     if not run.per_file:
-        _completed(run, run.argv, bench)
+        _completed(run, (*run.argv, *(_ruff_configuration(bench) if run.configured else ())), bench)
         return
     files = [f"./{path}" for path in _python_files(bench)]  # "./" keeps a file called "--help.py" a file
     for at in range(0, len(files), FILES_PER_RUN):
         _completed(run, (*run.argv, *files[at : at + FILES_PER_RUN]), bench)
+
+
+def _ruff_configuration(bench: Workbench) -> tuple[str, ...]:
+    """The project's own file by name, else none: left to itself, ruff looks for one in every folder above."""
+    found = next((name for name in ("ruff.toml", ".ruff.toml", "pyproject.toml") if bench.exists(name)), "")
+    return ("--config", found) if found else ("--isolated",)
 
 
 def _completed(run: Run, argv: Sequence[str], bench: Workbench) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.conf import settings
 
 from agents.engines import registry
-from agents.engines.protocol import CodeMap, Engine, Feedback, Plan, PlanStep, Task, TestCounts
+from agents.engines.protocol import CodeMap, Engine, EngineKind, Feedback, Plan, PlanStep, Task, TestCounts
 from agents.providers import ModelChain, read_chain
 from operations.coding.bench import BerthBench
 from operations.coding.context import Context
@@ -25,7 +25,7 @@ def engine_for(context: Context) -> Engine:
         requested,
         requirements=operation.requirements,
         metadata=operation.metadata,
-        chain=_chain(),
+        chain=_chain() if requested in {EngineKind.AUTO, EngineKind.LLM} else None,
         failing_before=list(context.product(Stage.ANALYZE)["baseline"]["failing"]),
     )
 

@@ -73,7 +73,9 @@ def code(context: Context) -> Outcome:
             "diff": diff.text if len(diff.text) <= 200_000 else "",
             "attempt": task.attempt,
             "usage": engine.usage(),
-        }
+        },
+        # After the call it names the models that really answered.
+        fields={"engine_label": engine.label()[:120]},
     )
 
 
