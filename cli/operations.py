@@ -156,7 +156,9 @@ def diff(call: Call) -> int:
     if isinstance(document, dict) and document.get("truncated"):
         terminal.complain(["The diff is longer than what the server shows of it."])
     content = document.get("text") or document.get("diff") if isinstance(document, dict) else document
-    return call.answer(document, terminal.clean_lines(str(content or "").removesuffix("\n")))
+    if not content:
+        terminal.complain(["There is no change yet."])
+    return call.answer(document, terminal.clean_lines(str(content).removesuffix("\n")) if content else ())
 
 
 def events(call: Call) -> int:

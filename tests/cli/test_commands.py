@@ -282,6 +282,14 @@ def test_a_diff_that_was_cut_says_so(server: MoorageServer, moorage: Run) -> Non
     assert "longer" in done.stderr
 
 
+def test_an_empty_diff_prints_nothing_and_says_why(server: MoorageServer, moorage: Run) -> None:
+    operation = server.add_operation()
+    server.documents[f"operations/{operation['id']}/diff/"] = {"text": "", "truncated": False}
+    done = moorage("operation", "diff", operation["id"])
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "no change yet" in done.stderr
+
+
 def test_evidence_and_events_are_listed(server: MoorageServer, moorage: Run) -> None:
     operation = server.add_operation()
     base = f"operations/{operation['id']}"
