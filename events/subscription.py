@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from django.db import DatabaseError
 
@@ -13,11 +13,20 @@ from events import cursors as journal_cursors
 from events.live import SNAPSHOT_TOPICS
 from events.protocol import Message
 
-if TYPE_CHECKING:
-    from events.hub import Hub
-
 QUEUE = 256
 PAGE = 200  # events of one read: what a slow client may take within a heartbeat
+
+
+class Source(Protocol):
+    """What offers messages: the hub."""
+
+    def attach(self, topic: str, subscription: Subscription) -> None: ...
+
+    def detach(self, topic: str, subscription: Subscription) -> None: ...
+
+    def detach_all(self, subscription: Subscription) -> None: ...
+
+    def last_snapshot(self, topic: str) -> Message | None: ...
 
 
 class Subscription:
@@ -28,13 +37,15 @@ class Subscription:
     ``open``, ``start``, ``drop`` and ``take`` are called by one task at a time; ``offer`` and ``reach`` by the hub.
     """
 
-    def __init__(self, hub: Hub, *, queue: int = QUEUE) -> None:
+    def __init__(self, hub: Source, *, queue: int = QUEUE) -> None:
         self._hub = hub
         self._limit = queue
         self._cursors: dict[str, int] = {}
         self._queue: deque[Message] = deque()
         self._snapshots: dict[str, Message] = {}
         self._behind: set[str] = set()
+        self._heads: dict[str, int] = {}  # of topics that are open but not started
+        self._missed: set[str] = set()  # those of them on which something happened meanwhile
         self._due = asyncio.Event()
 
     @property
@@ -64,7 +75,7 @@ class Subscription:
         heads = await journal_cursors.heads([topic for topic in wanted if topic not in SNAPSHOT_TOPICS])
         begin = {}
         for topic in wanted:
-            head = heads.get(topic, 0)
+            head = self._heads[topic] = heads.get(topic, 0)
             known = self._handed_out(topic) if topic in self._cursors else head
             begin[topic] = min(after.get(topic, known), head)
         return begin
@@ -76,15 +87,17 @@ class Subscription:
 
     def start(self, cursors: Mapping[str, int]) -> None:
         """Begin the topics that :meth:`open` attached, behind these cursors."""
-        again = [topic for topic in cursors if topic in self._cursors]
-        if again:
-            self._forget(again)
+        again = {topic for topic in cursors if topic in self._cursors}
+        self._forget(again)
         for topic, cursor in cursors.items():
             self._cursors[topic] = cursor
-            if topic not in SNAPSHOT_TOPICS:
+            if topic in SNAPSHOT_TOPICS:
+                if last := self._hub.last_snapshot(topic):
+                    self.offer(last)
+            elif topic in again or topic in self._missed or cursor < self._heads.get(topic, cursor + 1):
                 self._behind.add(topic)
-            elif last := self._hub.last_snapshot(topic):
-                self.offer(last)
+            self._missed.discard(topic)
+            self._heads.pop(topic, None)
         self._due.set()
 
     def drop(self, topics: Iterable[str]) -> None:
@@ -93,6 +106,8 @@ class Subscription:
         self._forget(gone)
         for topic in gone:
             self._cursors.pop(topic, None)
+            self._heads.pop(topic, None)
+            self._missed.discard(topic)
             self._hub.detach(topic, self)
 
     def close(self) -> None:
@@ -114,6 +129,7 @@ class Subscription:
         """Take note of a message that the hub saw. Never waits."""
         cursor = self._cursors.get(message.topic)
         if cursor is None:
+            self._missed.add(message.topic)
             return
         if message.topic in SNAPSHOT_TOPICS:
             if message.seq == cursor:
@@ -131,9 +147,17 @@ class Subscription:
 
     def reach(self, topic: str, head: int) -> None:
         """Take note of how far the journal is: what the stream did not bring is read from there."""
-        if head > self._cursors.get(topic, head):
+        if self.short_of(topic, head):
             self._behind.add(topic)
             self._due.set()
+
+    def short_of(self, topic: str, head: int) -> bool:
+        """Whether the topic has been started and has events up to ``head`` that are not here yet."""
+        return head > self._cursors.get(topic, head)
+
+    def at(self, topic: str) -> int:
+        """The topic's last event that was handed out or waits in the queue; 0 for a topic that was not started."""
+        return self._cursors.get(topic, 0)
 
     async def wait(self) -> None:
         """Return once there may be something to take."""

@@ -6,7 +6,6 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from events import live
-from events.hub import Hub
 from events.protocol import Message, message_of
 from events.subscription import Subscription
 from tests.events.berths import amoved, moved
@@ -16,8 +15,24 @@ pytestmark = pytest.mark.django_db(transaction=True)
 TOPIC = "berth.a"
 
 
+class Silent:
+    """A source that offers nothing by itself: the test is the hub."""
+
+    def attach(self, topic: str, subscription: Subscription) -> None:
+        """Nothing to do."""
+
+    def detach(self, topic: str, subscription: Subscription) -> None:
+        """Nothing to do."""
+
+    def detach_all(self, subscription: Subscription) -> None:
+        """Nothing to do."""
+
+    def last_snapshot(self, topic: str) -> Message | None:
+        return None
+
+
 async def _open(*, queue: int = 4, after: dict[str, int] | None = None, topic: str = TOPIC) -> Subscription:
-    subscription = Subscription(Hub(), queue=queue)
+    subscription = Subscription(Silent(), queue=queue)
     subscription.start(await subscription.open([topic], after=after or {}))
     return subscription
 
@@ -78,7 +93,7 @@ async def test_a_full_queue_is_bounded_and_made_good_from_the_journal(live_redis
 
 
 async def test_what_happens_between_opening_and_starting_is_not_lost(live_redis: RedisProcess) -> None:
-    subscription = Subscription(Hub())
+    subscription = Subscription(Silent())
     begin = await subscription.open([TOPIC], after={})
     for message in await record(2):
         subscription.offer(message)
