@@ -59,7 +59,7 @@ owned() {
 build_app() {
   local root="$scratch/app" home=/opt/moorage
   system app python3,python3-venv,git,ca-certificates,bubblewrap
-  mkdir -p "$root$home/deploy" "$root/var/lib/moorage" "$scratch/wheels"
+  mkdir -p "$root$home/deploy" "$scratch/wheels"
   .venv/bin/python -m pip download -qq --no-input --only-binary :all: --require-hashes -d "$scratch/wheels" \
     -r requirements.lock
   .venv/bin/python -m pip download -qq --no-input --only-binary :all: --require-hashes -d "$scratch/wheels" \
@@ -72,7 +72,7 @@ build_app() {
     "$1/.venv/bin/pip" install -qq --no-index --find-links /wheels --require-hashes -r /wheels/app.lock
     python3 -m venv "$1/.toolchain"
     "$1/.toolchain/bin/pip" install -qq --no-index --find-links /wheels --require-hashes -r /wheels/toolchain.lock
-    useradd --system --uid 10000 --user-group --home-dir /var/lib/moorage --shell /usr/sbin/nologin moorage
+    useradd --uid 10000 --user-group --no-create-home --home-dir /var/lib/moorage --shell /usr/sbin/nologin moorage
     install -d -m 700 -o moorage -g moorage /var/lib/moorage' sh "$home"
   rm -rf "$root/wheels"
   tar -c --exclude=__pycache__ manage.py pyproject.toml cli config workers operations sessions agents templates_app \
@@ -86,7 +86,7 @@ build_app() {
 build_redis() {
   system redis redis-server
   owned "$scratch/redis" redis 999
-  install -d -o 999 -g 999 "$scratch/redis/data"
+  chroot "$scratch/redis" install -d -o redis -g redis /data
   image redis "$redis" 'WORKDIR /data' 'CMD ["redis-server"]' 'LABEL moorage.image=redis'
 }
 
@@ -95,7 +95,10 @@ build_postgres() {
   system postgres postgresql
   rm -rf "$root"/var/lib/postgresql/* "$root"/etc/postgresql/*
   owned "$root" postgres 999
-  install -d -m 700 -o 999 -g 999 "$root/var/lib/postgresql/data" "$root/var/run/postgresql"
+  # Inside a chroot: /var/run is an absolute link, which from outside leads to this machine's own /run.
+  chroot "$root" /bin/sh -eu -c '
+    install -d -m 700 -o postgres -g postgres /var/lib/postgresql/data
+    rm -rf /run/postgresql && install -d -m 3777 -o postgres -g postgres /run/postgresql'
   install -m 755 deploy/postgres-entrypoint.sh "$root/usr/local/bin/docker-entrypoint.sh"
   image postgres "$postgres" 'ENTRYPOINT ["docker-entrypoint.sh"]' 'CMD ["postgres"]' \
     'ENV PGDATA=/var/lib/postgresql/data PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/bin:/bin' \
