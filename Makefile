@@ -37,6 +37,7 @@ lock: setup ## write the locks anew from pyproject.toml and deploy/toolchain/req
 
 docs: setup ## write the generated parts of docs/ anew
 	@.venv/bin/python scripts/settings_doc.py
+	@.venv/bin/python scripts/architecture_doc.py
 
 doctor: setup ## what this machine has and lacks, with the command that mends it
 	@.venv/bin/python manage.py doctor
