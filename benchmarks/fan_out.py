@@ -20,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.fan_out_clients import Seen, open_all, settled
 
@@ -147,7 +148,7 @@ async def _both(*, web: Web, load: Load, token: str) -> list[Measured]:
         text = json.dumps({"seq": n, "payload": {"sent": time.monotonic()}}, separators=(",", ":"))
         await layer.group_send("bench", {"type": "bench.event", "text": text})
 
-    same = {"web": web, "load": load, "token": token}
+    same: dict[str, Any] = {"web": web, "load": load, "token": token}
     return [
         await _run(way="hub (journal, stream, one reader)", path="/ws/events/", send=sync_to_async(record), **same),
         await _run(way="channel layer (group_send)", path="/ws/layer/", send=group_send, **same),

@@ -48,6 +48,13 @@ class EventsConsumer(AsyncWebsocketConsumer):
         self._bad_frames = 0
         self._closed = False
 
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Whatever ends the socket, also an error that skips ``disconnect``: nothing of it stays in the hub."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._stop()
+
     async def connect(self) -> None:
         await self.accept()
         user = self.scope["user"]

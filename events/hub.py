@@ -76,6 +76,11 @@ class Hub:
         """Whether the reader follows the Redis stream at present."""
         return self._settled_at != float("inf")
 
+    @property
+    def topics(self) -> frozenset[str]:
+        """What is subscribed to in this process."""
+        return frozenset(self._by_topic)
+
     def attach(self, topic: str, subscription: Subscription) -> None:
         """Offer what happens on a topic to a subscription. Attaching twice changes nothing."""
         self._by_topic.setdefault(topic, set()).add(subscription)
@@ -147,7 +152,7 @@ class Hub:
             await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
             failures += 1
 
-    async def _position(self, client: redis_asyncio.Redis) -> bytes:
+    async def _position(self, client: Any) -> bytes:  # Any: redis-py types answers by protocol
         """Where to read on from; what happened before is in the journal, and the auditor is told to look."""
         entries = await client.xrevrange(STREAM, count=1)
         for topic, text in zip(
@@ -161,7 +166,7 @@ class Hub:
         self._audit.set()
         return entries[0][0] if entries else b"0-0"
 
-    async def _follow(self, client: redis_asyncio.Redis, last: bytes) -> None:
+    async def _follow(self, client: Any, last: bytes) -> None:
         while True:
             _end_if_cancelled()
             for _stream, entries in await client.xread({STREAM: last}, count=ENTRIES, block=BLOCK_MS) or ():

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 import redis
 from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
-from django.db import connections
+from django.db import connection, connections
 
 from config.access.models import Scope, issue
 from config.sockets import websocket
 from events import live
 from tests.events import berths
+from tests.events.web_process import WebProcess
 from tests.fakes.redis_process import RedisProcess, redis_process, redis_url
 
 __all__ = ["redis_process", "redis_url"]
@@ -42,6 +43,17 @@ def user(transactional_db: None, django_user_model: Any) -> Any:
 @pytest.fixture
 def token(user: Any) -> str:
     return issue(user=user, scope=Scope.READ)
+
+
+@pytest.fixture
+def web_process(live_redis: RedisProcess, user: Any) -> Iterator[WebProcess]:
+    """A web process that runs."""
+    process = WebProcess(database=str(connection.settings_dict["NAME"]), redis_url=live_redis.url)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.close()
 
 
 class Socket(ApplicationCommunicator):
@@ -86,7 +98,7 @@ class Socket(ApplicationCommunicator):
 
     async def hear_until(self, topic: str, seq: int) -> list[dict[str, Any]]:
         """All messages up to and with this one."""
-        heard = []
+        heard: list[dict[str, Any]] = []
         while not heard or (heard[-1]["topic"], heard[-1]["seq"]) != (topic, seq):
             message = await self.hear()
             heard += message["messages"] if message["type"] == "batch" else [message]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 from config.access.models import ApiToken
 from config.sockets import ExactOrigin, SignedIn, origin_allowed
-from events import consumers, live, policy
+from events import consumers, hub, live, policy
 from events.consumers import EventsConsumer
 from tests.events.berths import amoved
 from tests.events.conftest import Socket
@@ -88,6 +89,33 @@ async def test_after_unsubscribing_nothing_arrives(connect: Connect) -> None:
     await amoved("a")
     await amoved("b")
     assert [m["topic"] for m in await socket.hear_until("berth.b", 1)] == ["berth.b"]
+
+
+async def test_a_socket_that_breaks_leaves_nothing_in_the_hub(live_redis: RedisProcess, user: Any) -> None:
+    frames: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def gone(message: dict[str, Any]) -> None:
+        if message["type"] == "websocket.send":
+            raise ConnectionResetError
+
+    scope = {"type": "websocket", "user": user, "still_signed_in": lambda: user}
+    frames.put_nowait({"type": "websocket.connect"})
+    frames.put_nowait({"type": "websocket.receive", "text": '{"type":"subscribe","topics":["berth.a"]}'})
+    with pytest.raises(ConnectionResetError):
+        await EventsConsumer.as_asgi()(scope, frames.get, gone)
+    assert hub.of_loop().topics == frozenset()
+
+
+async def test_a_closed_socket_leaves_nothing_in_the_hub(connect: Connect) -> None:
+    first, second = await connect(), await connect()
+    for socket in (first, second):
+        await socket.say(type="subscribe", topics=["berth.a"])
+        await socket.hear()
+    assert "berth.a" in hub.of_loop().topics
+    await first.leave()
+    assert "berth.a" in hub.of_loop().topics
+    await second.leave()
+    assert hub.of_loop().topics == frozenset()
 
 
 async def test_a_ping_is_answered(connect: Connect) -> None:

@@ -5,55 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import random
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connection, transaction
+from django.db import transaction
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as websocket
 
 from config.access.models import Scope, issue
 from events import journal, live, policy
 from tests.events.berths import amoved
+from tests.events.web_process import WebProcess
 from tests.fakes.redis_process import RedisProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def web(live_redis: RedisProcess, token: str) -> Iterator[str]:
+def web(web_process: WebProcess) -> str:
     """``127.0.0.1:port`` of a web process on this test's database and Redis."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(200)
-        environment = {
-            **os.environ,
-            "MOORAGE_TEST_DATABASE": str(connection.settings_dict["NAME"]),
-            "MOORAGE_REDIS_URL": live_redis.url,
-            "PYTHONPATH": str(ROOT),
-        }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "tests.events.web:application", "--fd", str(listener.fileno()),
-             "--log-level", "warning"],
-            cwd=ROOT, env=environment, pass_fds=[listener.fileno()],
-        )  # fmt: skip
-        try:
-            yield f"127.0.0.1:{listener.getsockname()[1]}"
-            assert process.poll() is None, "the web process died"
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+    return web_process.address
 
 
 @pytest.fixture

@@ -1,0 +1,64 @@
+"""The browser client, in a real browser, under the real content security policy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tests.events.berths import moved
+from tests.events.web_process import WebProcess
+from tests.fakes.redis_process import RedisProcess
+
+pytestmark = [pytest.mark.needs_chromium, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def page(web_process: WebProcess, user: Any) -> Iterator[Page]:
+    """A page about berth a, signed in."""
+    session = Client()
+    session.force_login(user)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        context = browser.new_context()
+        context.add_cookies(
+            [
+                {
+                    "name": settings.SESSION_COOKIE_NAME,
+                    "value": session.cookies[settings.SESSION_COOKIE_NAME].value,
+                    "url": f"http://{web_process.address}/",
+                }
+            ]
+        )
+        page = context.new_page()
+        page.goto(f"http://{web_process.address}/page")
+        yield page
+        browser.close()
+
+
+def test_a_page_shows_what_happens_and_goes_on_after_the_server_was_gone(
+    page: Page, web_process: WebProcess, live_redis: RedisProcess
+) -> None:
+    state = page.locator("[data-live-status]")
+    field = page.locator('[data-live-field="berth.a.status"]').first
+    edited = page.locator('form [data-live-field="berth.a.status"]')
+    expect(state).to_have_attribute("data-live-status", "live", timeout=15_000)
+    page.locator("form input").focus()
+
+    moved("a", status="sailing")
+    expect(field).to_have_text("sailing")
+    expect(field).to_have_attribute("data-value", "sailing")
+    expect(edited).to_have_text("as typed")
+
+    web_process.stop()
+    expect(state).to_have_attribute("data-live-status", re.compile("waiting|polling"))
+    moved("a", status="moored")
+    web_process.start()
+    expect(field).to_have_text("moored", timeout=30_000)
+    expect(state).to_have_attribute("data-live-status", "live")
+    assert page.evaluate("document.title") == "berth.moved 2"  # each event once: the page counts them

@@ -1,0 +1,64 @@
+"""A uvicorn process on a test's database and Redis, which can go and come back at the same address."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class WebProcess:
+    """Owns the listening socket, so that the port stays ours while the process is away."""
+
+    def __init__(self, *, database: str, redis_url: str) -> None:
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(200)
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._environment = {
+            **os.environ,
+            "MOORAGE_TEST_DATABASE": database,
+            "MOORAGE_REDIS_URL": redis_url,
+            "PYTHONPATH": str(ROOT),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it. Connections wait in the socket's backlog until it answers."""
+        fd = self._listener.fileno()
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "uvicorn",
+                "tests.events.web:application",
+                "--fd",
+                str(fd),
+                "--log-level",
+                "warning",
+            ],
+            cwd=ROOT,
+            env=self._environment,
+            pass_fds=[fd],
+        )
+
+    def stop(self) -> None:
+        """End it; its having ended by itself before is a failure of the test."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        died = process.poll()
+        process.terminate()
+        process.wait(timeout=20)
+        assert died is None, f"the web process died with {died}"
+
+    def close(self) -> None:
+        """End it and give the port back."""
+        try:
+            self.stop()
+        finally:
+            self._listener.close()
