@@ -233,13 +233,14 @@ async def test_entries_that_are_not_ours_do_not_stop_the_stream(connect: Connect
     socket = await connect()
     await socket.say(type="subscribe", topics=["berth.a"])
     await socket.hear()
-    for fields in (
+    entries: tuple[dict[Any, Any], ...] = (
         {"m": "{"},
         {"m": "[]"},
         {"m": '{"topic": ["x"]}'},
         {"m": '{"topic": "berth.a"}'},
         {"x": "y"},
-    ):
+    )
+    for fields in entries:
         await sync_to_async(live.client().xadd)(live.STREAM, fields)
     await amoved("a")
     assert (await socket.hear())["seq"] == 1
