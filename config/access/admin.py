@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
@@ -34,7 +35,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
         tokens = ApiToken.objects.all()
-        return tokens if request.user.is_superuser else tokens.filter(user_id=request.user.pk)
+        return tokens if request.user.is_superuser else tokens.filter(user__in=[request.user.pk])
 
     def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
         return False  # a token is issued or revoked, never rewritten
@@ -48,7 +49,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
         if db_field.name == "user" and field is not None:
             field.initial = request.user.pk
             if not request.user.is_superuser:  # a token of somebody else would carry that person's rights
-                field.queryset = field.queryset.filter(pk=request.user.pk)
+                field.queryset = get_user_model().objects.filter(pk__in=[request.user.pk])
         return field
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: ModelForm, change: bool) -> None:
