@@ -48,9 +48,7 @@ class Check:
 
 def examine(measured: Measured) -> tuple[Finding, ...]:
     """Every check's finding, in the order of the table, then one for each isolation tier."""
-    findings = [
-        _finding(check.name, required=check.required, verdict=check.decide(measured)) for check in CHECKS
-    ]
+    findings = [_finding(check.name, required=check.required, verdict=check.decide(measured)) for check in CHECKS]
     tiers = (_finding(f"tier {a.tier.value}", required=False, verdict=tier(a)) for a in measured.tiers)
     return (*findings, *tiers)
 
@@ -68,9 +66,7 @@ def _finding(name: str, *, required: bool, verdict: Verdict) -> Finding:
 def python(measured: Measured) -> Verdict:
     """Python 3.11, which the locks are made for."""
     version = ".".join(str(part) for part in measured.python[:3])
-    return Verdict(
-        measured.python[:2] == (3, 11), version, "Install Python 3.11, then: rm -r .venv && make setup"
-    )
+    return Verdict(measured.python[:2] == (3, 11), version, "Install Python 3.11, then: rm -r .venv && make setup")
 
 
 def git(measured: Measured) -> Verdict:
@@ -97,9 +93,7 @@ def disk(measured: Measured) -> Verdict:
     """Room for workspaces; less than 10 GB is said, less than 2 GB is too little."""
     free = measured.disk_free_mb
     detail = f"{free} MB free" + (" (tight)" if free < _DISK_COMFORTABLE_MB else "")
-    return Verdict(
-        free >= _DISK_AT_LEAST_MB, detail, "Make room, or set MOORAGE_DATA to a larger file system."
-    )
+    return Verdict(free >= _DISK_AT_LEAST_MB, detail, "Make room, or set MOORAGE_DATA to a larger file system.")
 
 
 def database(measured: Measured) -> Verdict:
@@ -115,18 +109,14 @@ def database(measured: Measured) -> Verdict:
 def redis(measured: Measured) -> Verdict:
     """A configured Redis answers; without one, the bundled server can be started."""
     remedy = (
-        "make setup, or set MOORAGE_REDIS_URL"
-        if measured.redis_bundled
-        else "Start it, or mend MOORAGE_REDIS_URL."
+        "make setup, or set MOORAGE_REDIS_URL" if measured.redis_bundled else "Start it, or mend MOORAGE_REDIS_URL."
     )
     return Verdict(not measured.redis_error, measured.redis_error or measured.redis, remedy)
 
 
 def isolation(measured: Measured) -> Verdict:
     """At least one tier that isolates, or the operator's word that none is needed."""
-    usable = [
-        a.tier for a in measured.tiers if a.available and (a.tier is not Tier.BARE or measured.allow_bare)
-    ]
+    usable = [a.tier for a in measured.tiers if a.available and (a.tier is not Tier.BARE or measured.allow_bare)]
     if not usable:
         remedies = " | ".join(a.remedy for a in measured.tiers if not a.available and a.remedy)
         return Verdict(False, "no tier can be used", remedies or "apt-get install bubblewrap")
@@ -157,9 +147,7 @@ def ports(measured: Measured) -> Verdict:
     shared = [port for port in range(max(first, low), min(last, high) + 1) if port not in measured.reserved]
     if not shared:
         return Verdict(True, f"{first}-{last}, apart from the kernel's {low}-{high}")
-    remedy = (
-        f"sysctl -w net.ipv4.ip_local_reserved_ports={first}-{last}, or set MOORAGE_PORT_RANGE below {low}"
-    )
+    remedy = f"sysctl -w net.ipv4.ip_local_reserved_ports={first}-{last}, or set MOORAGE_PORT_RANGE below {low}"
     return Verdict(False, f"{len(shared)} ports of {first}-{last} lie in the kernel's {low}-{high}", remedy)
 
 

@@ -142,9 +142,7 @@ def _redis(env: Environment) -> tuple[str, str, bool]:
 def _toolchain_error(toolchain: Path) -> str:
     if not (toolchain / "bin" / "python").exists():
         return f"{toolchain} is not there"
-    if not _output_of(
-        str(toolchain / "bin" / "python"), "-I", "-c", "import pytest; print(pytest.__version__)"
-    ):
+    if not _output_of(str(toolchain / "bin" / "python"), "-I", "-c", "import pytest; print(pytest.__version__)"):
         return f"{toolchain} cannot import pytest"
     return ""
 

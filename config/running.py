@@ -85,11 +85,7 @@ class Running:
     def _ask(self) -> str:
         if self.part.probe is not None:
             return self.part.probe()
-        return (
-            ""
-            if self._printed_ready or not self.part.ready_line
-            else f"has not said {self.part.ready_line!r} yet"
-        )
+        return "" if self._printed_ready or not self.part.ready_line else f"has not said {self.part.ready_line!r} yet"
 
     def stop_or_kill(self, *, now: float, at_once: bool) -> None:
         """Ask it to stop; once its time is over (or ``at_once``) kill its group. Called until it is gone."""

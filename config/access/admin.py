@@ -58,9 +58,7 @@ class ApiTokenAdmin(admin.ModelAdmin):
         obj.__dict__.update(stored.__dict__)
         obj.__dict__["issued"] = token
 
-    def response_add(
-        self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None
-    ) -> HttpResponse:
+    def response_add(self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None) -> HttpResponse:
         # In the answer itself, not in a message: messages wait in a cookie or in the session's row.
         context = {
             **self.admin_site.each_context(request),
@@ -75,8 +73,6 @@ class ApiTokenAdmin(admin.ModelAdmin):
         """By POST only, as every admin action; revoking twice changes nothing."""
         count = 0
         for token in queryset.filter(revoked_at__isnull=True):
-            count += ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(
-                revoked_at=timezone.now()
-            )
+            count += ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
             self.log_change(request, token, "Revoked.")
         self.message_user(request, f"Revoked: {count}.", messages.SUCCESS)

@@ -82,9 +82,7 @@ def test_a_sound_machine_is_healthy_without_every_tier() -> None:
         ("toolchain", {"toolchain_error": "not there"}),
     ],
 )
-def test_what_is_required_and_missing_is_unhealthy_and_has_a_remedy(
-    name: str, changes: dict[str, object]
-) -> None:
+def test_what_is_required_and_missing_is_unhealthy_and_has_a_remedy(name: str, changes: dict[str, object]) -> None:
     finding = found(name, **changes)
     assert not finding.ok
     assert finding.required
@@ -101,9 +99,7 @@ def test_what_is_required_and_missing_is_unhealthy_and_has_a_remedy(
         ("chromium", {"chromium": ""}),
     ],
 )
-def test_what_is_optional_and_missing_has_a_remedy_and_is_healthy(
-    name: str, changes: dict[str, object]
-) -> None:
+def test_what_is_optional_and_missing_has_a_remedy_and_is_healthy(name: str, changes: dict[str, object]) -> None:
     finding = found(name, **changes)
     assert not finding.ok
     assert finding.remedy

@@ -42,9 +42,7 @@ def test_an_empty_value_means_the_default() -> None:
 
 def test_a_secret_may_be_a_file(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("s3cret\n")
-    assert (
-        Environment({"MOORAGE_SECRET_KEY_FILE": str(tmp_path / "key")}).text("MOORAGE_SECRET_KEY") == "s3cret"
-    )
+    assert Environment({"MOORAGE_SECRET_KEY_FILE": str(tmp_path / "key")}).text("MOORAGE_SECRET_KEY") == "s3cret"
 
 
 def test_a_secret_file_that_cannot_be_read_is_refused_without_its_path(tmp_path: Path) -> None:

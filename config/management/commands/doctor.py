@@ -34,17 +34,9 @@ class Command(BaseCommand):
         width = max(len(finding.name) for finding in findings)
         for finding in findings:
             mark = "ok     " if finding.ok else "MISSING" if finding.required else "without"
-            style = (
-                self.style.SUCCESS
-                if finding.ok
-                else self.style.ERROR
-                if finding.required
-                else self.style.WARNING
-            )
+            style = self.style.SUCCESS if finding.ok else self.style.ERROR if finding.required else self.style.WARNING
             self.stdout.write(f"{style(mark)}  {finding.name:<{width}}  {finding.detail}")
             if finding.remedy:
                 self.stdout.write(f"{'':9}{'':<{width}}  → {finding.remedy}")
         missing = [finding.name for finding in findings if finding.required and not finding.ok]
-        self.stdout.write(
-            "\n" + (f"Missing: {', '.join(missing)}." if missing else "Everything required is here.")
-        )
+        self.stdout.write("\n" + (f"Missing: {', '.join(missing)}." if missing else "Everything required is here."))

@@ -19,13 +19,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("user", metavar="USER", help="whose token: it can do what this user may do")
-        parser.add_argument(
-            "--scope", choices=Scope.values, default=Scope.WRITE.value, help="default: %(default)s"
-        )
+        parser.add_argument("--scope", choices=Scope.values, default=Scope.WRITE.value, help="default: %(default)s")
         parser.add_argument("--name", default="", help="what it is used for, shown in the list of tokens")
-        parser.add_argument(
-            "--days", type=int, help="valid for so many days; without it, until it is revoked"
-        )
+        parser.add_argument("--days", type=int, help="valid for so many days; without it, until it is revoked")
 
     def handle(self, *args: Any, **options: Any) -> None:
         username, name, days = options["user"], options["name"], options["days"]
@@ -46,7 +42,5 @@ class Command(BaseCommand):
         token = issue(user=user, scope=Scope(options["scope"]), name=name, expires_at=expires_at)
         # Only the token goes to standard output, so that MOORAGE_TOKEN=$(… token admin) works.
         until = "until it is revoked" if expires_at is None else f"until {expires_at:%Y-%m-%d %H:%M} UTC"
-        self.stderr.write(
-            f"A token of {username} with scope {options['scope']}, valid {until}; shown only now:"
-        )
+        self.stderr.write(f"A token of {username} with scope {options['scope']}, valid {until}; shown only now:")
         self.stdout.write(token)
