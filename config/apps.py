@@ -11,7 +11,12 @@ class ConsoleConfig(AdminConfig):
 
 
 class WiringConfig(AppConfig):
-    """Makes the management commands of this room known."""
+    """Makes the management commands of this room known, and our Celery application the current one."""
 
     name = "config"
     label = "config"
+
+    def ready(self) -> None:
+        from config import celery
+
+        celery.app.set_current()

@@ -31,7 +31,14 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_SECRET_KEY", "", "Django's secret key; made once and kept in MOORAGE_DATA when empty.", secret=True),
     Setting("MOORAGE_DATABASE_URL", "", "postgresql://user@host/name for a team; SQLite under MOORAGE_DATA when empty."),
     Setting("MOORAGE_DATABASE_PASSWORD", "", "The database password, kept out of the URL.", secret=True),
-    Setting("MOORAGE_REDIS_URL", "", "redis:// or unix:// URL; the bundled redis-server is started when empty."),
+    Setting(
+        "MOORAGE_DATABASE_KEEP_S",
+        "0",
+        "How long a PostgreSQL connection is kept for reuse, in seconds; `make up` gives its workers 600.",
+    ),
+    Setting(
+        "MOORAGE_REDIS_URL", "", "redis:// or unix:// URL; the bundled redis-server is started when empty.", secret=True
+    ),
     Setting("MOORAGE_DEBUG", "0", "Django's debug mode: for development only."),
     Setting("MOORAGE_ALLOWED_HOSTS", "127.0.0.1,localhost", "Host names the web process answers to, comma-separated."),
     Setting("MOORAGE_TRUSTED_ORIGINS", "", "Origins (scheme://host:port) of browsers behind a proxy, comma-separated."),
@@ -94,8 +101,8 @@ class Environment:
             number = float(value)
         except ValueError:
             raise BadSetting(f"{name}={value!r} is not a number") from None
-        if number < least:
-            raise BadSetting(f"{name}={value!r} must be at least {least:g}")
+        if not least <= number < float("inf"):
+            raise BadSetting(f"{name}={value!r} must be a number from {least:g}")
         return number
 
     def whole(self, name: str, *, least: int = 0) -> int:

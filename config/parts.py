@@ -80,6 +80,7 @@ def parts(
         Part(name="migrate", argv=_manage("migrate", "--verbosity=0", "--no-input"), once=True),
         _web(env, address=address),
         _worker(env, broker_url=broker_url, after=("migrate", *redis)),
+        _control(env, broker_url=broker_url, after=("migrate", *redis)),
         _beat(env, after=("migrate", *redis)),
         *((_flower(environment, after=("worker", *redis), address=address),) if "flower" not in leave_out else ()),
     )
@@ -140,18 +141,40 @@ def _web(env: Environment, *, address: str) -> Part:
 
 
 def _worker(env: Environment, *, broker_url: str, after: tuple[str, ...]) -> Part:
+    """Runs what only this host can do: stages and berths, each in a process of its own."""
     host = env.text("MOORAGE_HOST_NAME")
-    node = f"worker@{host}"
+    processes = ("-P", "prefork", "-c", str(env.whole("MOORAGE_WORKER_PROCESSES", least=1)))
+    return _consumer("worker", queues=(f"host.{host}",), pool=processes, env=env, broker_url=broker_url, after=after)
+
+
+def _control(env: Environment, *, broker_url: str, after: tuple[str, ...]) -> Part:
+    """Runs what any host can do and what must never wait behind a long stage: admission, sweeps, wake-ups."""
+    pool = ("-P", "threads", "-c", "4")
+    return _consumer("control", queues=("control", "cleanup"), pool=pool, env=env, broker_url=broker_url, after=after)
+
+
+def _consumer(
+    name: str,
+    *,
+    queues: tuple[str, ...],
+    pool: tuple[str, ...],
+    env: Environment,
+    broker_url: str,
+    after: tuple[str, ...],
+) -> Part:
+    node = f"{name}@{env.text('MOORAGE_HOST_NAME')}"
     return Part(
-        name="worker",
+        name=name,
         argv=_celery(
-            *("worker", "-Q", f"host.{host},control,cleanup", "-n", node),
-            *("-c", str(env.whole("MOORAGE_WORKER_PROCESSES", least=1)), f"--loglevel={_level(env)}"),
+            *("worker", "-Q", ",".join(queues), "-n", node, *pool, f"--loglevel={_level(env)}"),
             *("--without-gossip", "--without-mingle"),
         ),
         after=after,
         probe=probes.worker_consumes(broker_url=broker_url, node=node),
-        environment={"REMAP_SIGTERM": "SIGQUIT"},  # a polite stop: running stages get 20 s, then go back
+        environment={
+            "REMAP_SIGTERM": "SIGQUIT",  # a polite stop: running stages get 20 s, then go back
+            "MOORAGE_DATABASE_KEEP_S": "600",
+        },
         stop_s=25.0,
     )
 

@@ -126,7 +126,7 @@ def _database() -> dict[str, object]:
         "PASSWORD": env.text("MOORAGE_DATABASE_PASSWORD") or unquote(parts.password or ""),
         "HOST": unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
-        "CONN_MAX_AGE": 600,
+        "CONN_MAX_AGE": env.whole("MOORAGE_DATABASE_KEEP_S"),
         "CONN_HEALTH_CHECKS": True,
     }
 
@@ -156,6 +156,7 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATIC_ROOT = DATA / "static"
+STATIC_ROOT.mkdir(exist_ok=True)  # whitenoise warns about one that is missing
 STATICFILES_DIRS = [BASE_DIR / "config" / "console" / "static"]
 WHITENOISE_USE_FINDERS = True
 STORAGES = {

@@ -30,7 +30,9 @@ def connect() -> None:
     signals.task_prerun.connect(_fresh_connections, dispatch_uid="moorage.presence.connections")
 
 
-def _started(**_signal: Any) -> None:
+def _started(sender: Any, **_signal: Any) -> None:
+    if not any(queue.name == f"host.{settings.HOST_NAME}" for queue in sender.task_consumer.queues):
+        return  # it lends nothing of this machine
     threading.Thread(target=_beat, name="host-presence", daemon=True).start()
 
 

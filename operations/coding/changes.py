@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from operations.coding.git_faults import ContentRefused, TooBig
 from operations.coding.host_git import run
@@ -65,6 +66,20 @@ class Diff:
     def binary(self) -> tuple[str, ...]:
         """Paths of changed binary files."""
         return tuple(change.path for change in self.changes if change.binary)
+
+    def shortened(self, limit: int) -> Diff:
+        """The same with at most ``limit`` characters of text."""
+        return self if len(self.text) <= limit else Diff(self.text[:limit], truncated=True, changes=self.changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form that :meth:`from_dict` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> Diff:
+        """Read back what :meth:`as_dict` made."""
+        changes = tuple(FileChange(**change) for change in document["changes"])
+        return cls(document["text"], truncated=document["truncated"], changes=changes)
 
     def names(self, status: str) -> tuple[str, ...]:
         """Paths with this status: A, M, D or T."""

@@ -55,7 +55,13 @@ def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetim
             operation_id=operation_id,
             turn=turn,
             stage=operation.stage,
-            attempt=1 + steps.filter(stage=operation.stage).exclude(turn=turn).values("turn").distinct().count(),
+            attempt=1
+            + steps.filter(stage=operation.stage)
+            .exclude(turn=turn)
+            .exclude(outcome=Step.Outcome.WAITING)
+            .values("turn")
+            .distinct()
+            .count(),
             claim=token,
             worker=worker,
             started_at=now,

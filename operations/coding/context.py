@@ -17,6 +17,7 @@ from operations.coding import vault
 from operations.coding.credentials import Credentials
 from operations.coding.remotes import Remote
 from operations.coding.stage_log import StageLog
+from operations.coding.storable import storable
 from operations.faults import StageInterrupted
 from operations.models import Evidence, Operation, Stage, Step
 from resources.sandboxes import selection
@@ -57,7 +58,7 @@ class Witnessed:
         """The unsaved row."""
         return Evidence(
             operation=operation, turn=turn, kind=self.kind, name=self.name, tree=self.tree, passed=self.passed,
-            command=list(self.command), exit_code=self.exit_code, counts=dict(self.counts), detail=dict(self.detail),
+            command=list(self.command), exit_code=self.exit_code, counts=dict(self.counts), detail=storable(dict(self.detail)),
             tier=self.tier, created_at=now,
         )  # fmt: skip
 

@@ -27,6 +27,7 @@ from operations.coding.claims import MOST_LOST_WORKERS, Claim, Pulse, claim
 from operations.coding.context import AwaitBerth, Context, Done, Outcome
 from operations.coding.stage_log import StageLog
 from operations.coding.stages import STAGES
+from operations.coding.storable import storable
 from operations.models import Evidence, Operation, Stage, Step
 from operations.snapshots import snapshot
 from operations.submit import advance, end, load
@@ -159,10 +160,10 @@ def _await_berth(operation: Operation, step: Step, *, actor: str) -> None:
 
 def _go_on(operation: Operation, done: Done, *, step: Step, actor: str) -> None:
     stage = Stage(operation.stage)
-    step.outcome, step.product = Step.Outcome.DONE, done.product
+    step.outcome, step.product = Step.Outcome.DONE, storable(done.product)
     step.save()
     for field, value in done.fields.items():
-        setattr(operation, field, value)
+        setattr(operation, field, storable(value))
     if stage is Stage.COMPLETE:
         _succeed(operation, actor=actor)
         return
@@ -211,7 +212,7 @@ def _recover(operation: Operation, fault: Fault, *, step: Step | None, actor: st
         engine_kind=operation.engine_kind,
         earlier=[(fault or {}).get("kind", "") for fault in earlier.values_list("fault", flat=True)],
     )
-    document = {**fault.as_dict(), "kind": decision.kind.value, "stage": stage.value}
+    document = storable({**fault.as_dict(), "kind": decision.kind.value, "stage": stage.value})
     if step is not None:
         step.outcome, step.fault, step.action = Step.Outcome.FAULT, document, decision.action.value
         step.save()

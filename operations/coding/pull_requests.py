@@ -18,7 +18,7 @@ from operations.coding.credentials import Credentials
 from operations.coding.forges.github_forge import GitHubForge
 from operations.coding.forges.local_forge import LocalForge
 from operations.coding.forges.protocol import Forge, OpenedPullRequest, PullRequestDraft
-from operations.models import Evidence, Operation, PullRequest, Stage
+from operations.models import Evidence, Operation, PullRequest, Stage, Step
 
 
 def open_or_adopt(context: Context, *, made: dict[str, Any], proofs: list[Evidence]) -> OpenedPullRequest:
@@ -133,11 +133,6 @@ def _merge_commit(row: PullRequest) -> str:
 
 
 def diff_of(operation: Operation) -> changes.Diff:
-    """What the operation's last coded tree changes on its base; an empty diff before there is one."""
-    coded = operation.steps.filter(stage=Stage.CODE, outcome="done").order_by("-id").first()
-    analyzed = operation.steps.filter(stage=Stage.ANALYZE, outcome="done").order_by("-id").first()
-    if coded is None or analyzed is None:
-        return changes.Diff("", truncated=False, changes=())
-    store = vault.open_vault(root=settings.DATA / "vaults", project_id=operation.project_id)
-    return changes.diff(vault=store, base_tree=analyzed.product["tree"], tree=coded.product["tree"])
-
+    """What the operation's last coded tree changes on its base, as its step row keeps it; empty before there is one."""
+    coded = operation.steps.filter(stage=Stage.CODE, outcome=Step.Outcome.DONE).order_by("-id").first()
+    return changes.Diff.from_dict(coded.product["diff"]) if coded else changes.Diff("", truncated=False, changes=())

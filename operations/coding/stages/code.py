@@ -11,6 +11,8 @@ from operations.models import Stage
 from resources.sandboxes.protocol import Command
 
 
+DIFF_KEPT = 400_000  # characters of the diff that the step row keeps, for people; the vault has all of it
+
 # Engines whose next attempt is about what the last one left; the others start from the base again.
 GO_ON_FROM_LAST = frozenset({EngineKind.LLM, EngineKind.REPLAY})
 
@@ -68,9 +70,8 @@ def code(context: Context) -> Outcome:
         {
             "tree": tree,
             "summary": edits.summary,
-            "changed": [change.path for change in diff.changes],
             "diffstat": {"files": diff.files, "insertions": diff.insertions, "deletions": diff.deletions},
-            "diff": diff.text if len(diff.text) <= 200_000 else "",
+            "diff": diff.shortened(DIFF_KEPT).as_dict(),
             "attempt": task.attempt,
             "usage": engine.usage(),
         },

@@ -1,0 +1,74 @@
+"""The console's forms for requests: their valid data goes to a room verb, which checks again and decides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+
+from agents.engines.protocol import EngineKind
+from agents.models import Priority
+from operations import policy
+from operations.models import Operation, Project
+from templates_app import library
+
+_WIDE = {"class": "vTextField", "autocomplete": "off", "spellcheck": "false"}
+
+
+def template_choices() -> list[tuple[str, str]]:
+    """The templates that an operation can use, by name."""
+    found = library.load(settings.TEMPLATE_DIRECTORIES)
+    documents = [found[name] for name in sorted(found.documents)]
+    return [(document.name, document.name) for document in documents if not document.abstract]
+
+
+class ProjectForm(forms.Form):
+    """A repository to work on."""
+
+    name = forms.CharField(max_length=100, widget=forms.TextInput(attrs=_WIDE))
+    repository_url = forms.CharField(
+        label="Repository", max_length=500, widget=forms.TextInput(attrs=_WIDE),
+        help_text="https://, ssh:// or git@ address; a local path where the operator allows its directory.",
+    )  # fmt: skip
+    base_branch = forms.CharField(
+        max_length=200, required=False, widget=forms.TextInput(attrs=_WIDE),
+        help_text="Work starts here and pull requests go back here. Empty: the repository's default branch.",
+    )  # fmt: skip
+    default_template = forms.ChoiceField(label="Template", help_text="The environment that agents get.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = template_choices()
+        if (current := self.initial.get("default_template")) and current not in dict(choices):
+            choices = [(current, f"{current} (not available now)"), *choices]
+        self.fields["default_template"].choices = choices  # type: ignore[attr-defined]
+        self.fields["default_template"].initial = "python"
+
+
+class OperationForm(forms.Form):
+    """A requirement to turn into a tested branch and a pull request."""
+
+    project = forms.ModelChoiceField(queryset=Project.objects.none(), empty_label=None)
+    requirements = forms.CharField(
+        label="Requirement", strip=False, widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 12}),
+        help_text="What should change, and how one would know. A diff in it is applied as it is.",
+    )  # fmt: skip
+    engine = forms.ChoiceField(
+        choices=[(kind.value, kind.value) for kind in EngineKind], initial=EngineKind.AUTO.value,
+        help_text="auto picks patch or codemod where the requirement carries one, else a model where one is configured.",
+    )  # fmt: skip
+    template = forms.ChoiceField(required=False, help_text="Empty: the project's own.")
+    approval = forms.ChoiceField(
+        choices=Operation.Approval.choices, initial=Operation.Approval.NONE,
+        help_text="Where it stops and waits for a person.",
+    )  # fmt: skip
+    priority = forms.TypedChoiceField(
+        coerce=lambda value: Priority(int(value)), choices=[(value, label) for value, label in Priority.choices],
+        initial=Priority.NORMAL,
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["project"].queryset = policy.visible_projects(user)  # type: ignore[attr-defined]
+        self.fields["template"].choices = [("", "the project's"), *template_choices()]  # type: ignore[attr-defined]

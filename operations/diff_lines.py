@@ -1,0 +1,99 @@
+"""A unified diff as files and numbered lines, for a screen. The text is hostile: nothing of it is trusted but its form."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from events.plain_text import plain
+
+LINES = 1500  # shown of one diff
+COLUMNS = 400  # shown of one line
+_HUNK = re.compile(r"@@ -(\d{1,9})(?:,\d{1,9})? \+(\d{1,9})(?:,\d{1,9})? @@")
+_HEADERS = ("index ", "old mode", "new mode", "similarity", "rename", "copy ")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``kind`` is added, removed, context, hunk or note; a number is empty where the line is not on that side."""
+
+    kind: str
+    before: str
+    after: str
+    text: str
+
+    @property
+    def sign(self) -> str:
+        """What says added or removed to those who do not see the colour."""
+        return {"added": "+", "removed": "−"}.get(self.kind, "")
+
+
+@dataclass(slots=True)
+class FileLines:
+    """One file of the diff."""
+
+    path: str
+    lines: list[Line] = field(default_factory=list)
+
+    @property
+    def insertions(self) -> int:
+        return sum(line.kind == "added" for line in self.lines)
+
+    @property
+    def deletions(self) -> int:
+        return sum(line.kind == "removed" for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class DiffView:
+    """What is shown; ``cut`` when there is more."""
+
+    files: tuple[FileLines, ...]
+    cut: bool
+
+
+def lines_of(text: str, *, cut: bool = False, limit: int = LINES) -> DiffView:
+    """The diff's files and lines, at most ``limit`` lines of ``COLUMNS`` characters."""
+    files: list[FileLines] = []
+    before = after = 0
+    in_hunk = False
+    shown = 0
+    for raw in text.split("\n"):
+        if raw.startswith("diff --git "):
+            files.append(FileLines(_path(raw)))
+            in_hunk = False
+            continue
+        if not files or (not in_hunk and _is_header(raw)):
+            continue
+        if shown >= limit:
+            return DiffView(tuple(files), cut=True)
+        shown += 1
+        if found := _HUNK.match(raw):
+            before, after, in_hunk = int(found[1]), int(found[2]), True
+            files[-1].lines.append(Line("hunk", "", "", _bounded(raw)))
+        elif in_hunk and raw[:1] == "+":
+            files[-1].lines.append(Line("added", "", str(after), _bounded(raw[1:])))
+            after += 1
+        elif in_hunk and raw[:1] == "-":
+            files[-1].lines.append(Line("removed", str(before), "", _bounded(raw[1:])))
+            before += 1
+        elif in_hunk and raw[:1] == " ":
+            files[-1].lines.append(Line("context", str(before), str(after), _bounded(raw[1:])))
+            before, after = before + 1, after + 1
+        elif raw:
+            files[-1].lines.append(Line("note", "", "", _bounded(raw.removeprefix("\\ "))))
+    return DiffView(tuple(files), cut=cut)
+
+
+def _is_header(raw: str) -> bool:
+    return raw.startswith(("--- ", "+++ ", *_HEADERS))
+
+
+def _path(raw: str) -> str:
+    """The new side's path of a ``diff --git a/x b/x`` line."""
+    _, _, after = raw.rpartition(" b/")
+    return plain(after.rstrip('"') or raw.removeprefix("diff --git "))
+
+
+def _bounded(text: str) -> str:
+    return plain(text if len(text) <= COLUMNS else f"{text[:COLUMNS]} …")

@@ -1,0 +1,199 @@
+"""An operation as its console page shows it: stages, attempts, plan, evidence, what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from events import journal
+from events.faults import Fault
+from events.plain_text import plain, span, tail
+from events.recorded import Recorded
+from operations import diff_lines, snapshots
+from operations.coding import pull_requests
+from operations.models import Evidence, Operation, Stage, Step
+from resources.reasons import in_words
+
+LOG_TAIL = 20_000  # characters shown of one log; the API has all that is kept
+EVENTS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class StageMark:
+    """One of the nine stages in the timeline. ``state`` is an outcome, ``next`` or ``ahead``."""
+
+    name: str
+    label: str
+    state: str
+    attempts: int
+    duration: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One step with its fault and the end of its log."""
+
+    step: Step
+    duration: str
+    fault: str
+    remedy: str
+    log: str
+    log_cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """One row of evidence; ``current`` when it is about the tree that the result has, or no tree is decided yet."""
+
+    row: Evidence
+    title: str
+    words: str
+    output: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the planner said it would do."""
+
+    summary: str
+    steps: tuple[dict[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPage:
+    """All that the page shows of one operation."""
+
+    stages: tuple[StageMark, ...]
+    attempts: tuple[Attempt, ...]
+    plan: Plan | None
+    proofs: tuple[Proof, ...]
+    attention: dict[str, Any]
+    error: dict[str, str] | None
+    waits: tuple[str, ...]
+    position: int | None
+    duration: str
+    percent: int
+    diff: diff_lines.DiffView | None
+    diff_fault: str
+    events: tuple[Recorded, ...]
+    cursor: int
+    can: dict[str, bool]
+
+
+def of(operation: Operation, *, now: datetime) -> OperationPage:
+    """Read the page. The cursor is that of the journal before the rest was read, so that no event is missed."""
+    cursor = journal.head(operation.topic)
+    operation.refresh_from_db(fields=["status", "stage", "turn", "attention", "error", "result", "completed_at"])
+    steps = list(operation.steps.all())
+    diff, diff_fault = _diff(operation)
+    attention = snapshots.attention(operation)
+    ended = operation.completed_at or now
+    return OperationPage(
+        stages=timeline(operation, steps, now=now),
+        attempts=tuple(_attempt(step, now=now) for step in steps),
+        plan=_plan(steps),
+        proofs=tuple(_proof(row, operation) for row in operation.evidence.all()),
+        attention={**attention, "reason": plain(attention["reason"])},
+        error={key: plain(str(value)) for key, value in operation.error.items()} if operation.error else None,
+        waits=tuple(plain(in_words(reason)) for reason in snapshots.blocked_by(operation)),
+        position=snapshots.queue_position(operation),
+        duration=span(ended - operation.created_at),
+        percent=round(operation.progress * 100),
+        diff=diff,
+        diff_fault=diff_fault,
+        events=tuple(journal.replay(operation.topic, after=max(0, cursor - EVENTS))[::-1]),
+        cursor=cursor,
+        can=possible(operation),
+    )
+
+
+def possible(operation: Operation) -> dict[str, bool]:
+    """Which verbs make sense now. The doors decide again when one is asked for."""
+    waits_for = (operation.attention or {}).get("kind") if operation.status == Operation.Status.WAITING else None
+    return {
+        "cancel": operation.status in Operation.ACTIVE,
+        "retry": operation.status in {Operation.Status.FAILED, Operation.Status.CANCELLED},
+        "approve": waits_for == "approval_required",
+        "answer": waits_for == "input_required",
+    }
+
+
+def timeline(operation: Operation, steps: Sequence[Step], *, now: datetime) -> tuple[StageMark, ...]:
+    """The nine stages in order, each by its last attempt."""
+    return tuple(_mark(stage, operation, [step for step in steps if step.stage == stage], now=now) for stage in Stage)
+
+
+def _mark(stage: Stage, operation: Operation, steps: list[Step], *, now: datetime) -> StageMark:
+    here = operation.stage == stage and operation.status in Operation.ACTIVE
+    last = steps[-1] if steps else None
+    state = str(last.outcome) if last else ("next" if here else "ahead")
+    if here and last and last.outcome != Step.Outcome.RUNNING:
+        state = "waiting" if operation.status == Operation.Status.WAITING else "next"
+    lasted = [(step.finished_at or now) - step.started_at for step in steps]
+    note = ""
+    if last and last.fault and state == Step.Outcome.FAULT:
+        note = " → ".join(filter(None, [str(last.fault.get("code", "")), last.action.replace("_", " ")]))
+    return StageMark(
+        name=stage.value,
+        label=stage.label,
+        state=state,
+        # A stage that only waited was entered, but not tried.
+        attempts=sum(step.outcome != Step.Outcome.WAITING for step in steps),
+        duration=span(sum(lasted[1:], lasted[0])) if lasted else "",
+        note=plain(note),
+    )
+
+
+def _attempt(step: Step, *, now: datetime) -> Attempt:
+    fault = step.fault or {}
+    log, cut = tail(step.log, limit=LOG_TAIL)
+    return Attempt(
+        step=step,
+        duration=span((step.finished_at or now) - step.started_at),
+        fault=plain(": ".join(filter(None, [str(fault.get("code", "")), str(fault.get("detail", ""))]))),
+        remedy=plain(str(fault.get("remedy", ""))),
+        log=plain(log),
+        log_cut=cut,
+    )
+
+
+def _plan(steps: Sequence[Step]) -> Plan | None:
+    done = [step for step in steps if step.stage == Stage.PLAN and step.outcome == Step.Outcome.DONE]
+    if not done:
+        return None
+    product = done[-1].product
+    lines = [
+        {
+            "title": plain(str(line.get("title", ""))),
+            "detail": plain(str(line.get("detail", ""))),
+            "files": plain(", ".join(map(str, line.get("files") or []))),
+        }
+        for line in product.get("steps") or []
+        if isinstance(line, dict)
+    ]
+    return Plan(plain(str(product.get("summary", ""))), tuple(lines))
+
+
+def _proof(row: Evidence, operation: Operation) -> Proof:
+    counts = {name: row.counts.get(name, 0) for name in ("passed", "failed", "errors", "skipped")}
+    words = ", ".join(f"{number} {name}" for name, number in counts.items() if number or name in {"passed", "failed"})
+    tree = (operation.result or {}).get("tree")
+    return Proof(
+        row=row,
+        title=plain(row.name).capitalize() if row.name else row.get_kind_display(),
+        words=words if row.counts else plain(str(row.detail.get("text", ""))),
+        output=plain(tail(str(row.detail.get("output", "")), limit=LOG_TAIL)[0]),
+        current=tree is None or row.tree == tree or row.kind == Evidence.Kind.BASELINE,
+    )
+
+
+def _diff(operation: Operation) -> tuple[diff_lines.DiffView | None, str]:
+    try:
+        diff = pull_requests.diff_of(operation)
+    except Fault as fault:  # the vault is gone or unreadable: the page says so and shows the rest
+        return None, plain(f"{fault.detail} {fault.remedy_text}".strip())
+    return (diff_lines.lines_of(diff.text, cut=diff.truncated) if diff.text else None), ""
