@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
 project=moorage-prove-$$
 export MOORAGE_SECRETS="$scratch/secrets" MOORAGE_WEB_PORT="${MOORAGE_WEB_PORT:-8180}" \
-  MOORAGE_FLOWER_PORT="${MOORAGE_FLOWER_PORT:-8181}"
+  MOORAGE_FLOWER_PORT="${MOORAGE_FLOWER_PORT:-8181}" MOORAGE_REPOSITORY_ROOTS=/var/lib/moorage/remotes
 read -ra compose <<<"${COMPOSE:-docker-compose}"
 compose+=(--project-name "$project" -f docker-compose.yml)
 if [ -n "${MOORAGE_PROVE_OVERLAY:-}" ]; then compose+=(-f "$MOORAGE_PROVE_OVERLAY"); fi
@@ -45,14 +45,14 @@ for name in redis_password database_password secret_key flower_password; do
   printf '%s\n' "$(cat "$MOORAGE_SECRETS/$name")" >>"$scratch/values"
 done
 "${compose[@]}" up -d >"$scratch/up.log" 2>&1 || { cat "$scratch/up.log"; exit 1; }
-for service in postgres redis web worker flower; do until_is "$service" healthy; done
+for service in postgres redis web worker control flower; do until_is "$service" healthy; done
 until_is beat running
 
 expect=200 check "the web process answers" answers "http://127.0.0.1:$MOORAGE_WEB_PORT/healthz"
 expect=401 check "Flower asks for a password" answers "http://127.0.0.1:$MOORAGE_FLOWER_PORT/"
 expect=200 check "Flower takes ours" answers --config - "http://127.0.0.1:$MOORAGE_FLOWER_PORT/" \
   <<<"user = \"operator:$(cat "$MOORAGE_SECRETS/flower_password")\""
-for service in redis postgres web worker beat flower; do
+for service in redis postgres web worker control beat flower; do
   id=$(id_of "$service")
   check "$service is not root" test "$(docker exec "$id" id -u)" != 0
   check "$service cannot write its root file system" \
@@ -69,6 +69,14 @@ check "Redis refuses whoever has no password" \
 worker=$(id_of worker)
 check "a user can be made and gets a token" sh -c "docker exec '$(id_of web)' sh -c \
   'python manage.py createsuperuser --no-input --username prover --email prover@localhost >/dev/null 2>&1; /opt/moorage/deploy/entrypoint.sh python manage.py token prover 2>/dev/null' | grep -q ^moor_"
+check "a repository lies where the operator allows it" docker exec "$worker" python -c "
+from pathlib import Path
+from config.demo.remotes import build
+build(examples=Path('examples'), remotes=Path('$MOORAGE_REPOSITORY_ROOTS'))"
+check "a requirement becomes a pull request" docker exec "$(id_of web)" sh -c "
+  export MOORAGE_URL=http://127.0.0.1:8000 MOORAGE_TOKEN=\$(/opt/moorage/deploy/entrypoint.sh python manage.py token prover 2>/dev/null | grep -o 'moor_.*')
+  python -m cli.main project create tides $MOORAGE_REPOSITORY_ROOTS/tide-table.git &&
+  timeout 120 python -m cli.main run --project tides -f examples/tide-table/requirement.md --watch"
 docker kill "$(id_of redis)" >/dev/null
 docker start "$(id_of redis)" >/dev/null # a kill by hand counts as stopped by hand: restart policies leave it alone
 until_is redis healthy
