@@ -116,7 +116,16 @@ class OperationAdmin(OperatorPage):
 class ProjectAdmin(OperatorPage):
     """Repositories that operations may work on."""
 
-    list_display = ("name", "repository_url", "base_branch", "default_template", "owner", "total", "under_way", "archived_at")
+    list_display = (
+        "name",
+        "repository_url",
+        "base_branch",
+        "default_template",
+        "owner",
+        "total",
+        "under_way",
+        "archived_at",
+    )
     list_filter = (("archived_at", admin.EmptyFieldListFilter), "default_template")
     list_select_related = ("owner",)
     search_fields = ("name", "repository_url")
@@ -127,7 +136,9 @@ class ProjectAdmin(OperatorPage):
         return super().get_queryset(request).annotate(operations_total=Count("operations"), operations_active=active)
 
     def get_urls(self) -> list[URLPattern]:
-        edit = path("<uuid:object_id>/edit/", self.admin_site.admin_view(self.edit_view), name="operations_project_edit")
+        edit = path(
+            "<uuid:object_id>/edit/", self.admin_site.admin_view(self.edit_view), name="operations_project_edit"
+        )
         return [edit, *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -145,11 +156,13 @@ class ProjectAdmin(OperatorPage):
     def edit_view(self, request: HttpRequest, object_id: Any) -> HttpResponse:
         """Change a project; operations that run keep what they started with."""
         project = self.shown(request, str(object_id))
-        values = {name: getattr(project, name) for name in ("name", "repository_url", "base_branch", "default_template")}
+        values = {
+            name: getattr(project, name) for name in ("name", "repository_url", "base_branch", "default_template")
+        }
         return self.form_view(
             request, ProjectForm(request.POST or None, initial=values),
             lambda data: projects.change(by=request.user, project_id=project.pk, **data),
-            title=f"Change {project.name}", lead="Operations that run already keep what they started with.", send="Save",
+            title=f"Change {project.name}", lead="Operations that run keep what they started with.", send="Save",
         )  # fmt: skip
 
     def page_context(self, request: HttpRequest, obj: Project) -> dict[str, Any]:
@@ -215,8 +228,11 @@ class PullRequestAdmin(OperatorPage):
 
 def _diff(row: PullRequest) -> tuple[diff_lines.DiffView | None, str]:
     """What the head changes on the base, from the project's vault."""
+    vaults = settings.DATA / "vaults"
+    if not (vaults / f"{row.project_id}.git").is_dir():  # opening would make one, and looking changes nothing
+        return None, "The project's vault is not on this machine."
     try:
-        store = vault.open_vault(root=settings.DATA / "vaults", project_id=row.project_id)
+        store = vault.open_vault(root=vaults, project_id=row.project_id)
         base, head = vault.tree_of(store, row.base_commit), vault.tree_of(store, row.head_commit)
         diff = changes.diff(vault=store, base_tree=base, tree=head)
     except Fault as fault:

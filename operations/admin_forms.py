@@ -56,7 +56,7 @@ class OperationForm(forms.Form):
     )  # fmt: skip
     engine = forms.ChoiceField(
         choices=[(kind.value, kind.value) for kind in EngineKind], initial=EngineKind.AUTO.value,
-        help_text="auto picks patch or codemod where the requirement carries one, else a model where one is configured.",
+        help_text="auto: patch or codemod where the requirement carries one, else a model where one is configured.",
     )  # fmt: skip
     template = forms.ChoiceField(required=False, help_text="Empty: the project's own.")
     approval = forms.ChoiceField(

@@ -1,4 +1,4 @@
-"""A unified diff as files and numbered lines, for a screen. The text is hostile: nothing of it is trusted but its form."""
+"""A unified diff as files and numbered lines, for a screen. The text is hostile: only its form is trusted."""
 
 from __future__ import annotations
 

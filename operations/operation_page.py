@@ -67,6 +67,9 @@ class Plan:
 class OperationPage:
     """All that the page shows of one operation."""
 
+    title: str
+    requirement: str
+    pull_request_link: str
     stages: tuple[StageMark, ...]
     attempts: tuple[Attempt, ...]
     plan: Plan | None
@@ -93,6 +96,9 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
     attention = snapshots.attention(operation)
     ended = operation.completed_at or now
     return OperationPage(
+        title=plain(operation.title),
+        requirement=plain(operation.requirements[:LOG_TAIL]),
+        pull_request_link=_pull_request_link(operation),
         stages=timeline(operation, steps, now=now),
         attempts=tuple(_attempt(step, now=now) for step in steps),
         plan=_plan(steps),
@@ -197,3 +203,9 @@ def _diff(operation: Operation) -> tuple[diff_lines.DiffView | None, str]:
     except Fault as fault:  # the vault is gone or unreadable: the page says so and shows the rest
         return None, plain(f"{fault.detail} {fault.remedy_text}".strip())
     return (diff_lines.lines_of(diff.text, cut=diff.truncated) if diff.text else None), ""
+
+
+def _pull_request_link(operation: Operation) -> str:
+    """Where its pull request is; empty for an address that a forge made up to be something else than a page."""
+    url = str(((operation.result or {}).get("pull_request") or {}).get("url", ""))
+    return url if url.startswith(("/admin/", "https://", "http://")) else ""

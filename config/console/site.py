@@ -1,8 +1,16 @@
-"""The admin site of Moorage."""
+"""The admin site of Moorage: its index is the harbour, its look our own."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.conf import settings
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, URLResolver, path
+from django.utils import timezone
+from django.views.decorators.http import require_safe
 
 
 class ConsoleSite(admin.AdminSite):
@@ -11,4 +19,44 @@ class ConsoleSite(admin.AdminSite):
     site_title = "Moorage"
     site_header = "Moorage"
     index_title = "Harbour"
+    index_template = "moorage/harbour.html"
+    site_url = None
     enable_nav_sidebar = False
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        # The site is made before the apps are ready; their modules can be imported only now.
+        from templates_app import admin as templates_admin
+
+        wrap = self.admin_view
+        return [
+            path("harbour/", wrap(require_safe(self.harbour_parts)), name="harbour_parts"),
+            path("records/", wrap(require_safe(self.records)), name="records"),
+            *templates_admin.urls(self),
+            *super().get_urls(),
+        ]
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Every page's context: ours adds the monitor's address."""
+        return {**super().each_context(request), "flower_url": f"http://127.0.0.1:{settings.FLOWER_PORT}/"}
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The harbour."""
+        context = {**self._harbour(request), "title": self.index_title, "subtitle": None, **(extra_context or {})}
+        request.current_app = self.name  # type: ignore[attr-defined] # Django's own way to say it
+        return TemplateResponse(request, self.index_template or "moorage/harbour.html", context)
+
+    def harbour_parts(self, request: HttpRequest) -> HttpResponse:
+        """The live parts of the index alone, for ``console.js``."""
+        response = TemplateResponse(request, "moorage/harbour_parts.html", self._harbour(request))
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def records(self, request: HttpRequest) -> HttpResponse:
+        """Every kind of row, by room: users, tokens, leases, the journal."""
+        context = {**self.each_context(request), "title": "All records", "app_list": self.get_app_list(request)}
+        return TemplateResponse(request, "moorage/records.html", context)
+
+    def _harbour(self, request: HttpRequest) -> dict[str, Any]:
+        from config.console import harbour  # models, likewise: after the apps are ready
+
+        return {**self.each_context(request), "harbour": harbour.look(now=timezone.now())}

@@ -1,0 +1,143 @@
+"""Hosts and leases in the console."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.safestring import SafeString
+
+from events import journal
+from events.operator_pages import OperatorPage, ReadOnly, badge, moment
+from resources import hosts
+from resources.models import Host, Lease
+
+_FIGURES = {
+    "cores": "Cores",
+    "load": "Load",
+    "memory_total_mb": "Memory, MB",
+    "memory_free_mb": "Memory free, MB",
+    "disk_free_mb": "Disk free, MB",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One resource of a host: what live leases reserve of what it lends."""
+
+    label: str
+    used: int
+    capacity: int
+    unit: str = ""
+
+    @property
+    def nearly_full(self) -> int:
+        """From here on the bar is drawn as a warning."""
+        return self.capacity * 85 // 100
+
+    @property
+    def words(self) -> str:
+        return f"{self.used} of {self.capacity}{self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds what of a host. ``agent_id`` is empty for an owner that is no agent."""
+
+    owner: str
+    agent_id: str
+    leases: tuple[Lease, ...]
+
+
+def bars(host: Host, used: hosts.Usage) -> tuple[Bar, ...]:
+    """The host's capacity bars, in the units that people read."""
+    return (
+        Bar("Berths", used.slots, host.slots),
+        Bar("Memory", used.memory_mb, host.memory_mb, " MB"),
+        Bar("Processor", used.cpu_millis, host.cpu_millis, " m"),
+        Bar("Disk", used.disk_mb, host.disk_mb, " MB"),
+        Bar("Ports", used.ports, host.port_last - host.port_first + 1),
+    )
+
+
+def holders(leases: Iterable[Lease]) -> list[Holder]:
+    """The leases by owner."""
+    ordered = sorted(leases, key=lambda lease: (lease.owner, lease.kind, lease.key))
+    return [
+        Holder(owner, owner.removeprefix("agent:") if owner.startswith("agent:") else "", tuple(theirs))
+        for owner, theirs in groupby(ordered, key=lambda lease: lease.owner)
+    ]
+
+
+@admin.register(Host)
+class HostAdmin(OperatorPage):
+    """Machines that lend berths."""
+
+    list_display = ("name", "health", "berths", "memory", "heard")
+    search_fields = ("name",)
+    page_template = "moorage/host.html"
+    parts_template = "moorage/host_parts.html"
+
+    def page_context(self, request: HttpRequest, obj: Host) -> dict[str, Any]:
+        topic = hosts.topic(obj)
+        leases = Lease.objects.filter(host=obj, state__in=Lease.LIVE)
+        return {
+            "host": obj,
+            "verdict": hosts.verdict(obj, now=timezone.now()),
+            "bars": bars(obj, hosts.usage(obj)),
+            "holders": holders(leases),
+            "tiers": obj.facts.get("tiers", []),
+            "figures": [(words, obj.facts[name]) for name, words in _FIGURES.items() if name in obj.facts],
+            "events": journal.replay(topic, after=max(0, journal.head(topic) - 20))[::-1],
+        }  # fmt: skip
+
+    def drain(self, request: HttpRequest, host: Host) -> str:
+        """Take no new berths on it."""
+        hosts.drain(host_id=host.pk, actor=f"user:{request.user}", reason="asked in the console", now=timezone.now())
+        return f"{host.name} takes no new berths; what it holds may end."
+
+    def undrain(self, request: HttpRequest, host: Host) -> str:
+        """Take new berths again."""
+        hosts.undrain(host_id=host.pk, actor=f"user:{request.user}", reason="asked in the console")
+        return f"{host.name} takes new berths again."
+
+    verbs = {"drain": drain, "undrain": undrain}
+
+    @admin.display(description="health")
+    def health(self, host: Host) -> SafeString:
+        return badge(hosts.verdict(host, now=timezone.now()).value)
+
+    @admin.display(description="berths")
+    def berths(self, host: Host) -> int:
+        return host.slots
+
+    @admin.display(description="memory lent")
+    def memory(self, host: Host) -> str:
+        return f"{host.memory_mb} MB"
+
+    @admin.display(description="last heard", ordering="heartbeat_at")
+    def heard(self, host: Host) -> SafeString | str:
+        return moment(host.heartbeat_at)
+
+
+@admin.register(Lease)
+class LeaseAdmin(ReadOnly):
+    """The ledger of what is taken."""
+
+    list_display = ("kind", "key", "amount", "status", "host", "owner", "created", "expires_at")
+    list_filter = ("state", "kind", "host")
+    list_select_related = ("host",)
+    search_fields = ("=owner", "=key")
+
+    @admin.display(description="state", ordering="state")
+    def status(self, lease: Lease) -> SafeString:
+        return badge(lease.state)
+
+    @admin.display(description="taken", ordering="created_at")
+    def created(self, lease: Lease) -> SafeString | str:
+        return moment(lease.created_at)

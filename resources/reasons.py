@@ -1,0 +1,39 @@
+"""Why something waits, in words: the structured reasons of admission and of the rooms above, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_UNITS = {"memory": ("_mb", " MB of memory"), "disk": ("_mb", " MB of disk"), "cpu": ("_millis", "/1000 of a core")}
+
+
+def in_words(reason: Mapping[str, Any]) -> str:
+    """One sentence; an unknown kind is named with all that it says."""
+    kind, host = str(reason.get("kind", "unknown")), reason.get("host", "a host")
+    if kind == "slots":
+        return f"{host} has no free berth"
+    for unit, words in (_UNITS[kind],) if kind in _UNITS else ():
+        if f"needs{unit}" in reason:
+            return f"{host} has {reason.get(f'free{unit}')} free of the {reason[f'needs{unit}']}{words} it needs"
+    known = {
+        "host_lost": f"{host} is lost since {_clock(reason.get('since'))}",
+        "host_draining": f"{host} takes no new berths since {_clock(reason.get('since'))}",
+        "isolation": f"{host} cannot isolate as strongly as its template asks ({reason.get('needs')})",
+        "retry_pause": f"pauses before {reason.get('strategy') or 'a retry'} until {_clock(reason.get('until'))}",
+        "agent_spawning": "its agent is being placed",
+        "agent_running": "its berth is open; a worker is about to go on",
+        "agent_stopping": "its agent is leaving",
+    }
+    if kind in known:
+        return known[kind]
+    if detail := reason.get("detail"):
+        return str(detail)
+    rest = ", ".join(f"{name} {value}" for name, value in reason.items() if name != "kind")
+    return f"{kind.replace('_', ' ')}{f' ({rest})' if rest else ''}"
+
+
+def _clock(when: object) -> str:
+    """The time of day of an ISO moment."""
+    text = str(when or "")
+    return f"{text[11:19]} UTC" if len(text) >= 19 else "unknown"
