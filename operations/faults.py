@@ -64,6 +64,14 @@ class StageInterrupted(Fault):
     code = "stage.interrupted"
 
 
+class StageTimeout(Fault):
+    """The stage ran longer than a stage may."""
+
+    fault_class = FaultClass.TRANSIENT
+    code = "stage.timeout"
+    remedy = "See in its log what took so long; split the requirement, or set spec.tests.timeout_s lower; then retry."
+
+
 class Unexpected(Fault):
     """An error that no table knows: it goes to a person, with the traceback in the log."""
 

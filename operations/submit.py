@@ -19,7 +19,7 @@ from agents.models import Capability, Priority
 from agents.outfits import outfit
 from events.journal import record
 from operations import faults, policy
-from operations.models import Operation, Project, Stage
+from operations.models import Operation, Project, Stage, Step
 from operations.snapshots import snapshot
 
 LONGEST_REQUIREMENT = 512_000  # characters; a larger change is better a branch of its own
@@ -47,24 +47,28 @@ def submit(
     (capability,) = lifecycle.check_capabilities([capability])
     template = template or project.default_template
     outfit(template)
-    if idempotency_key and (earlier := _earlier(by, idempotency_key, project=project, requirements=requirements)):
-        return earlier
     now = timezone.now()
     operation = Operation(
         project=project, requirements=requirements, engine=kind.value, template=template, priority=priority,
         capability=capability, approval=approval, metadata=metadata or {}, idempotency_key=idempotency_key,
         created_by=by, created_at=now, wake_up_at=now + timedelta(seconds=settings.REDISPATCH_S),
     )  # fmt: skip
+    if idempotency_key and (earlier := _earlier(operation)):
+        return earlier
     try:
         with transaction.atomic():
             operation.save(force_insert=True)
             actor = f"user:{by}"
             record("operation.submitted", operation, actor=actor, **snapshot(operation))
             record(
-                "project.operation_submitted", project, actor=actor, operation_id=str(operation.pk), title=operation.title
+                "project.operation_submitted",
+                project,
+                actor=actor,
+                operation_id=str(operation.pk),
+                title=operation.title,
             )
     except IntegrityError:  # the same key came twice at once: the other request was first
-        earlier = _earlier(by, idempotency_key, project=project, requirements=requirements)
+        earlier = _earlier(operation)
         if earlier is None:
             raise
         return earlier
@@ -80,9 +84,16 @@ def cancel(*, by: Any, operation_id: uuid.UUID | str, reason: str = "") -> Opera
             return operation
         if operation.status in Operation.TERMINAL:
             raise faults.NotPossibleNow(
-                f"the operation has {operation.status} already", remedy="Only operations that have not ended are cancelled."
+                f"the operation has {operation.status} already",
+                remedy="Only operations that have not ended are cancelled.",
             )
         actor = f"user:{by}"
+        operation.steps.filter(outcome=Step.Outcome.RUNNING).update(
+            outcome=Step.Outcome.CANCELLED, finished_at=timezone.now()
+        )
+        if (operation.attention or {}).get("kind") == "approval_required":
+            # Whoever retries is asked again: nothing goes past a gate that nobody opened.
+            operation.stage = list(Stage)[Stage(operation.stage).position - 1]
         end(operation, status=Operation.Status.CANCELLED)
         record("operation.cancelled", operation, actor=actor, reason=reason, **snapshot(operation))
         record("project.operation_ended", operation.project, actor=actor, operation_id=str(operation.pk),
@@ -183,8 +194,16 @@ def _check_requirement(text: str) -> None:
         raise faults.RequirementRefused("the requirement contains a NUL character", pointer="/requirements")
 
 
-def _earlier(by: Any, key: str, *, project: Project, requirements: str) -> Operation | None:
-    earlier = Operation.objects.select_related("project", "agent__host").filter(created_by=by, idempotency_key=key).first()
-    if earlier is not None and (earlier.project_id != project.pk or earlier.requirements != requirements):
-        raise faults.IdempotencyConflict(f"Idempotency-Key {key[:40]!r} was used for another request")
+# What makes a repeated request the same request.
+_SAME = ("project_id", "requirements", "engine", "template", "priority", "capability", "approval", "metadata")
+
+
+def _earlier(wanted: Operation) -> Operation | None:
+    """The operation that this request made before, under its Idempotency-Key."""
+    rows = Operation.objects.select_related("project", "agent__host")
+    earlier = rows.filter(created_by=wanted.created_by, idempotency_key=wanted.idempotency_key).first()
+    if earlier is not None and any(getattr(earlier, field) != getattr(wanted, field) for field in _SAME):
+        raise faults.IdempotencyConflict(
+            f"Idempotency-Key {wanted.idempotency_key[:40]!r} was used for another request"
+        )
     return earlier

@@ -9,7 +9,8 @@ from typing import Any
 
 from celery import signals
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import Error as DatabaseTrouble
+from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from resources import hosts
@@ -57,7 +58,7 @@ def _beat() -> None:
                 capacity = hosts.own_capacity(workspaces=workspaces)
                 hosts.register(name=settings.HOST_NAME, capacity=capacity, facts=facts, now=timezone.now())
                 registered = True
-        except (DatabaseError, OSError) as error:
+        except (DatabaseTrouble, OSError) as error:
             log.warning("host heartbeat failed", extra={"host": settings.HOST_NAME, "error": str(error)})
             connection.close()
         if _stop.wait(min(hosts.BEAT_S, settings.HOST_TTL_S / 3)):

@@ -54,15 +54,20 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "operation.approved": (Route("coding.run_stage", _turn, on_host=True),),
     "operation.answered": (Route("coding.run_stage", _turn, on_host=True),),
     # With a pause, the due time stands in the row and the sweep sends it.
-    "operation.retrying": (Route("coding.run_stage", _turn, on_host=True, when=lambda event: not event.data["pause_s"]),),
+    "operation.retrying": (
+        Route("coding.run_stage", _turn, on_host=True, when=lambda event: not event.data["pause_s"]),
+    ),
     "agent.spawn_requested": (Route("agents.place", _agent),),
     "agent.placed": (Route("agents.open_berth", _generation, on_host=True),),
     "agent.running": (Route("coding.wake_for_agent", _agent, on_host=True),),
     "agent.failed": (
-        Route("coding.agent_failed", _agent),
+        Route("coding.agent_gone", _agent),
         Route("agents.clear_berth", _generation, on_host=True),
     ),
-    "agent.stop_requested": (Route("agents.clear_berth", _generation, on_host=True),),
+    "agent.stop_requested": (
+        Route("coding.agent_gone", _agent),
+        Route("agents.clear_berth", _generation, on_host=True),
+    ),
     "host.registered": (Route("agents.place_waiting", _nothing),),
     "host.undrained": (Route("agents.place_waiting", _nothing),),
     "host.capacity_freed": (Route("agents.place_waiting", _nothing),),

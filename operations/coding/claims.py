@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Self
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import Error as DatabaseTrouble
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -106,13 +107,15 @@ class Pulse:
                         return
                     last_proof = time.monotonic()
                     extended = last_proof if due else extended
-                except DatabaseError as error:
+                except DatabaseTrouble as error:
                     log.warning("pulse cannot reach the database", extra={"error": str(error)})
                     connection.close()
                     if time.monotonic() - last_proof > settings.CLAIM_TTL_S:
                         self._lost.set()
                         return
         finally:
+            if not self._stop.is_set():
+                self._lost.set()  # whatever ended the pulse: nobody proves any more that this runner lives
             connection.close()
 
     def _check(self, *, extend: bool) -> bool:

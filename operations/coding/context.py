@@ -58,8 +58,8 @@ class Witnessed:
         """The unsaved row."""
         return Evidence(
             operation=operation, turn=turn, kind=self.kind, name=self.name, tree=self.tree, passed=self.passed,
-            command=list(self.command), exit_code=self.exit_code, counts=dict(self.counts), detail=storable(dict(self.detail)),
-            tier=self.tier, created_at=now,
+            command=list(self.command), exit_code=self.exit_code, counts=dict(self.counts),
+            detail=storable(dict(self.detail)), tier=self.tier, created_at=now,
         )  # fmt: skip
 
 
@@ -81,9 +81,12 @@ class Context:
 
     def check(self) -> None:
         """Raise when the operation was cancelled or moved on: before anything that others can see."""
-        if self.lost() or not Operation.objects.filter(
-            pk=self.operation.pk, turn=self.operation.turn, claim=self.operation.claim
-        ).exists():
+        if (
+            self.lost()
+            or not Operation.objects.filter(
+                pk=self.operation.pk, turn=self.operation.turn, claim=self.operation.claim
+            ).exists()
+        ):
             raise StageInterrupted("the operation moved on while this stage ran")
 
     def witness(self, witnessed: Witnessed) -> None:

@@ -18,6 +18,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from agents import lifecycle
+from agents.faults import BerthLost
 from agents.models import Agent, Priority
 from events.faults import Fault, Remembered
 from events.journal import record
@@ -37,8 +38,13 @@ log = logging.getLogger(__name__)
 BERTH_RECHECK_S = 30.0  # a waiting operation looks at its agent again even if no event came
 
 
-def run_stage(operation_id: uuid.UUID | str, *, turn: int, worker: str) -> None:
-    """Run the stage of this turn. A stale, doubled or premature call does nothing."""
+def run_stage(
+    operation_id: uuid.UUID | str, *, turn: int, worker: str, time_up: tuple[type[Exception], ...] = ()
+) -> None:
+    """Run the stage of this turn. A stale, doubled or premature call does nothing.
+
+    ``time_up`` is what the caller's machinery raises into a stage that runs too long.
+    """
     claimed = claim(operation_id, turn=turn, worker=worker, now=timezone.now())
     if claimed is None:
         return
@@ -46,7 +52,7 @@ def run_stage(operation_id: uuid.UUID | str, *, turn: int, worker: str) -> None:
     stage_log = StageLog()
     with Pulse(claimed, stage_log, agent_id=operation.agent_id) as pulse:
         context = Context(operation=operation, log=stage_log, lost=pulse.lost)
-        outcome = _attempt(context, claimed)
+        outcome = _attempt(context, claimed, time_up)
     _finish(claimed, context, outcome, worker=worker)
 
 
@@ -59,16 +65,34 @@ def wake_for_agent(agent_id: uuid.UUID | str, *, worker: str) -> None:
         run_stage(operation_id, turn=turn, worker=worker)
 
 
-def agent_failed(agent_id: uuid.UUID | str, *, worker: str) -> None:
-    """An agent broke. Whoever waits for it looks; a stage that runs in its berth loses its say and is recovered."""
+def agent_gone(agent_id: uuid.UUID | str, *, worker: str) -> None:
+    """An agent broke, or is to leave. Whoever waits for it looks; a stage that runs in its berth loses its say."""
     wake_for_agent(agent_id, worker=worker)
-    with transaction.atomic():
-        running = Operation.objects.filter(agent_id=agent_id, status=Operation.Status.RUNNING)
-        for operation_id in running.values_list("pk", flat=True):
+    for operation_id in Operation.objects.filter(agent_id=agent_id).values_list("pk", flat=True):
+        with transaction.atomic():
             operation = load(operation_id)
-            if operation.agent is None or operation.agent.state != Agent.State.ERROR:
+            fault = _berth_lost(operation)
+            if operation.status != Operation.Status.RUNNING or fault is None:
                 continue
-            _recover(operation, Remembered(operation.agent.error or {}), step=None, actor=worker)
+            step = operation.steps.filter(outcome=Step.Outcome.RUNNING).last() or Step(
+                operation=operation, turn=operation.turn, stage=operation.stage, attempt=1, started_at=timezone.now()
+            )
+            step.finished_at = timezone.now()
+            _recover(operation, fault, step=step, actor=worker)
+
+
+# These work inside the berth; COMMIT, PR and COMPLETE need nothing but the vault.
+IN_BERTH = frozenset({Stage.ANALYZE, Stage.PLAN, Stage.CODE, Stage.TEST, Stage.VALIDATE})
+
+
+def _berth_lost(operation: Operation) -> Fault | None:
+    """Why the stage cannot be in its berth any more; None when it can, or needs none."""
+    agent = operation.agent
+    if agent is None or agent.state == Agent.State.RUNNING or operation.stage not in IN_BERTH:
+        return None
+    if agent.state == Agent.State.ERROR and agent.error:
+        return Remembered(agent.error)
+    return BerthLost(f"agent {agent.name} is {agent.state}")
 
 
 def overdue(*, now: datetime, limit: int = 200) -> Sequence[Operation]:
@@ -90,8 +114,10 @@ def overdue(*, now: datetime, limit: int = 200) -> Sequence[Operation]:
     return found
 
 
-def _attempt(context: Context, claimed: Claim) -> Outcome | Fault:
+def _attempt(context: Context, claimed: Claim, time_up: tuple[type[Exception], ...]) -> Outcome | Fault:
     """The one place that catches everything: whatever a stage does, the operation gets an answer."""
+    if (context.operation.turn, context.operation.claim) != (claimed.turn, claimed.token):
+        return faults.StageInterrupted("the operation moved on before this stage began")
     if claimed.lost_workers >= MOST_LOST_WORKERS:
         return WorkerKilled(
             f"{claimed.lost_workers} workers in a row were lost while they ran this stage",
@@ -100,7 +126,10 @@ def _attempt(context: Context, claimed: Claim) -> Outcome | Fault:
     try:
         return STAGES[context.stage](context)
     except Fault as fault:
-        return fault
+        # What is cut off in the middle fails for no reason of its own.
+        return faults.StageInterrupted(f"interrupted: {fault.detail}") if context.lost() else fault
+    except time_up:
+        return faults.StageTimeout(f"stage {context.stage} did not end within its time limit")
     except Exception as error:
         log.exception("stage broke", extra={"operation": str(context.operation.pk), "stage": str(context.stage)})
         return faults.Unexpected(f"{type(error).__name__} in stage {context.stage}; the log has the traceback")
@@ -119,20 +148,30 @@ def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worke
         step = Step.objects.get(pk=claimed.step_id)
         step.log, step.finished_at = context.log.text(), now
         if operation.turn != claimed.turn or operation.claim != claimed.token:
-            cancelled = operation.status == Operation.Status.CANCELLED
-            step.outcome = Step.Outcome.CANCELLED if cancelled else Step.Outcome.LOST
-            step.save()
+            if step.outcome == Step.Outcome.RUNNING:
+                step.outcome = Step.Outcome.LOST
+            step.save(update_fields=["log", "finished_at", "outcome"])
             return
         Evidence.objects.bulk_create(
             (witnessed.row(operation=operation, turn=claimed.turn, now=now) for witnessed in context.witnessed),
             ignore_conflicts=True,
         )
-        if isinstance(outcome, Fault):
-            _recover(operation, outcome, step=step, actor=worker)
+        lost = _berth_lost(operation)
+        if lost is not None or isinstance(outcome, Fault):
+            _recover(operation, lost or outcome, step=step, actor=worker)  # type: ignore[arg-type] # one is a fault
         elif isinstance(outcome, AwaitBerth):
-            _await_berth(operation, step, actor=worker)
+            _ask_for_berth(operation, step, actor=worker)
         else:
             _go_on(operation, outcome, step=step, actor=worker)
+
+
+def _ask_for_berth(operation: Operation, step: Step, *, actor: str) -> None:
+    """Wait for a berth; a template that went away since the request is a fault like any other."""
+    try:
+        with transaction.atomic():
+            _await_berth(operation, step, actor=actor)
+    except Fault as fault:
+        _recover(load(operation.pk), fault, step=step, actor=actor)
 
 
 def _await_berth(operation: Operation, step: Step, *, actor: str) -> None:
@@ -141,7 +180,9 @@ def _await_berth(operation: Operation, step: Step, *, actor: str) -> None:
     if operation.agent is not None:  # looked again, and it still waits: nothing new to tell
         step.delete()
         operation.claim, operation.claimed_until = "", None
-        operation.wake_up_at = timezone.now() + timedelta(seconds=BERTH_RECHECK_S)
+        # It may have moved while we looked: then its own wake-up found us busy.
+        pause_s = BERTH_RECHECK_S if operation.agent.state == Agent.State.SPAWNING else 0
+        operation.wake_up_at = timezone.now() + timedelta(seconds=pause_s)
         operation.save()
         return
     step.outcome = Step.Outcome.WAITING
@@ -197,7 +238,11 @@ def _succeed(operation: Operation, *, actor: str) -> None:
 
 def _ended(operation: Operation, *, actor: str) -> None:
     record(
-        "project.operation_ended", operation.project, actor=actor, operation_id=str(operation.pk), status=operation.status
+        "project.operation_ended",
+        operation.project,
+        actor=actor,
+        operation_id=str(operation.pk),
+        status=operation.status,
     )
     if operation.agent_id:
         lifecycle.request_stop(operation.agent_id, actor=actor, reason=f"operation {operation.status}")
@@ -240,7 +285,7 @@ def _recreate(operation: Operation, document: dict[str, Any], decision: recovery
 
 
 def _escalate(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
-    operation.error = document
+    operation.error = {**document, "remedy": document["remedy"] or "Look at its steps and their logs, then retry."}
     end(operation, status=Operation.Status.FAILED)
     record("operation.failed", operation, actor=actor, reason=document["detail"], **snapshot(operation))
     _ended(operation, actor=actor)
@@ -253,4 +298,3 @@ RECOVER = {
     recovery.Action.RECREATE_ENVIRONMENT: _recreate,
     recovery.Action.ESCALATE: _escalate,
 }
-

@@ -16,12 +16,18 @@ class EvidenceMissing(Fault):
 def require(operation: Operation, *, tree: str) -> list[Evidence]:
     """The evidence on this tree, the newest per kind and name. Raises EvidenceMissing unless all of it is green.
 
-    Tests and at least one gate must be there.
+    Tests and at least one gate must be there. A review is superseded by a later judgement of the same tree, also when
+    the reviewer had nothing to say there.
     """
     newest: dict[tuple[str, str], Evidence] = {}
     for row in Evidence.objects.filter(operation=operation, tree=tree).order_by("id"):
         newest[row.kind, row.name] = row
-    rows = [row for row in newest.values() if row.kind != Evidence.Kind.BASELINE]
+    judged = max((row.turn for row in newest.values() if row.kind == Evidence.Kind.GATE), default=0)
+    rows = [
+        row
+        for row in newest.values()
+        if row.kind != Evidence.Kind.BASELINE and (row.kind != Evidence.Kind.REVIEW or row.turn >= judged)
+    ]
     lacking = {Evidence.Kind.TESTS, Evidence.Kind.GATE} - {Evidence.Kind(row.kind) for row in rows}
     if lacking:
         raise EvidenceMissing(f"no evidence of {', '.join(sorted(lacking))} on tree {tree[:12]}")

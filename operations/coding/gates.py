@@ -21,10 +21,14 @@ class GateResult:
 
 
 _SYMLINK, _SUBMODULE = "120000", "160000"
-_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# Zero-width, bidirectional and tag characters (Unicode 15: default-ignorable ones that change what a line means).
+_INVISIBLE = re.compile(
+    "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\U000e0000-\U000e0fff]"
+)
 # Shapes that are secrets wherever they stand; a random-looking string alone is not one.
 _SECRETS = re.compile(
-    r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----"
+    r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY(?: BLOCK)?-----"
     r"|\bgh[pousr]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{40,}|\bglpat-[A-Za-z0-9_-]{20,}"
     r"|\bAKIA[0-9A-Z]{16}\b|\bsk-(?:ant-|proj-)?[A-Za-z0-9_-]{32,}|\bxox[abprs]-[A-Za-z0-9-]{20,}"
 )
@@ -88,9 +92,7 @@ def _kinds(diff: Diff) -> GateResult:
 
 
 def _tests_kept(diff: Diff) -> GateResult:
-    found = [
-        f"{path} was deleted" for path in diff.names("D") if any(fnmatch.fnmatch(path, p) for p in _TEST_FILES)
-    ]
+    found = [f"{path} was deleted" for path in diff.names("D") if any(fnmatch.fnmatch(path, p) for p in _TEST_FILES)]
     return _verdict("tests kept", found, "no test file was deleted")
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from xml.etree.ElementTree import Element, ParseError
+from typing import cast
+from xml.etree.ElementTree import ParseError
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from agents.engines.protocol import TestCounts
 
 LIMIT_BYTES = 20_000_000
+MESSAGE = 600  # characters kept of a failure's message
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Report:
     """Totals, and each test that failed or broke with the head of its message."""
 
     counts: TestCounts
-    failing: dict[str, str]  # "tests.test_x::test_y" -> message, at most 600 characters
+    failing: dict[str, str]  # "tests.test_x::test_y" -> head of its message
 
 
 class Unreadable(Exception):
@@ -27,31 +30,65 @@ class Unreadable(Exception):
 
 def parse(content: bytes) -> Report:
     """Read a report; counts come from the test cases themselves, never from the totals that the file claims."""
+    parser = DefusedXMLParser(target=_Cases(), forbid_dtd=True)
     try:
-        root = fromstring(content, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError) as error:
+        parser.feed(content)
+        report = cast(Report, parser.close())  # whatever the target's close() answers
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
         raise Unreadable(f"the report cannot be read: {error}") from error
-    passed = failed = errors = skipped = 0
-    failing: dict[str, str] = {}
-    for case in root.iter("testcase"):
-        if (fault := case.find("error")) is not None:
-            errors += 1
-        elif (fault := case.find("failure")) is not None:
-            failed += 1
-        elif case.find("skipped") is not None:
-            skipped += 1
-        else:
-            passed += 1
-        if fault is not None:
-            failing[_name(case)] = _message(fault)
-    return Report(TestCounts(passed, failed, errors, skipped), failing)
+    return report
 
 
-def _name(case: Element) -> str:
-    group, name = case.get("classname", ""), case.get("name", "")
+class _Cases:
+    """Counts test cases as the parser meets them: no tree is built, whatever the file holds."""
+
+    def __init__(self) -> None:
+        self._totals = Counter({"passed": 0, "failed": 0, "errors": 0, "skipped": 0})
+        self._failing: dict[str, str] = {}
+        self._name = ""
+        self._depth = 0  # beneath the test case; 0 outside of one
+        self._verdict = ""
+        self._message: list[str] = []
+        self._listening = False
+
+    def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if self._depth:
+            self._depth += 1
+            if self._depth == 2 and _outranks(tag, self._verdict):
+                self._verdict, self._message = tag, [attributes.get("message", "")[:MESSAGE], "\n"]
+                self._listening = True
+        elif tag == "testcase":
+            self._depth, self._verdict, self._message = 1, "", []
+            self._name = _name(attributes)
+
+    def data(self, text: str) -> None:
+        if self._listening:
+            self._message.append(text[:MESSAGE])
+            self._listening = len(self._message) < MESSAGE  # so many pieces are enough, however small
+
+    def end(self, _tag: str) -> None:
+        if not self._depth:
+            return
+        self._listening = self._listening and self._depth > 2
+        self._depth -= 1
+        if not self._depth:
+            self._totals[_COUNTED_AS[self._verdict]] += 1
+            if self._verdict in {"error", "failure"}:
+                self._failing[self._name] = "".join(self._message).strip()[:MESSAGE]
+
+    def close(self) -> Report:
+        return Report(TestCounts(**self._totals), self._failing)
+
+
+# What a case counts as, by the gravest thing beneath it.
+_COUNTED_AS = {"error": "errors", "failure": "failed", "skipped": "skipped", "": "passed"}
+_GRAVITY = ["", "skipped", "failure", "error"]
+
+
+def _outranks(tag: str, verdict: str) -> bool:
+    return tag in _COUNTED_AS and _GRAVITY.index(tag) > _GRAVITY.index(verdict)
+
+
+def _name(attributes: dict[str, str]) -> str:
+    group, name = attributes.get("classname", ""), attributes.get("name", "")
     return (f"{group}::{name}" if group else name)[:300]
-
-
-def _message(fault: Element) -> str:
-    text = (fault.get("message") or "") + "\n" + (fault.text or "")
-    return text.strip()[:600]

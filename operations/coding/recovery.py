@@ -30,6 +30,7 @@ class ErrorKind(StrEnum):
     ENVIRONMENT_ERROR = "ENVIRONMENT_ERROR"
     GIT_ERROR = "GIT_ERROR"
     TRANSIENT_ERROR = "TRANSIENT_ERROR"
+    TIMEOUT = "TIMEOUT"
     OTHER = "OTHER"
 
 
@@ -72,6 +73,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
         ErrorKind.ENVIRONMENT_ERROR,
     ),
     Symptom(r"git\.(unreachable|busy|failed)", ErrorKind.GIT_ERROR),
+    Symptom(r"stage\.timeout", ErrorKind.TIMEOUT),
 )
 
 RECOVERY: dict[ErrorKind, Rule] = {
@@ -80,6 +82,7 @@ RECOVERY: dict[ErrorKind, Rule] = {
     ErrorKind.ENVIRONMENT_ERROR: Rule(Action.RECREATE_ENVIRONMENT, limit=2),
     ErrorKind.GIT_ERROR: Rule(Action.FRESH_CLONE, limit=3, pauses_s=(2, 10, 30)),
     ErrorKind.TRANSIENT_ERROR: Rule(Action.RETRY, limit=3, pauses_s=(2, 10, 30)),
+    ErrorKind.TIMEOUT: Rule(Action.RETRY, limit=1, pauses_s=(10,)),  # half an hour each: not over and over
     ErrorKind.OTHER: Rule(Action.ESCALATE, limit=0),
 }
 

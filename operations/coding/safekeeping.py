@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
@@ -26,6 +27,8 @@ def keep_work(agent_id: uuid.UUID | str) -> str | None:
     operation = Operation.objects.filter(agent_id=agent_id).select_related("project").first()
     if agent is None or operation is None or agent.sandbox is None:
         return None
+    if agent.state not in {Agent.State.STOPPING, Agent.State.ERROR}:
+        return None  # an old message: somebody works there
     if operation.status == Operation.Status.SUCCEEDED:
         return None
     analyzed = Step.objects.filter(operation=operation, stage=Stage.ANALYZE, outcome=Step.Outcome.DONE).last()
@@ -33,11 +36,21 @@ def keep_work(agent_id: uuid.UUID | str) -> str | None:
         return None
     try:
         return _keep(agent, operation, base_tree=analyzed.product["tree"])
-    except Fault as fault:
-        log.warning(
-            "unfinished work could not be kept", extra={"agent": str(agent_id), "code": fault.code, "detail": fault.detail}
-        )
+    except (Fault, OSError) as error:
+        log.warning("unfinished work could not be kept", extra={"agent": str(agent_id), "error": str(error)})
         return None
+
+
+def tidy_vaults(*, now: datetime) -> int:
+    """Tidy every vault of this host; one that cannot be tidied does not stop the others. Returns how many were."""
+    tidied = 0
+    for path in sorted((Path(settings.DATA) / "vaults").glob("*.git")):
+        try:
+            vault.tidy(vault=vault.Vault(path), now=now)
+            tidied += 1
+        except (Fault, OSError) as error:
+            log.warning("vault could not be tidied", extra={"vault": path.name, "error": str(error)})
+    return tidied
 
 
 def _keep(agent: Agent, operation: Operation, *, base_tree: str) -> str | None:

@@ -20,6 +20,7 @@ from operations.models import Evidence
 from resources.files import Beneath, PathTooBig
 from resources.sandboxes.protocol import Command
 
+FAILURES_KEPT = 50  # failing tests whose messages stay with the row
 OUTPUT_KEPT = 6000  # characters of the output that stay with the evidence
 JUNIT = "{junit}"  # stands in a test command for the path of the report
 
@@ -90,7 +91,11 @@ class TestRun:
             "command": list(self.command),
             "exit_code": self.exit_code,
             "counts": asdict(self.counts),
-            "failing": dict(list(self.failing.items())[:50]),
+            # Every name, or an old failure would count as new; the messages of the first ones.
+            "failing": {
+                name: message if place < FAILURES_KEPT else ""
+                for place, (name, message) in enumerate(self.failing.items())
+            },
             "duration_s": round(self.duration_s, 2),
         }
 
@@ -144,7 +149,9 @@ def run(context: Context, *, tree: str, command: tuple[str, ...], directory: str
     )  # fmt: skip
 
 
-def witness(context: Context, test_run: TestRun, *, kind: Evidence.Kind, passed: bool, before: Collection[str] = ()) -> None:
+def witness(
+    context: Context, test_run: TestRun, *, kind: Evidence.Kind, passed: bool, before: Collection[str] = ()
+) -> None:
     """Keep the run as evidence, with the failures that are new."""
     context.witness(
         Witnessed(
@@ -155,8 +162,8 @@ def witness(context: Context, test_run: TestRun, *, kind: Evidence.Kind, passed:
             exit_code=test_run.exit_code,
             counts=asdict(test_run.counts),
             detail={
-                "failing": dict(list(test_run.failing.items())[:50]),
-                "new_failures": sorted(test_run.new_failures(before))[:50],
+                "failing": dict(list(test_run.failing.items())[:FAILURES_KEPT]),
+                "new_failures": sorted(test_run.new_failures(before))[:FAILURES_KEPT],
                 "timed_out": test_run.timed_out,
                 "duration_s": round(test_run.duration_s, 2),
                 "output": test_run.output,

@@ -10,14 +10,15 @@ from typing import Any
 
 from celery import shared_task
 from django.conf import settings
-from django.db import DatabaseError
+from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
 from agents import placement, upkeep
 from events import delivery
+from events.faults import Fault
 from operations import queues
-from operations.coding import engine
-from resources import orphans, ticks
+from operations.coding import engine, safekeeping
+from resources import orphans, ports, ticks
 from resources.models import Host
 from workers import routes
 
@@ -59,8 +60,11 @@ DUTIES: tuple[Duty, ...] = (
     Duty("renew leases", 60, lambda now: void(upkeep.renew_leases(now=now))),
     Duty("release leases without owner", 60, lambda now: void(upkeep.release_expired(now=now))),
     Duty("agents of lost hosts", 10, lambda now: void(upkeep.fail_on_lost_hosts(now=now))),
+    Duty("berths of hosts that are gone", 60, lambda now: void(upkeep.write_off(now=now))),
     Duty("inspect sandboxes", 30, _on_every_host("agents.inspect")),
     Duty("remove orphans", 120, _on_every_host("cleanup.orphans")),
+    Duty("look at squatted ports again", 120, _on_every_host("cleanup.recheck_ports")),
+    Duty("tidy vaults", 86_400, _on_every_host("cleanup.tidy_vaults")),
     Duty("queue status", 2, lambda now: queues.publish(now=now)),
 )
 
@@ -78,8 +82,20 @@ def sweep(**_newer: Any) -> None:
             continue
         try:
             duty.do(now)
-        except (DatabaseError, delivery.DeliveryFailed, OSError) as error:
+        except (DatabaseTrouble, Fault, delivery.DeliveryFailed, OSError) as error:
             log.warning("duty failed; it comes again", extra={"duty": duty.name, "error": str(error)})
+
+
+@shared_task(name="cleanup.tidy_vaults")
+def tidy_vaults(*, host: str, **_newer: Any) -> None:
+    """Repack the vaults of this host, and drop what killed workers left there."""
+    safekeeping.tidy_vaults(now=timezone.now())
+
+
+@shared_task(name="cleanup.recheck_ports")
+def recheck_ports(*, host: str, **_newer: Any) -> None:
+    """Ports of this host that strangers used are lent again once they have left."""
+    ports.recheck_on(host, now=timezone.now())
 
 
 @shared_task(name="cleanup.orphans")

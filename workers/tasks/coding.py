@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import shared_task
+from celery.exceptions import SoftTimeLimitExceeded
 
 from operations.coding import engine
 from workers import presence
@@ -13,7 +14,7 @@ from workers import presence
 @shared_task(name="coding.run_stage")
 def run_stage(*, operation_id: str, turn: int, **_newer: Any) -> None:
     """One attempt of the stage that this turn is."""
-    engine.run_stage(operation_id, turn=turn, worker=presence.name())
+    engine.run_stage(operation_id, turn=turn, worker=presence.name(), time_up=(SoftTimeLimitExceeded,))
 
 
 @shared_task(name="coding.wake_for_agent")
@@ -22,7 +23,7 @@ def wake_for_agent(*, agent_id: str, **_newer: Any) -> None:
     engine.wake_for_agent(agent_id, worker=presence.name())
 
 
-@shared_task(name="coding.agent_failed")
-def agent_failed(*, agent_id: str, **_newer: Any) -> None:
-    """The operation of a broken agent is recovered."""
-    engine.agent_failed(agent_id, worker=presence.name())
+@shared_task(name="coding.agent_gone")
+def agent_gone(*, agent_id: str, **_newer: Any) -> None:
+    """The operation of a broken or leaving agent is recovered."""
+    engine.agent_gone(agent_id, worker=presence.name())

@@ -1,4 +1,4 @@
-"""The local forge: pull requests of remotes that have no forge of their own, kept as rows and merged from the console."""
+"""The local forge: pull requests of remotes without a forge of their own, as rows, merged from the console."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from operations.coding.forges.protocol import OpenedPullRequest, PullRequestDraft
+from operations.coding.forges.protocol import ForgeUnavailable, OpenedPullRequest, PullRequestDraft
 from operations.models import Operation, PullRequest
+
+ATTEMPTS = 5
 
 
 class LocalForge:
@@ -19,22 +21,23 @@ class LocalForge:
         self._operation = operation
 
     def open_or_adopt(self, request: PullRequestDraft) -> OpenedPullRequest:
-        """Two calls at once still make one row: the database has one open pull request per head."""
-        if found := self._open(request):
-            return _as_opened(found, adopted=True)
-        try:
-            with transaction.atomic():
-                return _as_opened(self._create(request), adopted=False)
-        except IntegrityError:
-            found = self._open(request)
-            if found is None:
-                raise
-            return _as_opened(found, adopted=True)
+        """Two calls at once still make one row: the database has one open pull request per head, and one per number."""
+        for _attempt in range(ATTEMPTS):
+            if found := self._found(request):
+                return _as_opened(found, adopted=True)
+            try:
+                with transaction.atomic():
+                    return _as_opened(self._create(request), adopted=False)
+            except IntegrityError:
+                continue  # somebody was first, with this head or with this number: look again
+        raise ForgeUnavailable(f"{ATTEMPTS} times in a row another pull request took the next number")
 
-    def _open(self, request: PullRequestDraft) -> PullRequest | None:
-        return PullRequest.objects.filter(
-            project=self._operation.project, forge=self.name, head_branch=request.head_branch, state=PullRequest.State.OPEN
-        ).first()
+    def _found(self, request: PullRequestDraft) -> PullRequest | None:
+        """The open one of this head; else the one of this very commit that was merged or closed in between."""
+        ours = PullRequest.objects.filter(
+            project=self._operation.project, forge=self.name, head_branch=request.head_branch
+        )
+        return ours.filter(state=PullRequest.State.OPEN).first() or ours.filter(head_commit=request.head_commit).first()
 
     def _create(self, request: PullRequestDraft) -> PullRequest:
         project = self._operation.project

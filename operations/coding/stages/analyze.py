@@ -28,9 +28,7 @@ def analyze(context: Context) -> Outcome:
     context.say(f"base {base.branch} at {base.commit[:12]}")
     files = changes.list_files(vault=context.vault, tree=base.tree)
     languages = Counter(LANGUAGES[suffix] for file in files if (suffix := PurePosixPath(file.path).suffix) in LANGUAGES)
-    command = test_runs.command_for(
-        files=[file.path for file in files], configured=context.spec["tests"]["command"]
-    )
+    command = test_runs.command_for(files=[file.path for file in files], configured=context.spec["tests"]["command"])
     _set_up(context, tree=base.tree)
     baseline = test_runs.run(context, tree=base.tree, command=command, directory="baseline")
     test_runs.witness(context, baseline, kind=Evidence.Kind.BASELINE, passed=baseline.clean)

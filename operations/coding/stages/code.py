@@ -10,7 +10,6 @@ from operations.coding.tasks_for_engines import bench_in, engine_for, plan_of, t
 from operations.models import Stage
 from resources.sandboxes.protocol import Command
 
-
 DIFF_KEPT = 400_000  # characters of the diff that the step row keeps, for people; the vault has all of it
 
 # Engines whose next attempt is about what the last one left; the others start from the base again.
@@ -53,7 +52,11 @@ def code(context: Context) -> Outcome:
     directory = context.workspace / "tree"
     context.say(f"attempt {task.attempt} with {engine.label()}")
     repository.checkout(
-        sandbox=context.sandbox, vault=context.vault, tree=last or base_tree, directory=directory, cancelled=context.lost
+        sandbox=context.sandbox,
+        vault=context.vault,
+        tree=last or base_tree,
+        directory=directory,
+        cancelled=context.lost,
     )
     edits = engine.code(task, plan_of(context), bench_in(context, directory))
     context.check()

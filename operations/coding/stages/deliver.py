@@ -8,7 +8,7 @@ from operations.models import Stage
 
 
 def commit(context: Context) -> Outcome:
-    """Commit the tree on its base. Author, date and message are fixed by the operation: the same tree, the same commit."""
+    """Commit the tree on its base. The operation fixes author, date and message: the same tree, the same commit."""
     operation, analysis = context.operation, context.product(Stage.ANALYZE)
     tree = context.product(Stage.CODE)["tree"]
     evidence.require(operation, tree=tree)

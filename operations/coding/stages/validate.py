@@ -28,7 +28,8 @@ def validate(context: Context) -> Outcome:
     tree, base_tree = context.product(Stage.CODE)["tree"], context.product(Stage.ANALYZE)["tree"]
     diff = changes.diff(vault=context.vault, base_tree=base_tree, tree=tree)
     changed = {change.path for change in diff.changes}
-    sizes = {file.path: file.size for file in changes.list_files(vault=context.vault, tree=tree) if file.path in changed}
+    files = changes.list_files(vault=context.vault, tree=tree)
+    sizes = {file.path: file.size for file in files if file.path in changed}
     results = gates.judge(diff, sizes=sizes, limits=context.spec["gates"])
     for result in results:
         context.say(f"{'✓' if result.passed else '✗'} {result.name}: {result.detail}")

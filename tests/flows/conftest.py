@@ -1,0 +1,3 @@
+from tests.flows.fixtures import inline
+
+__all__ = ["inline"]
