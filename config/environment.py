@@ -53,6 +53,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_HOST_CPU_MILLIS", "0", "Processor time lent, in thousandths of a core; 0 means all cores, twice over."),
     Setting("MOORAGE_HOST_DISK_MB", "0", "Disk lent to workspaces, in MB; 0 means half of what is free at the first start."),
     Setting("MOORAGE_PORT_RANGE", "20000-20999", "Ports lent to berths, outside the kernel's ephemeral range."),
+    Setting("MOORAGE_UID_RANGE", "210000-214999", "User ids lent to berths where the service is root; nobody else's."),
     Setting("MOORAGE_WORKER_PROCESSES", "2", "Children of the worker started by `make up`."),
     Setting("MOORAGE_ISOLATION", "", "Use exactly this tier (container, process, landlock, bare) instead of the strongest found."),
     Setting("MOORAGE_ALLOW_BARE", "0", "1 allows a bare subprocess without isolation, for templates that accept it."),
@@ -120,8 +121,12 @@ class Environment:
     def names(self, name: str, *, separator: str = ",") -> list[str]:
         return [part.strip() for part in self.text(name).split(separator) if part.strip()]
 
-    def ports(self, name: str) -> tuple[int, int]:
+    def span(self, name: str, *, least: int, most: int) -> tuple[int, int]:
+        """FIRST-LAST, both included."""
         first, _, last = self.text(name).partition("-")
-        if not (first.isdigit() and last.isdigit() and 1024 <= int(first) <= int(last) <= 65535):
-            raise BadSetting(f"{name}={self.text(name)!r} must be FIRST-LAST within 1024-65535")
+        if not (first.isdecimal() and last.isdecimal() and least <= int(first) <= int(last) <= most):
+            raise BadSetting(f"{name}={self.text(name)!r} must be FIRST-LAST within {least}-{most}")
         return int(first), int(last)
+
+    def ports(self, name: str) -> tuple[int, int]:
+        return self.span(name, least=1024, most=65535)

@@ -11,6 +11,7 @@ from celery.schedules import schedule
 from csp.constants import NONE, SELF
 
 from config.environment import BadSetting, Environment
+from config.kept_secret import kept_secret
 
 env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -197,7 +198,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["config.access.authentication.ScopeAllows"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["config.bodies.JsonBody"],
     "DEFAULT_PAGINATION_CLASS": "config.pagination.NewestFirst",
     "DEFAULT_SCHEMA_CLASS": "config.openapi.ProblemSchema",
     "EXCEPTION_HANDLER": "config.problems.handle",
@@ -256,6 +257,8 @@ HOST_MEMORY_MB = env.whole("MOORAGE_HOST_MEMORY_MB")
 HOST_CPU_MILLIS = env.whole("MOORAGE_HOST_CPU_MILLIS")
 HOST_DISK_MB = env.whole("MOORAGE_HOST_DISK_MB")
 PORT_RANGE = env.ports("MOORAGE_PORT_RANGE")
+UID_RANGE = env.span("MOORAGE_UID_RANGE", least=1000, most=2**32 - 2)
+INSTALL_ID = kept_secret(DATA / "secrets" / "install_id")  # no secret, but made once and kept likewise
 HOST_TTL_S = env.number("MOORAGE_HOST_TTL_S", least=1)
 ISOLATION = env.text("MOORAGE_ISOLATION")
 if ISOLATION not in {"", "container", "process", "landlock", "bare"}:

@@ -1,1 +1,4 @@
-"""What a host lends. Doors: hosts, admission, leases, ports, orphans, files, sandboxes. Never knows: agents, operations, queues."""
+"""What a host lends. Doors: hosts, admission, leases, ports, uids, orphans, files, sandboxes.
+
+Never knows: agents, operations, queues.
+"""

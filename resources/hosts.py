@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, Sum
 
 from events.faults import Fault
@@ -53,13 +53,17 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What live leases reserve of a host, in the units of :class:`Capacity`; ``ports`` is a count."""
+    """What live leases reserve of a host, in the units of :class:`Capacity`; ``ports`` is a count.
+
+    ``squatted`` counts the ports of its range that strangers use.
+    """
 
     slots: int
     memory_mb: int
     cpu_millis: int
     disk_mb: int
     ports: int
+    squatted: int = 0
 
 
 def own_capacity(*, workspaces: Path) -> Capacity:
@@ -95,18 +99,29 @@ def own_facts(*, workspaces: Path) -> dict[str, Any]:
 
 
 def register(*, name: str, capacity: Capacity, facts: dict[str, Any], now: datetime) -> Host:
-    """Make or update the row of a host that starts. Disk capacity is kept: free disk changes with what we hold."""
+    """Make or update the row of a host that starts. Disk capacity is kept: free disk changes with what we hold.
+
+    The workers of one host start together: whoever comes second updates the row of the first.
+    """
+    fields: dict[str, Any] = {
+        "slots": capacity.slots,
+        "memory_mb": capacity.memory_mb,
+        "cpu_millis": capacity.cpu_millis,
+        "port_first": capacity.port_first,
+        "port_last": capacity.port_last,
+    }
     with transaction.atomic():
-        host = Host.objects.select_for_update().filter(name=name).first()
-        fields: dict[str, Any] = {
-            "slots": capacity.slots,
-            "memory_mb": capacity.memory_mb,
-            "cpu_millis": capacity.cpu_millis,
-            "port_first": capacity.port_first,
-            "port_last": capacity.port_last,
-        }
+        host = _locked(name=name)
         if host is None:
             host = Host(name=name, disk_mb=capacity.disk_mb, **fields)
+            try:
+                with transaction.atomic():
+                    host.save(force_insert=True)
+            except IntegrityError:
+                first = _locked(name=name)
+                if first is None:
+                    raise  # not the name: its figures are nonsense
+                host = first
         for field, value in fields.items():
             setattr(host, field, value)
         if settings.HOST_DISK_MB:
@@ -134,7 +149,7 @@ def undrain(*, host_id: Any, actor: str, reason: str) -> None:
 
 def _set_draining(host_id: Any, *, since: datetime | None, kind: str, actor: str, reason: str) -> None:
     with transaction.atomic():
-        host = Host.objects.select_for_update().filter(pk=host_id).first()
+        host = _locked(pk=host_id)
         if host is None:
             raise HostNotFound(f"there is no host {host_id}")
         if (host.draining_since is None) == (since is None):
@@ -142,6 +157,11 @@ def _set_draining(host_id: Any, *, since: datetime | None, kind: str, actor: str
         host.draining_since = since
         host.save(update_fields=["draining_since"])
         record(kind, topic(host), actor=actor, reason=reason)
+
+
+def _locked(**which: Any) -> Host | None:
+    """The host with its row locked; rows that point at it may be inserted meanwhile, or two askers could deadlock."""
+    return Host.objects.select_for_update(no_key=True).filter(**which).first()
 
 
 def verdict(host: Host, *, now: datetime) -> Verdict:
@@ -153,16 +173,26 @@ def verdict(host: Host, *, now: datetime) -> Verdict:
 
 def usage(host: Host) -> Usage:
     """The sum of live leases, by one query."""
+    return usages(host=host).get(host.pk, UNUSED)
+
+
+UNUSED = Usage(slots=0, memory_mb=0, cpu_millis=0, disk_mb=0, ports=0)
+
+
+def usages(**only: Any) -> dict[Any, Usage]:
+    """The same of every host of which anything is taken, by one query for all. Keys are host ids."""
     live = Q(state__in=Lease.LIVE)
     kind = Lease.Kind
-    totals = Lease.objects.filter(live, host=host).aggregate(
-        slots=Sum("amount", filter=Q(kind=kind.SLOT)),
-        memory_mb=Sum("amount", filter=Q(kind=kind.MEMORY)),
-        cpu_millis=Sum("amount", filter=Q(kind=kind.CPU)),
-        disk_mb=Sum("amount", filter=Q(kind=kind.DISK)),
-        ports=Count("id", filter=Q(kind=kind.PORT)),
+    squatted = Q(state=Lease.State.SQUATTED)
+    totals = Lease.objects.filter(live | squatted, **only).order_by().values("host_id").annotate(
+        slots=Sum("amount", filter=live & Q(kind=kind.SLOT)),
+        memory_mb=Sum("amount", filter=live & Q(kind=kind.MEMORY)),
+        cpu_millis=Sum("amount", filter=live & Q(kind=kind.CPU)),
+        disk_mb=Sum("amount", filter=live & Q(kind=kind.DISK)),
+        ports=Count("id", filter=live & Q(kind=kind.PORT)),
+        squatted=Count("id", filter=squatted & Q(kind=kind.PORT)),
     )
-    return Usage(**{name: total or 0 for name, total in totals.items()})
+    return {row.pop("host_id"): Usage(**{name: total or 0 for name, total in row.items()}) for row in totals}
 
 
 def topic(host: Host) -> str:

@@ -8,9 +8,18 @@ from typing import Any
 
 from django.db import transaction
 
+from events.faults import Fault, FaultClass
 from events.journal import record
 from resources import hosts
 from resources.models import Host, Lease
+
+
+class LeaseLost(Fault):
+    """A lease was released while its owner still worked on what it stands for."""
+
+    fault_class = FaultClass.TRANSIENT
+    code = "lease.lost"
+    remedy = "The owner has moved on or its lease ran out; it takes a new one."
 
 
 def intend(
@@ -51,17 +60,19 @@ def renew(*, owners: Sequence[str], expires_at: datetime) -> int:
     return Lease.objects.filter(owner__in=owners, state__in=Lease.LIVE).update(expires_at=expires_at)
 
 
-def release(*, owner: str, actor: str, reason: str, now: datetime) -> int:
-    """Give back all that the owner holds. Releasing twice changes nothing; whoever waits is told by an event."""
+def release(*, owner: str, actor: str, reason: str, now: datetime, generation: int | None = None) -> int:
+    """Give back all that the owner holds, or what it took in one generation. Twice changes nothing.
+
+    Whoever waits is told by an event.
+    """
     with transaction.atomic():
-        held = list(
-            Lease.objects.select_for_update().filter(owner=owner, state__in=Lease.LIVE).select_related("host")
-        )
+        rows = Lease.objects.select_for_update(of=("self",)).filter(owner=owner, state__in=Lease.LIVE)
+        if generation is not None:
+            rows = rows.filter(generation=generation)
+        held = list(rows.select_related("host").order_by("pk"))
         if not held:
             return 0
-        Lease.objects.filter(pk__in=[lease.pk for lease in held]).update(
-            state=Lease.State.RELEASED, released_at=now
-        )
+        Lease.objects.filter(pk__in=[lease.pk for lease in held]).update(state=Lease.State.RELEASED, released_at=now)
         for host in {lease.host_id: lease.host for lease in held}.values():
             freed = [_named(lease) for lease in held if lease.host_id == host.pk]
             record("host.capacity_freed", hosts.topic(host), actor=actor, reason=reason, owner=owner, leases=freed)

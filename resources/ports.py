@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import random
 import socket
-from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from events.faults import Fault, FaultClass
-from resources import leases
+from events.journal import record
+from resources import hosts, leases, numbers
 from resources.models import Host, Lease
 
-ATTEMPTS = 64  # rows tried before giving up; each one is a number that somebody else took in the same moment
+ATTEMPTS = 64  # squatted ports in a row before it is no coincidence any more
+SQUATTER_REST = timedelta(minutes=10)  # so long a squatted port is left alone before it is looked at again
 
 
 class PortsExhausted(Fault):
@@ -24,41 +24,33 @@ class PortsExhausted(Fault):
     remedy = "Widen MOORAGE_PORT_RANGE, or stop agents that hold ports."
 
 
-def reserve(
-    *, host: Host, owner: str, generation: int, name: str, now: datetime, expires_at: datetime
-) -> Lease:
+def reserve(*, host: Host, owner: str, generation: int, name: str, now: datetime, expires_at: datetime) -> Lease:
     """An intent row for some free port of the host, whoever else asks at the same time. Raises PortsExhausted."""
-    for number in _candidates(host):
-        lease = leases.intend(
-            host=host, kind=Lease.Kind.PORT, key=str(number), name=name, owner=owner, generation=generation,
-            now=now, expires_at=expires_at,
-        )  # fmt: skip
-        try:
-            with transaction.atomic():
-                lease.save(force_insert=True)
-        except IntegrityError:
-            continue  # another owner inserted it first
-        return lease
-    raise PortsExhausted(f"no free port in {host.port_first}-{host.port_last} of {host.name}", host=host.name)
+    lease = numbers.reserve(
+        host=host, kind=Lease.Kind.PORT, among=range(host.port_first, host.port_last + 1), name=name, owner=owner,
+        generation=generation, now=now, expires_at=expires_at,
+    )  # fmt: skip
+    if lease is None:
+        raise PortsExhausted(f"no free port in {host.port_first}-{host.port_last} of {host.name}", host=host.name)
+    return lease
 
 
 def confirm(*, lease: Lease, now: datetime) -> Lease:
     """Check on this machine that nobody else listens on the reserved port; else note the squatter and take another.
 
-    Call it on the lease's own host, outside a transaction. Returns the lease that is held in the end.
+    Call it on the lease's own host, outside a transaction. Returns the lease that is held in the end. Raises
+    PortsExhausted, and LeaseLost when the lease was released in the meantime.
     """
     for _ in range(ATTEMPTS):
         if bindable(int(lease.key)):
-            Lease.objects.filter(pk=lease.pk, state=Lease.State.INTENT).update(state=Lease.State.HELD)
-            lease.state = Lease.State.HELD
+            _become(lease, Lease.State.HELD)
             return lease
-        Lease.objects.filter(pk=lease.pk).update(
-            state=Lease.State.SQUATTED, detail={"seen_at": now.isoformat(), "wanted_by": lease.owner}
-        )
+        _become(lease, Lease.State.SQUATTED, detail={"seen_at": now.isoformat(), "wanted_by": lease.owner})
         lease = reserve(
             host=lease.host, owner=lease.owner, generation=lease.generation, name=lease.name, now=now,
             expires_at=lease.expires_at,
         )  # fmt: skip
+    _become(lease, Lease.State.RELEASED, released_at=now)
     raise PortsExhausted(f"{ATTEMPTS} ports of {lease.host.name} in a row are used by strangers", host=lease.host.name)
 
 
@@ -66,6 +58,29 @@ def take(*, host: Host, owner: str, generation: int, name: str, now: datetime, e
     """Reserve and confirm: a held port of this machine."""
     lease = reserve(host=host, owner=owner, generation=generation, name=name, now=now, expires_at=expires_at)
     return confirm(lease=lease, now=now)
+
+
+def recheck_on(host_name: str, *, now: datetime) -> int:
+    """:func:`recheck` for the host of this name; nothing for one that has not registered."""
+    host = Host.objects.filter(name=host_name).first()
+    return recheck(host, now=now) if host else 0
+
+
+def recheck(host: Host, *, now: datetime) -> int:
+    """Give squatted ports back that can be bound again, on their own host, after a rest. Returns how many.
+
+    The rest keeps a program that comes and goes from being met again and again.
+    """
+    squatted = Lease.objects.filter(host=host, kind=Lease.Kind.PORT, state=Lease.State.SQUATTED)
+    rested = [row for row in squatted if now - datetime.fromisoformat(row.detail["seen_at"]) >= SQUATTER_REST]
+    freed = [row.pk for row in rested if bindable(int(row.key))]
+    if not freed:
+        return 0
+    with transaction.atomic():
+        count = squatted.filter(pk__in=freed).update(state=Lease.State.RELEASED, released_at=now)
+        if count:
+            record("host.capacity_freed", hosts.topic(host), actor="system", reason="squatters left", ports=count)
+    return count
 
 
 def bindable(number: int) -> bool:
@@ -78,12 +93,8 @@ def bindable(number: int) -> bool:
     return True
 
 
-def _candidates(host: Host) -> Iterator[int]:
-    blocking = [*Lease.LIVE, Lease.State.SQUATTED]
-    taken = {
-        int(key)
-        for key in Lease.objects.filter(host=host, kind=Lease.Kind.PORT, state__in=blocking).values_list("key", flat=True)
-    }
-    free = [number for number in range(host.port_first, host.port_last + 1) if number not in taken]
-    # Random order: askers at the same moment mostly try different numbers.
-    return iter(random.sample(free, min(len(free), ATTEMPTS)))
+def _become(lease: Lease, state: Lease.State, **fields: object) -> None:
+    """By compare-and-swap: a lease that was released while we looked stays released."""
+    if not Lease.objects.filter(pk=lease.pk, state__in=Lease.LIVE).update(state=state, **fields):
+        raise leases.LeaseLost(f"port {lease.key} of {lease.host.name} was released while it was checked")
+    lease.state = state

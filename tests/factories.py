@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.db import transaction
 from django.utils import timezone
 
 from agents import lifecycle, placement
@@ -52,6 +53,6 @@ def placed(template: str = "lightweight", *, now: datetime | None = None, **wish
 
 def running(template: str = "lightweight", *, now: datetime | None = None, **wishes: Any) -> Agent:
     """A running agent that has reservations but no sandbox: for what looks at rows only."""
-    return lifecycle.move(
-        placed(template, now=now, **wishes), Agent.berthed, kind="agent.running", actor="worker:node-a", reason="test"
-    )
+    berth = placed(template, now=now, **wishes)
+    with transaction.atomic():
+        return lifecycle.move(berth, Agent.berthed, kind="agent.running", actor="worker:node-a", reason="berth open")

@@ -154,6 +154,7 @@ def profile_as_json(profile: Profile) -> dict[str, Any]:
         "readable": [str(path) for path in profile.readable],
         "ports": dict(profile.ports),
         "uid": profile.uid,
+        "install": profile.install,
     }
 
 

@@ -17,14 +17,19 @@ from resources.sandboxes.protocol import Profile
 DEFAULT_IMAGE = "moorage/sandbox:latest"
 LAUNCHER_INSIDE = "/run/moorage/launcher.py"
 LABEL = "moorage.sandbox"
-OWNER_LABEL, GENERATION_LABEL = "moorage.owner", "moorage.generation"
+OWNER_LABEL, GENERATION_LABEL, INSTALL_LABEL = "moorage.owner", "moorage.generation", "moorage.install"
 _CPU_PERIOD_US = 100_000
 _TMP = {"/tmp": "rw,noexec,nosuid,nodev,size=100m,mode=1777"}  # noqa: S108 — the container's own
 
 
 def labels(profile: Profile, name: str) -> dict[str, str]:
     """How a container is recognised as ours, and whose it is."""
-    return {LABEL: name, OWNER_LABEL: profile.owner, GENERATION_LABEL: str(profile.generation)}
+    return {
+        LABEL: name,
+        OWNER_LABEL: profile.owner,
+        GENERATION_LABEL: str(profile.generation),
+        INSTALL_LABEL: profile.install,
+    }
 
 
 def container(

@@ -68,9 +68,8 @@ class Profile:
     environment: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()  # further host directories, mounted read-only (the toolchain)
     ports: Mapping[str, int] = field(default_factory=dict)  # name -> leased port, also in environment as PORT_<NAME>
-    uid: int | None = (
-        None  # the leased unprivileged uid to run as, where the service is root; the workspace becomes its
-    )
+    uid: int | None = None  # leased, unprivileged, where the service is root; the workspace becomes its
+    install: str = ""  # which Moorage it belongs to, where several share a machine; a label on what can carry one
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ from resources.sandboxes.protocol import Profile, SandboxGone, Tier
 
 from .conftest import Opener, shell
 
-PROFILE = Profile(owner="agent:1", generation=3, workspace=Path("/srv/w"), memory_mb=512, cpu_millis=250, pids=99)
+PROFILE = Profile(
+    owner="agent:1", generation=3, workspace=Path("/srv/w"), memory_mb=512, cpu_millis=250, pids=99, install="mine"
+)
 
 
 def made(**wanted: object) -> dict[str, object]:
@@ -35,7 +37,12 @@ def test_floor_is_what_the_design_says() -> None:
         "memswap_limit": 512 << 20,
         "cpu_quota": 25_000,
         "user": "5:5",
-        "labels": {"moorage.sandbox": "n", "moorage.owner": "agent:1", "moorage.generation": "3"},
+        "labels": {
+            "moorage.sandbox": "n",
+            "moorage.owner": "agent:1",
+            "moorage.generation": "3",
+            "moorage.install": "mine",
+        },
     }
     assert {name: arguments[name] for name in expected} == expected
     assert not {"privileged", "cap_add", "devices", "volumes", "ports", "pid_mode"} & set(arguments)
