@@ -1,34 +1,93 @@
-"""The HTTP face of terminals: what is open, where, and whose."""
+"""The HTTP face of terminals: what is open, where, and whose; opening, closing and a look at one."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from rest_framework import serializers, viewsets
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from agents import visibility
+from sessions import lifecycle, peek, visibility
 from sessions.models import Terminal
 
 
 class TerminalSerializer(serializers.ModelSerializer[Terminal]):
-    """One terminal session."""
+    """One terminal session. State is read-only everywhere."""
+
+    host = serializers.CharField(source="agent.host.name", read_only=True, default=None)
 
     class Meta:
         model = Terminal
         fields = (
-            "id", "agent_id", "title", "state", "columns", "rows", "exit_code", "reason", "created_at", "closed_at",
+            "id", "agent_id", "host", "title", "state", "generation", "columns", "rows", "exit_code", "reason",
+            "created_at", "closed_at",
         )  # fmt: skip
         read_only_fields = fields
 
 
-class TerminalViewSet(viewsets.ReadOnlyModelViewSet[Terminal]):
+class OpenSerializer(serializers.Serializer[Terminal]):
+    """What a request for a terminal holds."""
+
+    agent_id = serializers.UUIDField()
+    title = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    columns = serializers.IntegerField(min_value=1, max_value=1000, required=False, default=80)
+    rows = serializers.IntegerField(min_value=1, max_value=1000, required=False, default=24)
+
+
+class TerminalViewSet(viewsets.GenericViewSet[Terminal]):
     """Terminals in the berths of agents that the caller may see."""
 
     serializer_class = TerminalSerializer
+    queryset = Terminal.objects.none()
 
     def get_queryset(self) -> Any:
-        return Terminal.objects.filter(agent__in=visibility.agents(self.request.user))
+        return visibility.terminals(self.request.user)
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
+        """Problem documents are JSON also for a caller that accepts ``text/plain`` only."""
+        if getattr(self, "action", "") == "snapshot":
+            return JSONRenderer(), JSONRenderer.media_type
+        return super().perform_content_negotiation(request, force)
+
+    def list(self, request: Request) -> Response:
+        """Terminals, newest first."""
+        page = self.paginate_queryset(self.get_queryset())
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """One terminal."""
+        return Response(self.get_serializer(visibility.terminal(request.user, pk)).data)
+
+    @extend_schema(request=OpenSerializer, responses={202: TerminalSerializer})
+    def create(self, request: Request) -> Response:
+        """Ask for a terminal in the berth of a running agent."""
+        data = OpenSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        terminal = lifecycle.request_open(by=request.user, **data.validated_data)
+        headers = {"Location": f"{request.path}{terminal.pk}/"}
+        return Response(self.get_serializer(terminal).data, status.HTTP_202_ACCEPTED, headers=headers)
+
+    @extend_schema(request=None, responses={200: TerminalSerializer})
+    @action(detail=True, methods=["post"])
+    def close(self, request: Request, pk: str) -> Response:
+        """Close it: its programs are ended within a second or so. Closing again changes nothing."""
+        found = visibility.terminal(request.user, pk)
+        terminal = lifecycle.close(found.pk, actor=f"user:{request.user}", reason="asked by API")
+        return Response(self.get_serializer(terminal).data)
+
+    @extend_schema(responses={(200, "text/plain"): OpenApiTypes.STR})
+    @action(detail=True, pagination_class=None)
+    def snapshot(self, request: Request, pk: str) -> HttpResponse:
+        """Its last output as plain text, without escape sequences and controls."""
+        text = peek.snapshot(visibility.terminal(request.user, pk))
+        return HttpResponse(text, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
 
 
 router = SimpleRouter()

@@ -6,6 +6,7 @@ import uuid
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django_fsm import FSMField, transition
 
 from agents.models import Agent
@@ -13,13 +14,15 @@ from resources.models import Host
 
 
 class Terminal(models.Model):
-    """One shared terminal in one agent's berth."""
+    """One shared terminal in one agent's berth. ``generation`` is the fencing token: each transition raises it."""
 
     class State(models.TextChoices):
         OPENING = "opening", "Opening"
         LIVE = "live", "Live"
         CLOSED = "closed", "Closed"
         LOST = "lost", "Lost"
+
+    OPEN = (State.OPENING, State.LIVE)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="terminals")
@@ -38,6 +41,17 @@ class Terminal(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [models.Index(fields=["state"], name="terminals_by_state")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=["opening", "live"], closed_at__isnull=True)
+                | Q(state__in=["closed", "lost"], closed_at__isnull=False),
+                name="ended_terminals_say_when",
+            ),
+            models.CheckConstraint(
+                condition=Q(columns__range=(1, 1000), rows__range=(1, 1000)), name="terminals_have_a_size"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.title or str(self.pk)

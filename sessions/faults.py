@@ -1,0 +1,80 @@
+"""What can go wrong with a terminal."""
+
+from __future__ import annotations
+
+from events.faults import Fault, FaultClass
+
+
+class TerminalNotFound(Fault):
+    """No terminal of this id, for this user."""
+
+    code = "terminal.not_found"
+    http_status = 404
+    remedy = "GET /api/v1/sessions/ lists the terminals that you may see."
+
+
+class TerminalNotOpen(Fault):
+    """The terminal shows nothing now: not open yet, or not any more."""
+
+    code = "terminal.not_open"
+    http_status = 409
+    remedy = "Look at its state and reason: GET /api/v1/sessions/{id}/."
+
+
+class AgentNotRunning(Fault):
+    """A terminal needs a berth, and only a running agent has one."""
+
+    code = "terminal.agent_not_running"
+    http_status = 409
+    remedy = "Wait until the agent runs, or retry it: POST /api/v1/agents/{id}/retry/."
+
+
+class TooManyTerminals(Fault):
+    """The agent has as many open terminals as one may have."""
+
+    fault_class = FaultClass.RESOURCE
+    code = "terminal.too_many"
+    http_status = 409
+    remedy = "Close one of them: POST /api/v1/sessions/{id}/close/."
+
+
+class IllegalTransition(Fault):
+    """The terminal's state does not allow it; says which state it is in."""
+
+    code = "terminal.illegal_transition"
+    http_status = 409
+    remedy = "Look at the terminal's state: GET /api/v1/sessions/{id}/."
+
+
+class StaleGeneration(Fault):
+    """Somebody else changed the terminal in between, and nothing was written."""
+
+    fault_class = FaultClass.TRANSIENT
+    code = "terminal.stale_generation"
+    http_status = 409
+    remedy = "Read the terminal again and repeat what you meant."
+
+
+class SessionHostAway(Fault):
+    """The daemon that owns the terminals of a host does not answer."""
+
+    fault_class = FaultClass.RESOURCE
+    code = "terminal.session_host_away"
+    http_status = 503
+    remedy = "Start it on that host: `python manage.py sessionhost` (`make up` does so)."
+
+
+class SessionHostTaken(Fault):
+    """A second session host for the same host name: two would fight for the same terminals."""
+
+    fault_class = FaultClass.CONFIGURATION
+    code = "terminal.session_host_taken"
+    remedy = "Stop the other one, or give each host a MOORAGE_HOST_NAME and MOORAGE_DATA of its own."
+
+
+class SocketPathTooLong(Fault):
+    """The kernel takes no unix socket of so long a name."""
+
+    fault_class = FaultClass.CONFIGURATION
+    code = "terminal.socket_path_too_long"
+    remedy = "Set MOORAGE_DATA to a shorter path."

@@ -1,0 +1,206 @@
+"""The session host's side of the database: once per turn it reports what happened and learns what is wanted.
+
+Synchronous, for one thread beside the event loop. The rows are the truth: a terminal that nobody wants any more is
+ended, and whatever could not be reported while the database was away is reported in a later turn.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import DatabaseError, close_old_connections, connection, transaction
+from django.utils import timezone
+
+from agents.models import Agent
+from events.faults import Fault
+from resources.models import Host
+from sessions import faults, lifecycle, presence
+from sessions.models import SessionHost, Terminal
+
+log = logging.getLogger(__name__)
+
+
+class LedgerAway(Exception):
+    """The database did not take this turn; the next one tries again."""
+
+
+class Superseded(Exception):
+    """Another session host has taken this machine's terminals over: they are no longer ours to keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who we are: the machine's name, the epoch of this start, and where we listen."""
+
+    host: str
+    epoch: str
+    socket: str
+
+    @property
+    def actor(self) -> str:
+        return f"sessionhost:{self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A terminal that is over: its program's exit code, or None when it was ended or never began."""
+
+    generation: int
+    exit_code: int | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the daemon has: per terminal the generation it knows. ``spawned`` have a PTY, but no ``live`` row yet."""
+
+    beat: bool = True
+    spawned: Mapping[uuid.UUID, int] = field(default_factory=dict)
+    live: Mapping[uuid.UUID, int] = field(default_factory=dict)
+    opening: frozenset[uuid.UUID] = frozenset()
+    ended: Mapping[uuid.UUID, Ended] = field(default_factory=dict)
+    sizes: Mapping[uuid.UUID, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A terminal to open: where, and how big."""
+
+    terminal_id: uuid.UUID
+    generation: int
+    sandbox: dict[str, Any] | None
+    columns: int
+    rows: int
+
+
+@dataclass(slots=True)
+class Orders:
+    """What the daemon is to do: open, end (with the reason), and which reports have been taken."""
+
+    open: list[Wanted] = field(default_factory=list)
+    end: dict[uuid.UUID, str] = field(default_factory=dict)
+    live: dict[uuid.UUID, int] = field(default_factory=dict)
+    noted: set[uuid.UUID] = field(default_factory=set)
+
+
+def take_over(identity: Identity) -> bool:
+    """Become the session host of this machine; what an earlier one left ``live`` is lost, for its PTYs died with it.
+
+    False while the machine is not registered (a worker does that). Raises SessionHostTaken when another one beats for
+    the same name from elsewhere, and LedgerAway.
+    """
+    try:
+        close_old_connections()
+        return _take_over(identity)
+    except DatabaseError as error:
+        connection.close()
+        raise LedgerAway(str(error)) from error
+
+
+def turn(identity: Identity, report: Report) -> Orders:
+    """One exchange. Raises LedgerAway and Superseded; a half-done turn is repeated without harm."""
+    try:
+        close_old_connections()
+        return _turn(identity, report)
+    except DatabaseError as error:
+        connection.close()
+        raise LedgerAway(str(error)) from error
+
+
+def _take_over(identity: Identity) -> bool:
+    now = timezone.now()
+    with transaction.atomic():
+        host = Host.objects.select_for_update().filter(name=identity.host).first()
+        if host is None:
+            return False
+        row = SessionHost.objects.filter(host=host).first()
+        if row is not None and row.socket != identity.socket and presence.alive(row, now=now):
+            raise faults.SessionHostTaken(f"another session host beats for {identity.host}, from {row.socket}")
+        SessionHost.objects.update_or_create(
+            host=host, defaults={"epoch": identity.epoch, "socket": identity.socket, "heartbeat_at": now}
+        )
+    for terminal in Terminal.objects.filter(agent__host__name=identity.host, state=Terminal.State.LIVE):
+        _settle(lifecycle.lost, terminal.pk, identity, reason="the session host was started anew")
+    return True
+
+
+def _turn(identity: Identity, report: Report) -> Orders:
+    orders = Orders()
+    if report.beat:
+        _beat(identity)
+    for terminal_id, ended in report.ended.items():
+        _note_end(identity, terminal_id, ended)
+        orders.noted.add(terminal_id)
+    for terminal_id, generation in report.spawned.items():
+        _note_opened(identity, terminal_id, generation, orders)
+    _compare(identity, report, orders)
+    return orders
+
+
+def _beat(identity: Identity) -> None:
+    mine = SessionHost.objects.filter(host__name=identity.host, epoch=identity.epoch)
+    if not mine.update(heartbeat_at=timezone.now()):
+        raise Superseded(f"{identity.host} has another session host now")
+
+
+def _note_opened(identity: Identity, terminal_id: uuid.UUID, generation: int, orders: Orders) -> None:
+    try:
+        row = lifecycle.opened(terminal_id, generation=generation, actor=identity.actor)
+    except Fault as fault:
+        # A turn may have broken off after it wrote this: then the row is live one generation on, and by nobody but us.
+        row_is_ours = Terminal.objects.filter(pk=terminal_id, state=Terminal.State.LIVE, generation=generation + 1)
+        if not row_is_ours.exists():
+            orders.end[terminal_id] = fault.detail
+            return
+        orders.live[terminal_id] = generation + 1
+    else:
+        orders.live[terminal_id] = row.generation
+
+
+def _note_end(identity: Identity, terminal_id: uuid.UUID, ended: Ended) -> None:
+    current = Terminal.objects.filter(pk=terminal_id).values_list("generation", flat=True).first()
+    # One further when the turn that wrote "opened" broke off before it could tell us.
+    generation = ended.generation + 1 if current == ended.generation + 1 else ended.generation
+    _settle(
+        lifecycle.close, terminal_id, identity, reason=ended.reason, exit_code=ended.exit_code, generation=generation
+    )
+
+
+def _settle(verb: Callable[..., Terminal], terminal_id: uuid.UUID, identity: Identity, **how: Any) -> None:
+    """Write it down; a row that has moved on or is gone makes it no news."""
+    try:
+        verb(terminal_id, actor=identity.actor, **how)
+    except Fault as fault:
+        log.info("no news of a terminal", extra={"terminal": str(terminal_id), "reason": fault.detail})
+
+
+def _compare(identity: Identity, report: Report, orders: Orders) -> None:
+    """The rows of this machine against what the daemon has."""
+    rows = Terminal.objects.filter(agent__host__name=identity.host, state__in=Terminal.OPEN).select_related("agent")
+    ours = {**report.live, **orders.live}
+    wanted: set[uuid.UUID] = set()
+    for row in rows:
+        if row.agent.state != Agent.State.RUNNING:
+            reason = f"agent {row.agent.name} is {row.agent.state}"
+            _settle(lifecycle.close, row.pk, identity, reason=reason)
+            orders.end[row.pk] = reason
+        elif row.pk in ours and row.state == Terminal.State.LIVE:
+            wanted.add(row.pk)
+            _note_size(row, report.sizes.get(row.pk))
+        elif row.state == Terminal.State.OPENING and row.pk not in report.opening | report.spawned.keys():
+            orders.open.append(Wanted(row.pk, row.generation, row.agent.sandbox, row.columns, row.rows))
+        elif row.state == Terminal.State.LIVE:
+            _settle(lifecycle.lost, row.pk, identity, reason="the session host does not have it")
+    unwanted = ours.keys() - wanted - orders.end.keys()
+    for row in Terminal.objects.filter(pk__in=unwanted):
+        orders.end[row.pk] = row.reason or f"it is {row.state}"
+    orders.end.update(dict.fromkeys(unwanted - orders.end.keys(), "its row is gone"))
+
+
+def _note_size(row: Terminal, size: tuple[int, int] | None) -> None:
+    if size is not None and size != (row.columns, row.rows):
+        Terminal.objects.filter(pk=row.pk, generation=row.generation).update(columns=size[0], rows=size[1])

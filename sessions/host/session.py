@@ -1,0 +1,222 @@
+"""One terminal in memory: its PTY, its last bytes, who may type, and who watches."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import os
+import signal
+import struct
+import termios
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from sessions.host.shell import SAID_WITHIN, exit_code
+from sessions.host.wire import MOST_DATA, NO_CODE, Problem, Refused
+from sessions.ring import Ring
+
+RING_BYTES = 1 << 20
+_READ = 1 << 16
+_PENDING_INPUT = 1 << 18  # typed, but not yet taken by the PTY
+# At most so much of one terminal per window: a flood leaves the loop to others and to its own ^C.
+_WINDOW_S, _WINDOW_BYTES = 0.1, 1_600_000
+_HANGUP_PAUSE_S = 0.1  # a program may close its terminal and open it again; reading says EIO meanwhile
+MOST_COLUMNS, MOST_ROWS = 1000, 1000
+
+
+class Watcher(Protocol):
+    """Whoever is told that there is something new."""
+
+    def wake(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a terminal ended. ``code`` is NO_CODE when we ended it."""
+
+    code: int
+    reason: str
+
+
+class Control:
+    """The lock on typing. Its epoch grows with every change of hands, and every keystroke names an epoch."""
+
+    __slots__ = ("epoch", "holder")
+
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.holder: object | None = None
+
+    def take(self, taker: object, *, seen: int) -> None:
+        """Compare and swap: of two who take it at once, having seen the same epoch, one gets it."""
+        if seen != self.epoch:
+            raise Refused(Problem.STALE_CONTROL, f"control is at epoch {self.epoch}, not {seen}")
+        self._change(taker)
+
+    def release(self, holder: object) -> None:
+        """Give it up; nothing happens for one who does not hold it."""
+        if self.holder is holder:
+            self._change(None)
+
+    def check(self, typist: object, *, epoch: int) -> None:
+        """Raises Refused unless it is the holder who types, in this epoch."""
+        if self.holder is not typist or epoch != self.epoch:
+            raise Refused(Problem.STALE_CONTROL, f"epoch {epoch} has no control here; it is at epoch {self.epoch}")
+
+    def _change(self, holder: object | None) -> None:
+        self.epoch = (self.epoch + 1) & 0xFFFF_FFFF
+        self.holder = holder
+
+
+def check_size(columns: int, rows: int) -> None:
+    """Raises Refused for a size that no terminal has."""
+    if not (1 <= columns <= MOST_COLUMNS and 1 <= rows <= MOST_ROWS):
+        raise Refused(Problem.BAD_SIZE, f"{columns}x{rows} is no size of a terminal")
+
+
+class Session:
+    """Owns a PTY master and the process behind it, from the moment it is made until ``on_end`` was called."""
+
+    def __init__(
+        self,
+        *,
+        terminal_id: uuid.UUID,
+        pid: int,
+        master: int,
+        columns: int,
+        rows: int,
+        on_end: Callable[[Session], None],
+    ) -> None:
+        self.terminal_id = terminal_id
+        self.columns, self.rows = columns, rows
+        self.ring = Ring(RING_BYTES)
+        self.control = Control()
+        self.watchers: set[Watcher] = set()
+        self.exit: Exit | None = None
+        self._pid, self._master = pid, master
+        self._on_end = on_end
+        self._ending = ""
+        self._input = bytearray()
+        self._read_in_window = 0
+        self._window: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._pidfd = os.pidfd_open(pid)
+        os.set_blocking(master, False)
+        self._loop.add_reader(self._pidfd, self._program_ended)
+        self._loop.add_reader(master, self._readable)
+
+    def type(self, data: bytes) -> None:
+        """Hand keystrokes to the program. Refused whole when it has stopped taking them."""
+        if len(self._input) + len(data) > _PENDING_INPUT:
+            raise Refused(Problem.INPUT_FULL, "the program does not read what is typed")
+        if self.exit is not None or not data:
+            return
+        self._input += data
+        self._writable()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The new size, told to the program by SIGWINCH and to the watchers."""
+        check_size(columns, rows)
+        if self.exit is not None:
+            return
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.columns, self.rows = columns, rows
+        self.tell_watchers()
+
+    def end(self, reason: str) -> None:
+        """Have everything in the terminal killed; ``on_end`` follows. Ending twice keeps the first reason."""
+        if self.exit is None and not self._ending:
+            self._ending = reason or "closed"
+            os.kill(self._pid, signal.SIGTERM)  # our child, not reaped yet: the pid is nobody else's
+
+    def tell_watchers(self) -> None:
+        """There is something new to read, or a new size, or new control."""
+        for watcher in self.watchers:
+            watcher.wake()
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._master, _READ)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self._pause(_HANGUP_PAUSE_S)
+            return
+        self._take(data)
+        self._read_in_window += len(data)
+        if self._window is None:
+            self._window = self._loop.call_later(_WINDOW_S, self._next_window)
+        elif self._read_in_window >= _WINDOW_BYTES:
+            self._loop.remove_reader(self._master)
+
+    def _take(self, data: bytes) -> None:
+        self.ring.append(data)
+        self.tell_watchers()
+
+    def _pause(self, wait_s: float) -> None:
+        self._loop.remove_reader(self._master)
+        if self._window is not None:
+            self._window.cancel()
+        self._window = self._loop.call_later(wait_s, self._next_window)
+
+    def _next_window(self) -> None:
+        self._window, self._read_in_window = None, 0
+        self._loop.add_reader(self._master, self._readable)
+
+    def _writable(self) -> None:
+        try:
+            written = os.write(self._master, self._input[:MOST_DATA])
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            written = len(self._input)  # nobody has the terminal open: what is typed goes nowhere
+        del self._input[:written]
+        if self._input:
+            self._loop.add_writer(self._master, self._writable)
+        else:
+            self._loop.remove_writer(self._master)
+
+    def _program_ended(self) -> None:
+        os.waitpid(self._pid, 0)
+        self._loop.remove_reader(self._pidfd)
+        self._loop.remove_reader(self._master)
+        self._loop.remove_writer(self._master)
+        if self._window is not None:
+            self._window.cancel()
+        self._drain()
+        os.close(self._pidfd)
+        os.close(self._master)
+        self.exit = self._how_it_ended()
+        self.control.release(self.control.holder)
+        self.tell_watchers()
+        self._on_end(self)
+
+    def _how_it_ended(self) -> Exit:
+        if self._ending:
+            return Exit(NO_CODE, self._ending)
+        code = exit_code(self.ring.tail(SAID_WITHIN)[1])
+        if code is None:
+            return Exit(NO_CODE, "the program was cut off")
+        return Exit(code, f"the program ended with {code}")
+
+    def _drain(self) -> None:
+        """What the kernel still holds of the last words. Everything inside is dead, so this is little."""
+        for _ in range(RING_BYTES // 4096):
+            try:
+                data = os.read(self._master, _READ)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                return
+            if not data:
+                return
+            self._take(data)

@@ -1,0 +1,33 @@
+"""The sweep's part of terminals: rows whose session host went away and did not come back. Idempotent."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from events.faults import Fault
+from sessions import lifecycle
+from sessions.models import Terminal
+
+log = logging.getLogger(__name__)
+
+LOST_AFTER = timedelta(minutes=2)  # a restart of the daemon takes seconds, and it marks its own
+
+
+def lose_unattended(*, now: datetime, limit: int = 200) -> int:
+    """Open terminals whose session host is silent for LOST_AFTER, or was never there, are lost. Returns how many.
+
+    Should the daemon only be cut off from the database, it ends those PTYs when it is back: rows are the truth.
+    """
+    silent = Q(agent__host__session_host__heartbeat_at__lt=now - LOST_AFTER) | Q(agent__host__session_host=None)
+    rows = Terminal.objects.filter(silent, state__in=Terminal.OPEN, created_at__lt=now - LOST_AFTER)
+    count = 0
+    for row in rows[:limit]:
+        try:
+            lifecycle.lost(row.pk, actor="system", reason="its session host has gone away", generation=row.generation)
+            count += 1
+        except Fault as fault:
+            log.info("terminal moved on", extra={"terminal": str(row.pk), "reason": fault.detail})
+    return count
