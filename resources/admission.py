@@ -12,7 +12,9 @@ from resources import hosts, leases, ports
 from resources.models import Host, Lease
 from resources.sandboxes.protocol import Tier
 
-Reason = dict[str, Any]  # {"kind": "memory", "host": "node-1", "needs_mb": 1536, "free_mb": 900}
+Reason = dict[str, Any]  # {"kind": "memory", "host": "node-1", "needs_mb": 1536, "free_mb": 900, "of_mb": 4096}
+_FULL_FOR_ALL = {"slots", "host_lost", "host_draining", "no_host"}
+_UNITS = {"slots": "", "memory": "_mb", "cpu": "_millis", "disk": "_mb", "ports": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +42,46 @@ class Blocked:
 
     @property
     def for_everyone(self) -> bool:
-        """True when no slot is free anywhere: whoever asks next is blocked as well."""
-        return all(reason["kind"] in {"slots", "host_lost", "host_draining"} for reason in self.reasons)
+        """True when no host has a slot to give: whoever asks next is blocked as well."""
+        return bool(self.reasons) and all(
+            any(reason["kind"] in _FULL_FOR_ALL for reason in of_host) for of_host in self._by_host()
+        )
+
+    @property
+    def curable(self) -> bool:
+        """True when waiting can help: on some living host all that is missing is lent to others now."""
+        return any(all(map(_is_lent, of_host)) for of_host in self._by_host())
+
+    def _by_host(self) -> list[list[Reason]]:
+        hosts_named = dict.fromkeys(reason.get("host") for reason in self.reasons)
+        return [[reason for reason in self.reasons if reason.get("host") == name] for name in hosts_named]
 
 
 def admit(
     *, owner: str, generation: int, size: Size, minimum: Tier, now: datetime, expires_at: datetime
 ) -> Admitted | Blocked:
-    """Try the hosts, the emptiest first. Runs inside the caller's transaction, with the host row locked."""
+    """Try the hosts, the emptiest first. Runs inside the caller's transaction, with the host row locked.
+
+    A host that cannot take the berth is rolled back at once, which unlocks it: askers meet the hosts in different
+    orders and would wait for each other in a circle.
+    """
     reasons: list[Reason] = []
     known = sorted(Host.objects.all(), key=lambda host: _room(host, hosts.usage(host)), reverse=True)
     if not known:
         return Blocked(({"kind": "no_host", "detail": "no worker has registered a host yet"},))
     for candidate in known:
         with transaction.atomic():
-            host = Host.objects.select_for_update().get(pk=candidate.pk)
+            # Not the key: a port that is checked outside of any transaction points at this row too.
+            host = Host.objects.select_for_update(no_key=True).get(pk=candidate.pk)
             found = _in_the_way(host, size=size, minimum=minimum, now=now)
             if not found:
-                _reserve(host, owner=owner, generation=generation, size=size, now=now, expires_at=expires_at)
-                return Admitted(host)
+                try:
+                    _reserve(host, owner=owner, generation=generation, size=size, now=now, expires_at=expires_at)
+                except ports.PortsExhausted:
+                    found = [_reason(host, "ports", needs=len(size.ports), free=0)]
+                else:
+                    return Admitted(host)
+            transaction.set_rollback(True)
         reasons += found
     return Blocked(tuple(reasons))
 
@@ -75,18 +98,41 @@ def _in_the_way(host: Host, *, size: Size, minimum: Tier, now: datetime) -> list
     if not _offers(host, minimum):
         return [{"kind": "isolation", "host": host.name, "needs": minimum.value}]
     taken = hosts.usage(host)
+    lent = _lent(host)
     needs = (
-        ("slots", "", 1, host.slots - taken.slots),
-        ("memory", "_mb", size.memory_mb, host.memory_mb - taken.memory_mb),
-        ("cpu", "_millis", size.cpu_millis, host.cpu_millis - taken.cpu_millis),
-        ("disk", "_mb", size.disk_mb, host.disk_mb - taken.disk_mb),
-        ("ports", "", len(size.ports), host.port_last - host.port_first + 1 - taken.ports),
+        ("slots", 1, lent["slots"] - taken.slots),
+        ("memory", size.memory_mb, lent["memory"] - taken.memory_mb),
+        ("cpu", size.cpu_millis, lent["cpu"] - taken.cpu_millis),
+        ("disk", size.disk_mb, lent["disk"] - taken.disk_mb),
+        ("ports", len(size.ports), lent["ports"] - taken.ports - taken.squatted),
     )
-    return [
-        {"kind": kind, "host": host.name, f"needs{unit}": needed, f"free{unit}": free}
-        for kind, unit, needed, free in needs
-        if needed > free
-    ]
+    # A host that lends less than it did has less than nothing left.
+    return [_reason(host, kind, needs=need, free=max(free, 0)) for kind, need, free in needs if need > max(free, 0)]
+
+
+def _lent(host: Host) -> dict[str, int]:
+    return {
+        "slots": host.slots,
+        "memory": host.memory_mb,
+        "cpu": host.cpu_millis,
+        "disk": host.disk_mb,
+        "ports": host.port_last - host.port_first + 1,
+    }
+
+
+def _reason(host: Host, kind: str, *, needs: int, free: int) -> Reason:
+    unit = _UNITS[kind]
+    return {
+        "kind": kind, "host": host.name, f"needs{unit}": needs, f"free{unit}": free, f"of{unit}": _lent(host)[kind],
+    }  # fmt: skip
+
+
+def _is_lent(reason: Reason) -> bool:
+    """Whether the reason goes away as others leave; an entry without figures is someone else's turn in the queue."""
+    unit = _UNITS.get(reason["kind"])
+    if unit is None:
+        return bool(reason["kind"] == "queue")
+    return bool(reason[f"needs{unit}"] <= reason[f"of{unit}"])
 
 
 def _offers(host: Host, minimum: Tier) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ from resources.models import Host, Lease
 log = logging.getLogger(__name__)
 
 GRACE = timedelta(minutes=10)
+FEW = 3  # so many orphans at once are plausible after a crash, however small the host
 _OURS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-\d+")
 _seen_before: dict[str, datetime] = {}
 
@@ -39,19 +41,16 @@ def sweep(*, host_name: str, now: datetime) -> Plan:
     host = Host.objects.filter(name=host_name).first()
     if host is None or not root.is_dir():
         return Plan((), refused="this host has no ledger")
-    found = [entry for entry in root.iterdir() if _OURS.fullmatch(entry.name)]
+    found = _workspaces(root)
     held = set(
         Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, state__in=Lease.LIVE).values_list("key", flat=True)
     )
     known = set(
-        Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, key__in=[p.name for p in found]).values_list(
+        Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, key__in=[name for name, _ in found]).values_list(
             "key", flat=True
         )
     )
-    planned = plan(
-        [(entry.name, datetime.fromtimestamp(entry.stat().st_mtime, tz=UTC)) for entry in found],
-        held=held, known=known, ledger_since=host.created_at, seen_before=_seen_before, now=now,
-    )  # fmt: skip
+    planned = plan(found, held=held, known=known, ledger_since=host.created_at, seen_before=_seen_before, now=now)
     if planned.refused:
         log.warning("orphan sweep refuses to act", extra={"reason": planned.refused})
         return planned
@@ -60,6 +59,19 @@ def sweep(*, host_name: str, now: datetime) -> Plan:
         Beneath(root / name).remove_tree()
         _seen_before.pop(name, None)
     return planned
+
+
+def _workspaces(root: Path) -> list[tuple[str, datetime]]:
+    """Directories named as ours are, with the time of their last change that their inhabitant cannot set."""
+    found = []
+    for entry in root.iterdir():
+        try:
+            seen = entry.lstat()
+        except FileNotFoundError:
+            continue  # cleared while we looked
+        if _OURS.fullmatch(entry.name) and stat.S_ISDIR(seen.st_mode):
+            found.append((entry.name, datetime.fromtimestamp(seen.st_ctime, tz=UTC)))
+    return found
 
 
 def plan(
@@ -81,6 +93,6 @@ def plan(
     due = [name for name, _ in orphans if now - seen_before.setdefault(name, now) >= GRACE]
     if any(changed < ledger_since for name, changed in orphans if name in due):
         return Plan((), refused="the ledger is younger than what it would remove")
-    if len(due) > max(1, len(found) // 5):
+    if len(due) > max(FEW, len(found) // 5):
         return Plan((), refused=f"{len(due)} of {len(found)} workspaces at once is too many to be true")
     return Plan(tuple(due))
