@@ -42,6 +42,13 @@ def badge(value: object, *, topic: str = "", field: str = "") -> SafeString:
     )  # fmt: skip
 
 
+def following(value: object, *, topic: str, field: str) -> SafeString:
+    """A word that follows ``field`` of ``topic``."""
+    return format_html(
+        '<span data-live-topic="{0}" data-live-field="{0}.{1}" data-value="{2}">{2}</span>', topic, field, value
+    )
+
+
 def moment(when: datetime | None) -> SafeString | str:
     """A moment as its distance from now, with the exact time to look at."""
     if when is None:
@@ -62,6 +69,11 @@ class ReadOnly(admin.ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    add_words: ClassVar[str] = "Add"
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        words = {"title": str(self.opts.verbose_name_plural).capitalize(), "add_words": self.add_words}
+        return super().changelist_view(request, {**words, **(extra_context or {})})
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -108,7 +120,7 @@ class OperatorPage(ReadOnly):
         if request.method not in {"GET", "HEAD"}:
             raise PermissionDenied  # state is never a form field: see verbs
         obj = self.shown(request, object_id)
-        context = {**self.base_context(request), "title": str(obj), "subtitle": None, **self.page_context(request, obj)}
+        context = {**self.base_context(request), "title": plain(str(obj)), "subtitle": None, **self.page_context(request, obj)}
         return TemplateResponse(request, self.page_template, context)
 
     def parts_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:

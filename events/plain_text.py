@@ -34,7 +34,7 @@ def span(length: timedelta) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
     whole = int(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -49,5 +49,5 @@ def ago(moment: datetime | None, *, now: datetime) -> str:
     """How long ago, in words; "never" for no moment."""
     if moment is None:
         return "never"
-    passed = now - moment
+    passed = timedelta(seconds=int((now - moment).total_seconds()))
     return "just now" if passed < timedelta(seconds=2) else f"{span(passed)} ago"

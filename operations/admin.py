@@ -14,12 +14,14 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from events.faults import Fault
-from events.operator_pages import OperatorPage, badge, moment
+from events.operator_pages import OperatorPage, badge, following, moment
 from events.plain_text import plain
 from operations import diff_lines, operation_page, policy, projects, submit
 from operations.admin_forms import OperationForm, ProjectForm
 from operations.coding import changes, pull_requests, vault
 from operations.models import Operation, Project, PullRequest
+from operations.snapshots import blocked_by
+from resources.reasons import in_words
 
 
 @admin.register(Operation)
@@ -31,6 +33,7 @@ class OperationAdmin(OperatorPage):
     list_select_related = ("project", "agent__host")
     search_fields = ("requirements", "project__name", "id")
     actions = ("cancel_selected", "retry_selected")
+    add_words = "Request work"
     page_template = "moorage/operation.html"
     parts_template = "moorage/operation_parts.html"
 
@@ -96,7 +99,7 @@ class OperationAdmin(OperatorPage):
 
     @admin.display(description="stage", ordering="stage")
     def stage_now(self, operation: Operation) -> SafeString:
-        return badge(operation.stage, topic=operation.topic, field="stage")
+        return following(operation.stage, topic=operation.topic, field="stage")
 
     @admin.display(description="engine", ordering="engine_kind")
     def engine_used(self, operation: Operation) -> str:
@@ -108,8 +111,9 @@ class OperationAdmin(OperatorPage):
 
     @admin.display(description="why")
     def why(self, operation: Operation) -> str:
-        detail = (operation.error or operation.attention or {}).get
-        return plain(str(detail("detail") or detail("reason") or ""))[:160] or "—"
+        if operation.status == Operation.Status.FAILED:
+            return plain(str((operation.error or {}).get("detail", "")))[:160] or "—"
+        return "; ".join(plain(in_words(reason)) for reason in blocked_by(operation))[:160] or "—"
 
 
 @admin.register(Project)
@@ -129,6 +133,7 @@ class ProjectAdmin(OperatorPage):
     list_filter = (("archived_at", admin.EmptyFieldListFilter), "default_template")
     list_select_related = ("owner",)
     search_fields = ("name", "repository_url")
+    add_words = "Add project"
     page_template = "moorage/project.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Project]:

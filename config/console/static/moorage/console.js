@@ -3,6 +3,7 @@
 //   <div data-parts="/admin/…/parts/" data-parts-on="operation.7f… queue">   fetch that fragment when one of these moves
 //     <section data-part="timeline">…</section>                             replaced when its own HTML has changed
 //
+// data-parts-every="15" also asks every so many seconds, for what no event tells: a host that falls silent.
 // A name without a dot in data-parts-on stands for every topic of its type. A part that somebody types in, or is about
 // to press a button of, stays as it is until the next time. live.js has the socket; this file has none.
 "use strict";
@@ -103,8 +104,14 @@
     }
   }
 
+  function keepAsking(parts) {
+    const every = Number(parts.root.dataset.partsEvery || 0);
+    if (every > 0) setInterval(() => { if (!document.hidden) parts.refresh(); }, every * 1000);
+  }
+
   const all = [...document.querySelectorAll("[data-parts]")].map((root) => new Parts(root));
   if (!all.length) return;
+  all.forEach(keepAsking);
   document.addEventListener("moorage:event", (event) => {
     for (const parts of all) if (parts.concerns(event.detail)) parts.soon();
   });
