@@ -1,4 +1,4 @@
-"""The whole cluster inside the test process: real routes, real tasks, real engine; Celery's memory transport as the broker.
+"""The whole cluster inside the test process: real routes, tasks and engine; Celery's memory transport as the broker.
 
 Tasks that events start lie in the queue until the test runs them, one by one, in its own thread.
 """
@@ -24,6 +24,7 @@ from operations.submit import submit
 from resources import hosts
 from resources.models import Lease
 from tests.flows.repositories import FIX, PROJECT, Remote, make
+from workers import routes
 from workers.routes import CLEANUP, CONTROL, host_queue
 
 PLAIN_TEMPLATE = """\
@@ -65,6 +66,7 @@ class Inline:
         self.roots = roots
         self.user: Any = get_user_model().objects.create_user("ada", password="a-long-password")
         self.ran: list[tuple[str, dict[str, Any]]] = []
+        self._waiting: list[tuple[str, dict[str, Any]]] = []
         self.register_host()
 
     def register_host(self, **capacity: int) -> None:
@@ -93,25 +95,21 @@ class Inline:
 
     def queued(self) -> list[tuple[str, dict[str, Any]]]:
         """Take everything out of the queues, unrun: task name and arguments."""
-        taken = []
+        taken, self._waiting = self._waiting, []
         with current_app.connection_for_read() as connection:
             for queue in (CONTROL, host_queue(settings.HOST_NAME), CLEANUP):
                 while (message := connection.default_channel.basic_get(queue, no_ack=True)) is not None:
-                    found = (
-                        connection.default_channel.message_to_python(message) if isinstance(message, dict) else message
-                    )
-                    _positional, arguments, _options = found.decode()
-                    taken.append((found.headers["task"], arguments))
+                    _positional, arguments, _options = message.decode()
+                    taken.append((message.headers["task"], arguments))
         return taken
 
     def run(self, until: Callable[[], bool] = lambda: False, *, most: int = 120) -> None:
         """Run what is queued, and what that starts, until nothing is queued or the condition holds."""
-        waiting: list[tuple[str, dict[str, Any]]] = []
         for _count in range(most):
-            waiting += self.queued()
-            if not waiting or until():
+            self._waiting = self.queued()
+            if not self._waiting or until():
                 return
-            task, arguments = waiting.pop(0)
+            task, arguments = self._waiting.pop(0)
             self.ran.append((task, arguments))
             current_app.tasks[task](**arguments)
         raise AssertionError(f"{most} tasks and no end: {self.ran[-10:]}")
@@ -124,14 +122,11 @@ class Inline:
             if operation.status in Operation.TERMINAL or operation.wake_up_at is None:
                 return operation
             Operation.objects.filter(pk=operation.pk).update(wake_up_at=timezone.now() - timedelta(seconds=1))
-            current_app.tasks["cleanup.sweep"]()
             self.wake(operation)
         raise AssertionError(f"it never ends: {operation.status} in {operation.stage}")
 
     def wake(self, operation: Operation) -> None:
         """Send its wake-up as the sweep does."""
-        from workers import routes
-
         routes.wake_operation(Operation.objects.select_related("agent__host").get(pk=operation.pk))
 
     def finish(self, operation: Operation) -> Operation:

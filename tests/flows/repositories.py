@@ -47,10 +47,11 @@ class Remote:
 
     def git(self, *arguments: str, stdin: bytes = b"") -> str:
         """Ask it, or change it, as somebody else would."""
+        when = "@1700000000 +0000"
         environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null",
-            "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_AUTHOR_DATE": "@1700000000 +0000",
-            "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org", "GIT_COMMITTER_DATE": "@1700000000 +0000",
+            "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_AUTHOR_DATE": when,
+            "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org", "GIT_COMMITTER_DATE": when,
         }  # fmt: skip
         done = subprocess.run(
             ["git", *arguments], cwd=self.path, env=environment, input=stdin, capture_output=True, check=False

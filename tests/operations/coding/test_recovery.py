@@ -1,0 +1,99 @@
+"""What is done about a fault: the table, its limits, and its last resort."""
+
+from __future__ import annotations
+
+import pytest
+
+from agents.faults import BerthLost
+from events.faults import Fault, FaultClass, Remembered
+from operations import faults
+from operations.coding import recovery
+from operations.coding.evidence import EvidenceMissing
+from operations.coding.forges.protocol import ForgeAuth, ForgeUnavailable
+from operations.coding.git_faults import BranchDiverged
+from operations.coding.recovery import ONE_TRY_ENGINES, RECOVERY, Action, ErrorKind, decide
+from operations.coding.stages.code import DoesNotCompile, NoChanges
+from operations.coding.stages.validate import GatesFailed, ReviewVetoed
+from operations.coding.test_runs import TestsFailed, TestsNotFound
+from operations.models import Stage
+from resources.sandboxes.protocol import SandboxFailed, SandboxGone
+
+
+def coded(code: str, fault_class: FaultClass = FaultClass.PERMANENT) -> Fault:
+    return Remembered({"code": code, "class": fault_class.value, "detail": "d"})
+
+
+KINDS = [
+    (DoesNotCompile("d"), Stage.CODE, ErrorKind.COMPILATION_ERROR),
+    (NoChanges("d"), Stage.CODE, ErrorKind.TEST_FAILURE),
+    (TestsFailed("d"), Stage.TEST, ErrorKind.TEST_FAILURE),
+    (GatesFailed("d"), Stage.VALIDATE, ErrorKind.TEST_FAILURE),
+    (ReviewVetoed("d"), Stage.VALIDATE, ErrorKind.TEST_FAILURE),
+    (coded("git.content_refused"), Stage.CODE, ErrorKind.TEST_FAILURE),
+    (coded("git.content_refused"), Stage.ANALYZE, ErrorKind.OTHER),
+    (SandboxGone("d"), Stage.TEST, ErrorKind.ENVIRONMENT_ERROR),
+    (SandboxFailed("d"), Stage.ANALYZE, ErrorKind.ENVIRONMENT_ERROR),
+    (BerthLost("d"), Stage.PLAN, ErrorKind.ENVIRONMENT_ERROR),
+    (coded("git.unreachable"), Stage.ANALYZE, ErrorKind.GIT_ERROR),
+    (coded("git.unreachable_by_design"), Stage.ANALYZE, ErrorKind.OTHER),
+    (ForgeUnavailable("d"), Stage.PR, ErrorKind.TRANSIENT_ERROR),
+    (ForgeAuth("d"), Stage.PR, ErrorKind.OTHER),
+    (faults.StageTimeout("d"), Stage.TEST, ErrorKind.TIMEOUT),
+    (faults.StageInterrupted("d"), Stage.TEST, ErrorKind.TRANSIENT_ERROR),
+    (faults.Unexpected("d"), Stage.CODE, ErrorKind.OTHER),
+    (EvidenceMissing("d"), Stage.COMMIT, ErrorKind.OTHER),
+    (BranchDiverged("d"), Stage.PR, ErrorKind.OTHER),
+    (TestsNotFound("d"), Stage.ANALYZE, ErrorKind.OTHER),
+]
+
+
+@pytest.mark.parametrize(("fault", "stage", "kind"), KINDS, ids=[f"{f.code}-{s}" for f, s, _ in KINDS])
+def test_a_fault_is_of_the_kind_that_the_table_says(fault: Fault, stage: Stage, kind: ErrorKind) -> None:
+    assert recovery.kind_of(fault, stage=stage) is kind
+
+
+def test_every_kind_has_a_rule() -> None:
+    assert set(RECOVERY) == set(ErrorKind)
+
+
+RETRIED = [(kind, rule) for kind, rule in RECOVERY.items() if rule.action is not Action.ESCALATE]
+EXAMPLE = {kind: fault for fault, _stage, kind in reversed(KINDS)}
+
+
+@pytest.mark.parametrize(("kind", "rule"), RETRIED, ids=[kind.value for kind, _ in RETRIED])
+def test_each_kind_is_tried_as_often_as_its_rule_says_and_then_goes_to_a_person(
+    kind: ErrorKind, rule: recovery.Rule
+) -> None:
+    stage = next(stage for fault, stage, found in KINDS if fault is EXAMPLE[kind] and found is kind)
+    earlier: list[str] = []
+    pauses = []
+    for _attempt in range(rule.limit):
+        decision = decide(stage=stage, fault=EXAMPLE[kind], engine_kind="llm", earlier=earlier)
+        assert decision.action is rule.action
+        pauses.append(decision.pause_s)
+        earlier.append(decision.kind.value)
+    assert pauses == sorted(pauses), "each pause is at least as long as the one before"
+    last = decide(stage=stage, fault=EXAMPLE[kind], engine_kind="llm", earlier=earlier)
+    assert last.action is Action.ESCALATE
+    assert last.stage == stage
+
+
+def test_kinds_are_counted_apart() -> None:
+    used_up = ["TEST_FAILURE"] * 3 + ["ENVIRONMENT_ERROR"] * 2
+    assert (
+        decide(stage=Stage.TEST, fault=TestsFailed("d"), engine_kind="llm", earlier=used_up).action is Action.ESCALATE
+    )
+    compiled = decide(stage=Stage.CODE, fault=DoesNotCompile("d"), engine_kind="llm", earlier=used_up)
+    assert compiled.action is Action.REWORK
+
+
+@pytest.mark.parametrize("engine", sorted(ONE_TRY_ENGINES))
+def test_engines_that_would_do_the_same_again_get_no_rework(engine: str) -> None:
+    assert decide(stage=Stage.TEST, fault=TestsFailed("d"), engine_kind=engine, earlier=[]).action is Action.ESCALATE
+    gone = decide(stage=Stage.TEST, fault=SandboxGone("d"), engine_kind=engine, earlier=[])
+    assert gone.action is Action.RECREATE_ENVIRONMENT
+
+
+def test_rework_goes_back_to_code_and_everything_else_stays_in_its_stage() -> None:
+    assert decide(stage=Stage.VALIDATE, fault=GatesFailed("d"), engine_kind="llm", earlier=[]).stage is Stage.CODE
+    assert decide(stage=Stage.PR, fault=ForgeUnavailable("d"), engine_kind="llm", earlier=[]).stage is Stage.PR
