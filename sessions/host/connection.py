@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 MOST_CHANNELS = 1024
 _MOST_OPENINGS = 64
-_MOST_ANSWERS = 256  # not sent yet: then we stop reading from the client
+_MOST_UNSENT = 1 << 18  # bytes of answers: then we stop reading from the client
 _HELLO_S = 5.0
 _SEND_BUFFER = 1 << 16
 _READ = 1 << 16
@@ -91,6 +91,7 @@ class Connection:
         self._reader, self._writer = reader, writer
         self._watches: dict[int, Watch] = {}
         self._answers: deque[bytes] = deque()
+        self._unsent = 0
         self._news, self._room = asyncio.Event(), asyncio.Event()
         self._openings: set[asyncio.Task[None]] = set()
         self._greeted = False
@@ -147,7 +148,9 @@ class Connection:
     async def _send_answers(self) -> bool:
         sent = False
         while self._answers:
-            self._writer.write(self._answers.popleft())
+            answer = self._answers.popleft()
+            self._unsent -= len(answer)
+            self._writer.write(answer)
             sent = True
             self._room.set()
             await self._writer.drain()
@@ -157,7 +160,9 @@ class Connection:
         self._news.set()
 
     def _answer(self, kind: Kind, channel: int, *values: Any, rest: bytes = b"") -> None:
-        self._answers.append(wire.encode(kind, channel, wire.pack(TOLD, kind, *values, rest=rest)))
+        answer = wire.encode(kind, channel, wire.pack(TOLD, kind, *values, rest=rest))
+        self._answers.append(answer)
+        self._unsent += len(answer)
         self._wake()
 
     def _refuse(self, channel: int, refused: Refused) -> None:
@@ -193,7 +198,7 @@ class Connection:
                 return
 
     async def _until_there_is_room(self) -> None:
-        while len(self._answers) >= _MOST_ANSWERS:
+        while self._unsent >= _MOST_UNSENT:
             self._room.clear()
             await self._room.wait()
 
