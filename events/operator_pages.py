@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
@@ -75,6 +76,11 @@ class ReadOnly(admin.ModelAdmin):
         words = {"title": str(self.opts.verbose_name_plural).capitalize(), "add_words": self.add_words}
         return super().changelist_view(request, {**words, **(extra_context or {})})
 
+    def action_checkbox(self, obj: Any) -> SafeString:
+        # Django's own names the row by its raw text.
+        attributes = {"class": "action-select", "aria-label": f"Select {plain(str(obj))}"}
+        return forms.CheckboxInput(attributes, lambda _value: False).render(ACTION_CHECKBOX_NAME, str(obj.pk))
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
@@ -120,7 +126,8 @@ class OperatorPage(ReadOnly):
         if request.method not in {"GET", "HEAD"}:
             raise PermissionDenied  # state is never a form field: see verbs
         obj = self.shown(request, object_id)
-        context = {**self.base_context(request), "title": plain(str(obj)), "subtitle": None, **self.page_context(request, obj)}
+        title = {"title": plain(str(obj)), "subtitle": None}
+        context = {**self.base_context(request), **title, **self.page_context(request, obj)}
         return TemplateResponse(request, self.page_template, context)
 
     def parts_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-# CSI, OSC (ended by BEL or ST), the other string sequences, and two-character escapes (ECMA-48).
+# CSI, OSC (ended by BEL or ST), the other string sequences, and two-character escapes (ECMA-48). A string sequence that
+# does not end in its line loses its introducer only: text must not vanish behind one.
 _ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[PX^_][^\x1b]*(?:\x1b\\)?|[ -/]*[0-~])?"
+    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[PX^_][^\x1b\n]*\x1b\\|[ -/]*[0-~])?"
 )
 # Control characters except tab and newline; bidirectional overrides and zero-width characters (CVE-2021-42574).
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")

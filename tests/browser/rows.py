@@ -32,7 +32,10 @@ index 1111111..2222222 100644
 +    return round(cents)
 """
 PRODUCTS: dict[Stage, dict[str, Any]] = {
-    Stage.PLAN: {"summary": "Round half up.", "steps": [{"title": "Change fees.py", "files": ["fees.py"], "detail": ""}]},
+    Stage.PLAN: {
+        "summary": "Round half up.",
+        "steps": [{"title": "Change fees.py", "files": ["fees.py"], "detail": ""}],
+    },
     Stage.CODE: {"diff": {"text": DIFF, "truncated": False, "changes": []}},
 }
 
