@@ -13,6 +13,7 @@ from config import probes
 from config.environment import BadSetting, Environment
 from config.kept_secret import kept_secret
 from events.faults import Fault, FaultClass
+from sessions.host import client
 
 ROOT = Path(__file__).resolve().parent.parent
 _SOCKET_PATH_BYTES = 107  # sun_path of sockaddr_un, less its final zero
@@ -82,6 +83,7 @@ def parts(
         _worker(env, broker_url=broker_url, after=("migrate", *redis)),
         _control(env, broker_url=broker_url, after=("migrate", *redis)),
         _beat(env, after=("migrate", *redis)),
+        _session_host(data),
         *((_flower(environment, after=("worker", *redis), address=address),) if "flower" not in leave_out else ()),
     )
     kept = tuple(part for part in table if part.name not in leave_out)
@@ -183,6 +185,17 @@ def _beat(env: Environment, *, after: tuple[str, ...]) -> Part:
     argv = _celery("beat", f"--loglevel={_level(env)}")
     # Its banner ends with the scheduler's settings: by then the broker URL is parsed, the schedule made.
     return Part(name="beat", argv=argv, after=after, ready_line="maxinterval ->")
+
+
+def _session_host(data: Path) -> Part:
+    path = client.socket_path(data)
+    return Part(
+        name="sessionhost",
+        argv=_manage("sessionhost"),
+        after=("migrate",),
+        probe=lambda: client.reason_not_ready(path),
+        stop_s=10.0,  # every terminal is ended and its row closed
+    )
 
 
 def _flower(environment: Mapping[str, str], *, after: tuple[str, ...], address: str) -> Part:
