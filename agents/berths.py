@@ -20,8 +20,7 @@ from agents import health, lifecycle, outfits
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
 from events.faults import Fault
-from events.journal import record
-from resources import leases, ports
+from resources import leases, ports, uids
 from resources.files import Beneath
 from resources.models import Lease
 from resources.sandboxes import selection
@@ -43,15 +42,19 @@ def open_berth(agent_id: uuid.UUID | str, *, generation: int, worker: str) -> No
     try:
         sandbox = _open(agent)
     except (Fault, OSError) as error:
-        fault = error if isinstance(error, Fault) else SandboxFailed(f"the berth cannot be made: {error.strerror}")
-        lifecycle.fail(agent.pk, generation=generation, fault=fault, actor=worker)
-        return
+        if lifecycle.fail(agent.pk, generation=generation, fault=_as_fault(error), actor=worker) is None:
+            _abandon(agent, None, worker=worker)
+        return  # what it took is given back by clear_berth, which the failure starts
     try:
         _running(agent, sandbox, generation=generation, worker=worker)
-    except Fault:
-        log.info("agent moved on while its berth was opened", extra={"agent": str(agent.pk)})
-        sandbox.close()
-        raise
+    except lifecycle.faults.StaleGeneration:
+        _abandon(agent, sandbox, worker=worker)
+
+
+def _as_fault(error: Fault | OSError) -> Fault:
+    if isinstance(error, Fault):
+        return error
+    return SandboxFailed(f"the berth cannot be made: {error.strerror or type(error).__name__}")
 
 
 def _claim(agent_id: uuid.UUID | str, *, generation: int, state: str) -> Agent | None:
@@ -63,6 +66,26 @@ def _claim(agent_id: uuid.UUID | str, *, generation: int, state: str) -> Agent |
         claimed_until=until, wake_up_at=until
     )
     return Agent.objects.select_related("host").get(pk=agent_id) if mine else None
+
+
+def _abandon(agent: Agent, sandbox: Sandbox | None, *, worker: str) -> None:
+    """The agent left while its berth was being made: clear what this attempt made after the leaving was cleared.
+
+    A berth of the same generation that somebody else has claimed since then is theirs, and has the same names.
+    """
+    current = Agent.objects.get(pk=agent.pk)
+    theirs = current.generation == agent.generation or (
+        current.state == Agent.State.RUNNING and current.generation == agent.generation + 1
+    )
+    if theirs:
+        return
+    log.info("agent moved on while its berth was opened", extra={"agent": str(agent.pk)})
+    if sandbox is not None:
+        sandbox.close()
+    Beneath(workspace_of(agent, generation=agent.generation)).remove_tree()
+    leases.release(
+        owner=agent.owner, generation=agent.generation, actor=worker, reason="agent moved on", now=timezone.now()
+    )
 
 
 def _open(agent: Agent) -> Sandbox:
@@ -79,13 +102,26 @@ def _open(agent: Agent) -> Sandbox:
     )
     _intend(agent, kind=Lease.Kind.PROCESS, key=f"{agent.pk}-{agent.generation}")
     sandbox = selection.open_sandbox(
-        _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers),
+        _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers, uid=_uid(agent)),
         minimum=fitted.minimum,
         allow_bare=settings.ALLOW_BARE,
         prefer=Tier(settings.ISOLATION) if settings.ISOLATION else None,
     )
     agent.resolved = fitted.as_dict()
     return sandbox
+
+
+def _uid(agent: Agent) -> int | None:
+    """The agent's own user id, leased where the service is root and can give it one."""
+    if os.geteuid() != 0 or agent.host is None:
+        return None
+    now = timezone.now()
+    leased = leases.live(owner=agent.owner, kind=Lease.Kind.UID) or [  # left by an attempt that was killed
+        uids.reserve(
+            host=agent.host, owner=agent.owner, generation=agent.generation, now=now, expires_at=now + LEASE_TTL
+        )
+    ]
+    return int(leased[0].key)
 
 
 def _make(workspace: Path) -> None:
@@ -105,11 +141,11 @@ def _intend(agent: Agent, *, kind: Lease.Kind, key: str) -> None:
     )  # fmt: skip
 
 
-def _profile(agent: Agent, fitted: outfits.Outfit, *, workspace: Path, port_numbers: dict[str, int]) -> Profile:
+def _profile(
+    agent: Agent, fitted: outfits.Outfit, *, workspace: Path, port_numbers: dict[str, int], uid: int | None
+) -> Profile:
     spec = fitted.clear
-    path = os.pathsep.join(
-        str(folder) for folder in (settings.TOOLCHAIN / "bin", "/usr/local/bin", "/usr/bin", "/bin")
-    )
+    path = os.pathsep.join(str(folder) for folder in (settings.TOOLCHAIN / "bin", "/usr/local/bin", "/usr/bin", "/bin"))
     return Profile(
         owner=agent.owner,
         generation=agent.generation,
@@ -125,42 +161,38 @@ def _profile(agent: Agent, fitted: outfits.Outfit, *, workspace: Path, port_numb
         },
         readable=(settings.TOOLCHAIN,),
         ports=port_numbers,
+        uid=uid,
+        install=settings.INSTALL_ID,
     )
 
 
 def _running(agent: Agent, sandbox: Sandbox, *, generation: int, worker: str) -> None:
     with transaction.atomic():
         current = lifecycle.load(agent.pk)
-        if current.generation != generation:
+        if (current.generation, current.claimed_until) != (generation, agent.claimed_until):
             raise lifecycle.faults.StaleGeneration(f"agent {agent.name} changed while its berth was opened")
         current.tier, current.tier_note = sandbox.tier.value, sandbox.note[:300]
         current.sandbox, current.resolved = sandbox.reference(), agent.resolved
         leases.hold(owner=agent.owner)
-        lifecycle.move(current, Agent.berthed, kind="agent.running", actor=worker, reason=f"berth open ({sandbox.tier})")
+        lifecycle.move(
+            current, Agent.berthed, kind="agent.running", actor=worker, reason=f"berth open ({sandbox.tier})"
+        )
     health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=timezone.now(), detail=f"{sandbox.tier} opened")
 
 
 def clear_berth(agent_id: uuid.UUID | str, *, generation: int, worker: str) -> None:
-    """Tear the berth of a stopping or broken agent down, then give back its leases. Nothing is released before it is gone."""
+    """Tear the berth of a stopping or broken agent down; only then give back its leases."""
     agent = _claim(agent_id, generation=generation, state=Agent.State.STOPPING) or _claim(
         agent_id, generation=generation, state=Agent.State.ERROR
     )
     if agent is None:
         return
     _tear_down(agent)
-    now = timezone.now()
     with transaction.atomic():
         current = lifecycle.load(agent.pk)
         if current.generation != generation:
             return
-        leases.release(owner=agent.owner, actor=worker, reason=f"agent {current.state}", now=now)
-        if current.state == Agent.State.STOPPING:
-            lifecycle.move(current, Agent.left, kind="agent.stopped", actor=worker, reason="berth cleared", now=now)
-        else:
-            Agent.objects.filter(pk=agent.pk, generation=generation).update(
-                wake_up_at=None, claimed_until=None, sandbox=None
-            )
-            record("agent.cleared", current, actor=worker, reason="berth cleared", **lifecycle.snapshot(current))
+        lifecycle.cleared(current, actor=worker, reason="berth cleared", now=timezone.now())
 
 
 def _tear_down(agent: Agent) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from django.db import IntegrityError, transaction
+
 from agents.models import Agent, Fact
 from resources import hosts
 
@@ -35,10 +37,16 @@ class Judgement:
 
 
 def observe(agent_id: uuid.UUID | str, kind: Fact.Kind, *, now: datetime, ok: bool = True, detail: str = "") -> None:
-    """Note what was seen just now. Overwrites the older sighting of the same kind."""
-    Fact.objects.update_or_create(
-        agent_id=agent_id, kind=kind, defaults={"observed_at": now, "ok": ok, "detail": detail[:300]}
-    )
+    """Note what was seen just now. Overwrites an older sighting of the same kind, never a newer one."""
+    seen = {"observed_at": now, "ok": ok, "detail": detail[:300]}
+    rows = Fact.objects.filter(agent_id=agent_id, kind=kind)
+    if rows.filter(observed_at__lte=now).update(**seen) or rows.exists():
+        return
+    try:
+        with transaction.atomic():
+            Fact.objects.create(agent_id=agent_id, kind=kind, **seen)
+    except IntegrityError:
+        rows.filter(observed_at__lte=now).update(**seen)  # somebody else saw it first, at the same moment
 
 
 def judge(agent: Agent, facts: Mapping[str, Fact], *, now: datetime) -> Judgement:

@@ -25,8 +25,8 @@ from events.journal import record
 from resources import leases
 
 _FIELDS = (
-    "state", "host_id", "tier", "tier_note", "sandbox", "blocked_by", "waiting_since", "error", "resolved", "wake_up_at",
-    "claimed_until",
+    "state", "host_id", "tier", "tier_note", "sandbox", "blocked_by", "waiting_since", "error", "resolved",
+    "wake_up_at", "claimed_until",
 )  # fmt: skip
 
 
@@ -73,7 +73,7 @@ def request_spawn(
             state_since=now,
             wake_up_at=now + timedelta(seconds=settings.REDISPATCH_S),
         )
-        agent.name = name or f"{template}-{agent.pk.hex[:6]}"
+        agent.name = name or f"{template[:73]}-{agent.pk.hex[:6]}"
         agent.save(force_insert=True)
         record("agent.spawn_requested", agent, actor=actor, **snapshot(agent))
     return agent
@@ -99,7 +99,9 @@ def move(
     try:
         step(agent)
     except TransitionNotAllowed:
-        raise faults.IllegalTransition(f"agent {agent.name} is {before}: {kind.partition('.')[2]} is not possible") from None
+        raise faults.IllegalTransition(
+            f"agent {agent.name} is {before}: {kind.partition('.')[2]} is not possible"
+        ) from None
     agent.generation, agent.state_since = generation + 1, now
     agent.claimed_until = None
     agent.wake_up_at = now + timedelta(seconds=settings.REDISPATCH_S) if agent.state in Agent.BUSY else None
@@ -150,6 +152,21 @@ def fail(agent_id: uuid.UUID | str, *, generation: int, fault: Fault, actor: str
             agent, lambda a: a.broke(fault.as_dict()), kind="agent.failed", actor=actor, reason=fault.detail,
             error=fault.as_dict(),
         )  # fmt: skip
+
+
+def cleared(agent: Agent, *, actor: str, reason: str, now: datetime) -> None:
+    """Nothing stands any more of a stopping or broken agent's berth: give its leases back. Inside a transaction.
+
+    A stopping agent has thereby stopped; a broken one may be retried.
+    """
+    leases.release(owner=agent.owner, actor=actor, reason=f"agent {agent.state}", now=now)
+    if agent.state == Agent.State.STOPPING:
+        move(agent, Agent.left, kind="agent.stopped", actor=actor, reason=reason, now=now)
+        return
+    Agent.objects.filter(pk=agent.pk, generation=agent.generation).update(
+        wake_up_at=None, claimed_until=None, sandbox=None
+    )
+    record("agent.cleared", agent, actor=actor, reason=reason, **snapshot(agent))
 
 
 def snapshot(agent: Agent) -> dict[str, Any]:

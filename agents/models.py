@@ -122,6 +122,7 @@ class Agent(models.Model):
         self.error = None
         self.host = None
         self.sandbox = None
+        self.tier = self.tier_note = ""
 
 
 class Fact(models.Model):

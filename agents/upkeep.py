@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 
 from agents import health, lifecycle
 from agents.faults import BerthLost
@@ -14,6 +16,8 @@ from agents.placement import LEASE_TTL
 from resources import hosts, leases
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import SandboxGone
+
+GONE_FOR_GOOD = timedelta(minutes=10)  # a host without a heartbeat for so long does not clear its berths any more
 
 
 def overdue(*, now: datetime, limit: int = 200) -> Sequence[Agent]:
@@ -36,11 +40,32 @@ def renew_leases(*, now: datetime) -> int:
 def fail_on_lost_hosts(*, now: datetime) -> int:
     """Agents whose host stopped beating break with that reason; their operations then move to another host."""
     failed = 0
-    for agent in Agent.objects.filter(state=Agent.State.RUNNING).select_related("host"):
+    berthed = Agent.objects.filter(state__in=(Agent.State.SPAWNING, Agent.State.RUNNING), host__isnull=False)
+    for agent in berthed.select_related("host"):
         if agent.host and hosts.verdict(agent.host, now=now) is hosts.Verdict.LOST:
             fault = BerthLost(f"host {agent.host.name} stopped beating", host=agent.host.name)
             failed += lifecycle.fail(agent.pk, generation=agent.generation, fault=fault, actor="system") is not None
     return failed
+
+
+def write_off(*, now: datetime) -> int:
+    """Nobody can clear a berth of a host that is gone: after ``GONE_FOR_GOOD`` its leases are given back from here.
+
+    So a stop comes to its end and a retry becomes possible. Should the host return, its own orphan sweep finds what
+    still stands there. Returns how many agents were written off.
+    """
+    stuck = Agent.objects.filter(state__in=(Agent.State.STOPPING, Agent.State.ERROR), wake_up_at__isnull=False)
+    gone = stuck.filter(host__heartbeat_at__lt=now - GONE_FOR_GOOD)
+    return sum(_write_off(agent, now=now) for agent in gone)
+
+
+def _write_off(agent: Agent, *, now: datetime) -> bool:
+    with transaction.atomic():
+        current = lifecycle.load(agent.pk)
+        if current.generation != agent.generation:
+            return False
+        lifecycle.cleared(current, actor="system", reason=f"host {current.host} is gone", now=now)
+    return True
 
 
 def inspect(*, host: str, now: datetime, worker: str) -> int:
@@ -51,9 +76,7 @@ def inspect(*, host: str, now: datetime, worker: str) -> int:
             there = agent.sandbox is not None and selection.adopt(agent.sandbox).alive()
         except SandboxGone:
             there = False
-        health.observe(
-            agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=there, detail="there" if there else "gone"
-        )
+        health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=there, detail="there" if there else "gone")
         if there:
             alive += 1
         else:
@@ -62,12 +85,20 @@ def inspect(*, host: str, now: datetime, worker: str) -> int:
     return alive
 
 
-
 def release_expired(*, now: datetime) -> int:
     """Leases that nobody renews: their agent has ended or is gone. What still stands there is the orphan sweep's."""
     released = 0
     for owner in leases.expired(now=now):
-        agent = Agent.objects.filter(pk=owner.removeprefix("agent:")).first() if owner.startswith("agent:") else None
+        agent = _agent_named(owner)
         if agent is None or agent.state == Agent.State.STOPPED:
             released += leases.release(owner=owner, actor="system", reason="lease expired", now=now)
     return released
+
+
+def _agent_named(owner: str) -> Agent | None:
+    """The agent that signs its leases so; None for an owner of another kind."""
+    kind, _, key = owner.partition(":")
+    try:
+        return Agent.objects.filter(pk=uuid.UUID(key)).first() if kind == "agent" else None
+    except ValueError:
+        return None

@@ -7,13 +7,16 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from agents.faults import AgentNotFound
+from agents.faults import AgentNotFound, ProjectNotVisible
 from agents.models import Agent
+from events import policy
 
 
 def agents(user: Any) -> QuerySet[Agent]:
     """The agents that a user may see."""
     rows = Agent.objects.select_related("host")
+    if not user.is_authenticated:
+        return rows.none()
     return rows if user.is_staff else rows.filter(created_by=user)
 
 
@@ -35,3 +38,9 @@ def may_view(user: Any, agent_id: str) -> bool:
         return agents(user).filter(pk=uuid.UUID(agent_id)).exists()
     except ValueError:
         return False
+
+
+def check_project(user: Any, project_id: uuid.UUID | None) -> None:
+    """Refuse a project that the user may not see. Projects are a room above: its rule for the live stream decides."""
+    if project_id is not None and not policy.may_view(user, f"project.{project_id}"):
+        raise ProjectNotVisible(f"there is no project {project_id}", pointer="/project_id")
