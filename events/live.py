@@ -9,6 +9,7 @@ import json
 import logging
 import threading
 import time
+from datetime import datetime
 from typing import Any
 
 import redis
@@ -86,3 +87,18 @@ def publish_raw(message: dict[str, Any]) -> bool:
         log.warning("live stream is away", extra={"error": type(error).__name__})
         return False
     return True
+
+
+def publish_snapshot(topic: str, data: dict[str, Any], *, now: datetime) -> bool:
+    """Publish the present state of a snapshot topic; its ``seq`` is the time in milliseconds."""
+    return publish_raw(
+        {
+            "topic": topic,
+            "seq": int(now.timestamp() * 1000),
+            "kind": f"{topic}.status",
+            "actor": "system",
+            "reason": "",
+            "timestamp": now.isoformat().replace("+00:00", "Z"),
+            "data": data,
+        }
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
 
 from django.db.models import Count, Min, Q
 
@@ -53,19 +52,4 @@ def status(*, now: datetime) -> list[QueueStatus]:
 def publish(*, now: datetime) -> None:
     """Send the status to the live stream's ``queue`` topic: a snapshot, not history."""
     for queue in status(now=now):
-        live.publish_raw(
-            {
-                "topic": "queue",
-                "seq": int(now.timestamp() * 1000),
-                "kind": "queue.status",
-                "actor": "system",
-                "reason": "",
-                "timestamp": now.isoformat().replace("+00:00", "Z"),
-                "data": as_json(queue),
-            }
-        )
-
-
-def as_json(queue: QueueStatus) -> dict[str, Any]:
-    """The JSON form."""
-    return asdict(queue)
+        live.publish_snapshot("queue", asdict(queue), now=now)

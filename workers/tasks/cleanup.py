@@ -16,7 +16,7 @@ from django.utils import timezone
 from agents import placement, upkeep
 from events import delivery
 from events.faults import Fault
-from operations import queues
+from operations import figures, queues
 from operations.coding import engine, safekeeping
 from resources import orphans, ports, ticks
 from resources.models import Host
@@ -66,6 +66,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("look at squatted ports again", 120, _on_every_host("cleanup.recheck_ports")),
     Duty("tidy vaults", 86_400, _on_every_host("cleanup.tidy_vaults")),
     Duty("queue status", 2, lambda now: queues.publish(now=now)),
+    Duty("figures", 5, lambda now: figures.publish(now=now)),
 )
 
 

@@ -1,0 +1,48 @@
+"""Figures of the whole: counts by state, and capacity against reservations per host."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, Model
+
+from agents.models import Agent
+from events import live
+from operations.models import Operation
+from resources import hosts
+from resources.models import Host
+
+
+def now_at(*, now: datetime) -> dict[str, Any]:
+    """The figures as the API and the live stream show them."""
+    return {
+        "operations": _by(Operation, "status"),
+        "agents": _by(Agent, "state"),
+        "hosts": [
+            {
+                "name": host.name,
+                "verdict": hosts.verdict(host, now=now).value,
+                "capacity": {
+                    "slots": host.slots,
+                    "memory_mb": host.memory_mb,
+                    "cpu_millis": host.cpu_millis,
+                    "disk_mb": host.disk_mb,
+                    "ports": host.port_last - host.port_first + 1,
+                },
+                "reserved": asdict(hosts.usage(host)),
+                "load": host.facts.get("load"),
+            }
+            for host in Host.objects.all()
+        ],
+    }
+
+
+def publish(*, now: datetime) -> None:
+    """Send the figures to the live stream's ``metrics`` topic: a snapshot, not history."""
+    live.publish_snapshot("metrics", now_at(now=now), now=now)
+
+
+def _by(model: type[Model], field: str) -> dict[str, int]:
+    return dict(model._default_manager.order_by().values_list(field).annotate(Count("pk")))
