@@ -19,7 +19,10 @@ from agents.models import Agent
 class AgentSerializer(serializers.ModelSerializer[Agent]):
     """An agent: intent, place and what it waits for. State is read-only everywhere."""
 
-    host = serializers.CharField(source="host.name", read_only=True, default=None)
+    host = serializers.CharField(source="host.name", read_only=True, default=None, allow_null=True)
+    capabilities = serializers.ListField(child=serializers.CharField(), read_only=True)
+    blocked_by = serializers.ListField(child=serializers.DictField(), read_only=True)
+    error = serializers.DictField(read_only=True, allow_null=True)
     queue_position = serializers.SerializerMethodField()
 
     class Meta:
@@ -31,7 +34,8 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         read_only_fields = fields
 
     def get_queue_position(self, agent: Agent) -> int | None:
-        return placement.position(agent)
+        queue: placement.Queue = self.context.setdefault("queue", placement.Queue())  # one look for a whole list
+        return queue.position(agent)
 
 
 class SpawnSerializer(serializers.Serializer[Agent]):
@@ -63,6 +67,7 @@ class HealthSerializer(serializers.Serializer[Any]):
 class AgentViewSet(viewsets.GenericViewSet[Agent]):
     """Agents and their berths."""
 
+    queryset = Agent.objects.all()  # for the type of ids in the description; what is visible says get_queryset
     serializer_class = AgentSerializer
 
     def get_queryset(self) -> Any:
@@ -82,6 +87,7 @@ class AgentViewSet(viewsets.GenericViewSet[Agent]):
         """Ask for an agent from a template."""
         data = SpawnSerializer(data=request.data)
         data.is_valid(raise_exception=True)
+        visibility.check_project(request.user, data.validated_data.get("project_id"))
         agent = lifecycle.request_spawn(by=request.user, actor=f"user:{request.user}", **data.validated_data)
         headers = {"Location": f"{request.path}{agent.pk}/"}
         return Response(self.get_serializer(agent).data, status.HTTP_202_ACCEPTED, headers=headers)

@@ -12,6 +12,13 @@ class AgentNotFound(Fault):
     http_status = 404
 
 
+class ProjectNotVisible(Fault):
+    """No project has this id, or not for this user."""
+
+    code = "project.not_found"
+    http_status = 404
+
+
 class IllegalTransition(Fault):
     """The agent's state does not allow it; says which state it is in."""
 

@@ -12,7 +12,6 @@ from django.db import DatabaseError, connection
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -68,7 +67,9 @@ def _hosts() -> Part:
     if not known:
         return Part("hosts", False, "no worker has registered a host", "Start a worker: `make up`.")
     if lost:
-        return Part("hosts", False, f"lost: {', '.join(lost)}", "Start the worker of each lost host again, or drain it.")
+        return Part(
+            "hosts", False, f"lost: {', '.join(lost)}", "Start the worker of each lost host again, or drain it."
+        )
     return Part("hosts", True, f"{len(known)} alive")
 
 
@@ -134,10 +135,18 @@ class QueuesView(APIView):
         return Response(QueueSerializer(queues.status(now=timezone.now()), many=True).data)
 
 
+class FiguresSerializer(serializers.Serializer[Any]):
+    """Counts by state, and hosts with capacity and reservations."""
+
+    operations = serializers.DictField(child=serializers.IntegerField())
+    agents = serializers.DictField(child=serializers.IntegerField())
+    hosts = HostSerializer(many=True)
+
+
 class MetricsView(APIView):
     """Figures of the whole."""
 
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses=FiguresSerializer)
     def get(self, request: Request) -> Response:
         """Operations and agents by state; each host's capacity and what is reserved of it."""
         return Response(figures())

@@ -6,6 +6,7 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.plumbing import ResolvedComponent
 
 _PROBLEM = {
     "type": "object",
@@ -18,15 +19,22 @@ _PROBLEM = {
         "detail": {"type": "string"},
         "remedy": {"type": "string"},
         "request_id": {"type": "string"},
+        "facts": {"type": "object", "additionalProperties": {}},
         "errors": {
             "type": "array",
             "items": {
                 "type": "object",
+                "required": ["pointer", "code", "detail"],
                 "properties": {"pointer": {"type": "string"}, "code": {"type": "string"}, "detail": {"type": "string"}},
             },
         },
     },
 }
+
+
+# What any call may be answered with, and what only those with a body may.
+_ALWAYS = ("400", "401", "403", "404", "405", "406", "500", "503")
+_WITH_BODY = ("409", "413", "415", "422")
 
 
 class ProblemSchema(AutoSchema):
@@ -36,10 +44,15 @@ class ProblemSchema(AutoSchema):
         operation = super().get_operation(*args, **kwargs)
         if operation is None:
             return None
-        for code in ("400", "401", "403", "404", "409", "415", "422"):
+        problem = ResolvedComponent(name="Problem", type=ResolvedComponent.SCHEMA, schema=_PROBLEM, object="Problem")
+        self.registry.register_on_missing(problem)
+        for code in _ALWAYS if self.method == "GET" else sorted(_ALWAYS + _WITH_BODY):
             operation["responses"].setdefault(
                 code,
-                {"description": "Problem document (RFC 9457)", "content": {"application/problem+json": {"schema": _PROBLEM}}},
+                {
+                    "description": "Problem document (RFC 9457)",
+                    "content": {"application/problem+json": {"schema": problem.ref}},
+                },
             )
         return operation
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
 from rest_framework import exceptions, pagination
 from rest_framework.request import Request
 
@@ -17,12 +20,34 @@ class NewestFirst(pagination.CursorPagination):
         given = request.query_params.get(self.page_size_query_param)
         if given is None:
             return int(self.page_size or 50)
-        if not given.isascii() or not given.isdigit() or not 1 <= int(given) <= self.max_page_size:
+        if not (given.isascii() and given.isdigit() and len(given) < 9 and 1 <= int(given) <= self.max_page_size):
             raise exceptions.ValidationError({"page_size": [f"must be a number from 1 to {self.max_page_size}"]})
         return int(given)
 
     def decode_cursor(self, request: Request) -> pagination.Cursor | None:
         try:
-            return super().decode_cursor(request)
+            cursor = super().decode_cursor(request)
         except exceptions.NotFound:
-            raise exceptions.ValidationError({"cursor": ["is not a cursor of this list"]}) from None
+            raise _NOT_OURS from None
+        if cursor is not None and cursor.position is not None and not _is_position(cursor.position):
+            raise _NOT_OURS
+        return cursor
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        parameters = super().get_schema_operation_parameters(view)
+        for parameter in parameters:
+            if parameter["name"] == self.page_size_query_param:
+                parameter["schema"] = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": 50}
+        return parameters
+
+
+_NOT_OURS = exceptions.ValidationError({"cursor": ["is not a cursor of this list"]})
+
+
+def _is_position(text: str) -> bool:
+    """Whether a cursor's position is a point in time that a database takes: it comes from the client."""
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return False
+    return moment is not None and moment.tzinfo is not None and 1970 < moment.year < 9000

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
+from config.bodies import BodyTooLarge
 from events.faults import Fault
 
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+MOST_ERRORS = 100  # a hostile text can hold thousands
 
 
 def document(
-    *, request: HttpRequest | None, status_code: int, code: str, detail: str, errors: list[dict[str, str]], **more: Any
+    *, request: HttpRequest | None, status_code: int, code: str, detail: str, errors: list[dict[str, Any]], **more: Any
 ) -> dict[str, Any]:
     """The body: type, title, status, code, detail, request_id, errors[{pointer, code, detail}]."""
     return {
@@ -41,18 +45,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """
     request = context.get("request")
     if isinstance(error, Fault):
-        set_rollback()
-        errors = getattr(error, "errors", ())
-        listed = [
-            {"pointer": getattr(e, "pointer", ""), "code": e.code, "detail": e.message} for e in errors
-        ] or ([{"pointer": error.pointer, "code": error.code, "detail": error.detail}] if error.pointer else [])
-        return _response(
-            request, error.http_status, error.code, error.detail, listed, remedy=error.remedy_text, facts=error.facts
-        )
-    if isinstance(error, Http404):
-        error = exceptions.NotFound()
-    elif isinstance(error, PermissionDenied):
-        error = exceptions.PermissionDenied()
+        return _of_fault(request, error)
+    error = _as_drf(error)
     if not isinstance(error, exceptions.APIException):
         return None
     set_rollback()
@@ -68,17 +62,67 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     return response
 
 
+class DatabaseAway(exceptions.APIException):
+    """The database did not answer, or not in time."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "database_away"
+    default_detail = "The database does not answer now. Try again."
+    wait = 1
+
+
+def _as_drf(error: Exception) -> Exception:
+    """Django's own errors as DRF's."""
+    match error:
+        case Http404():
+            return exceptions.NotFound()
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case RequestDataTooBig():
+            return BodyTooLarge("The body is too large.")
+        case SuspiciousOperation():
+            return exceptions.ParseError("The request cannot be understood.")
+        case OperationalError() | InterfaceError():
+            log.error("database away", exc_info=error)
+            return DatabaseAway()
+    return error
+
+
+def _of_fault(request: Any, fault: Fault) -> Response:
+    set_rollback()
+    listed = [_located(error) for error in getattr(fault, "errors", ())[:MOST_ERRORS]]
+    if not listed and fault.pointer:
+        listed = [{"pointer": fault.pointer, "code": fault.code, "detail": fault.detail}]
+    facts = {key: value for key, value in fault.facts.items() if key != "errors"}
+    return _response(
+        request, fault.http_status, fault.code, fault.detail, listed, remedy=fault.remedy_text, facts=facts
+    )
+
+
+def _located(error: Any) -> dict[str, Any]:
+    """One located error of a text: the pointer leads into that text, line and column count from 1."""
+    steps = re.findall(r"[^.\[\]]+", error.path)
+    place = {"line": error.line, "column": error.column} if error.line else {}
+    hint = {"hint": error.hint} if error.hint else {}
+    pointer = "".join(f"/{step}" for step in steps)
+    return {"pointer": pointer, "code": error.code, "detail": error.message, **place, **hint}
+
+
 def _response(
-    request: Any, status_code: int, code: str, detail: str, errors: list[dict[str, str]], **more: Any
+    request: Any, status_code: int, code: str, detail: str, errors: list[dict[str, Any]], **more: Any
 ) -> Response:
     body = document(
-        request=getattr(request, "_request", request), status_code=status_code, code=code, detail=detail, errors=errors,
+        request=getattr(request, "_request", request),
+        status_code=status_code,
+        code=code,
+        detail=detail,
+        errors=errors,
         **{key: value for key, value in more.items() if value},
     )
     return Response(body, status=status_code, content_type=CONTENT_TYPE)
 
 
-def _flatten(detail: Any, *, pointer: str) -> list[dict[str, str]]:
+def _flatten(detail: Any, *, pointer: str) -> list[dict[str, Any]]:
     if isinstance(detail, dict):
         return [
             e

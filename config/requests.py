@@ -36,4 +36,6 @@ class RequestIdMiddleware:
     @staticmethod
     def _marked(request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
+        if response.status_code == 301 and request.path.startswith("/api/"):
+            response.status_code = 308  # a forgotten slash must not turn a POST into a GET
         return response

@@ -17,29 +17,37 @@ from events.api_shapes import EventSerializer
 from events.journal import replay
 from operations import policy, projects, submit
 from operations.api_shapes import (
+    AfterParameters,
     AnswerSerializer,
     DiffSerializer,
     EvidenceSerializer,
+    OperationFilter,
     OperationSerializer,
     ProjectSerializer,
     RecordingSerializer,
     StepSerializer,
     SubmissionSerializer,
+    WaitParameters,
 )
 from operations.coding import pull_requests, recordings
 from operations.models import Operation, Project
 
-LONGEST_WAIT_S = 30.0
+LONGEST_KEY = 200
+LEFT_OUT: dict[str, Any] = {"base_branch": "", "default_template": "python", "metadata": {}}  # by a PUT
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key", str, OpenApiParameter.HEADER, description="Makes a repeated request answer the first operation."
+)
 _LOOK_S = 0.2
 
 
 class ProjectViewSet(viewsets.GenericViewSet[Project]):
     """Repositories that operations may work on."""
 
+    queryset = Project.objects.all()  # for the type of ids in the description; what is visible says get_queryset
     serializer_class = ProjectSerializer
 
     def get_queryset(self) -> Any:
-        return policy.visible_projects(self.request.user)
+        return policy.visible_projects(self.request.user).select_related("owner")
 
     def list(self, request: Request) -> Response:
         """Projects, newest first."""
@@ -52,7 +60,9 @@ class ProjectViewSet(viewsets.GenericViewSet[Project]):
         data.is_valid(raise_exception=True)
         project = projects.create(by=request.user, **data.validated_data)
         return Response(
-            self.get_serializer(project).data, status.HTTP_201_CREATED, headers={"Location": f"{request.path}{project.pk}/"}
+            self.get_serializer(project).data,
+            status.HTTP_201_CREATED,
+            headers={"Location": f"{request.path}{project.pk}/"},
         )
 
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -60,10 +70,11 @@ class ProjectViewSet(viewsets.GenericViewSet[Project]):
         return Response(self.get_serializer(policy.project(request.user, pk)).data)
 
     def update(self, request: Request, pk: str, *, partial: bool = False) -> Response:
-        """Change a project."""
+        """Replace a project: what is left out goes back to its default."""
         data = self.get_serializer(policy.project(request.user, pk), data=request.data, partial=partial)
         data.is_valid(raise_exception=True)
-        project = projects.change(by=request.user, project_id=pk, **data.validated_data)
+        left_out = {} if partial else LEFT_OUT
+        project = projects.change(by=request.user, project_id=pk, **{**left_out, **data.validated_data})
         return Response(self.get_serializer(project).data)
 
     def partial_update(self, request: Request, pk: str) -> Response:
@@ -79,24 +90,21 @@ class ProjectViewSet(viewsets.GenericViewSet[Project]):
 class OperationViewSet(viewsets.GenericViewSet[Operation]):
     """Requested work."""
 
+    queryset = Operation.objects.all()
     serializer_class = OperationSerializer
 
     def get_queryset(self) -> Any:
-        rows = policy.visible_operations(self.request.user)
-        for field in ("status", "project_id", "agent_id"):
-            if value := self.request.query_params.get(field):
-                if field.endswith("_id") and not policy.is_uuid(value):
-                    raise serializers.ValidationError({field: ["is not an id"]})
-                rows = rows.filter(**{field: value})
-        return rows
+        wanted = OperationFilter(data=self.request.query_params)
+        wanted.is_valid(raise_exception=True)
+        return policy.visible_operations(self.request.user).filter(**wanted.validated_data)
 
-    @extend_schema(parameters=[OpenApiParameter("status"), OpenApiParameter("project_id"), OpenApiParameter("agent_id")])
+    @extend_schema(parameters=[OperationFilter])
     def list(self, request: Request) -> Response:
         """Operations, newest first."""
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
-    @extend_schema(request=SubmissionSerializer, responses={202: OperationSerializer})
+    @extend_schema(request=SubmissionSerializer, responses={202: OperationSerializer}, parameters=[IDEMPOTENCY_KEY])
     def create(self, request: Request) -> Response:
         """Request an operation. ``Idempotency-Key`` makes a repeated request harmless."""
         data = SubmissionSerializer(data=request.data)
@@ -104,21 +112,22 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
         fields = dict(data.validated_data)
         fields.pop("type", None)
         project = policy.project(request.user, fields.pop("project_id"))
-        operation = submit.submit(
-            by=request.user, project=project, idempotency_key=request.headers.get("Idempotency-Key", "")[:200], **fields
-        )
+        operation = submit.submit(by=request.user, project=project, idempotency_key=_idempotency_key(request), **fields)
         return Response(
             self.get_serializer(operation).data,
             status.HTTP_202_ACCEPTED,
             headers={"Location": f"{request.path}{operation.pk}/"},
         )
 
-    @extend_schema(parameters=[OpenApiParameter("wait", float, description="Seconds to wait for a change, at most 30.")])
+    @extend_schema(parameters=[WaitParameters])
     def retrieve(self, request: Request, pk: str) -> Response:
         """One operation; with ``?wait=30`` the answer comes when it changes, or after that time."""
+        asked = WaitParameters(data=request.query_params)
+        asked.is_valid(raise_exception=True)
         operation = policy.operation(request.user, pk)
-        if wait_s := _wait(request):
-            operation = _await_change(request, operation, wait_s)
+        if asked.validated_data["wait"]:
+            operation = _await_change(request, operation, wait_s=asked.validated_data["wait"],
+                                      known_turn=asked.validated_data.get("turn", operation.turn))  # fmt: skip
         return Response(self.get_serializer(operation).data)
 
     @extend_schema(request=None, responses=OperationSerializer)
@@ -154,15 +163,15 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
         """Every attempt at every stage, in order."""
         return Response(StepSerializer(policy.operation(request.user, pk).steps.all(), many=True).data)
 
-    @extend_schema(parameters=[OpenApiParameter("after", int)], responses=EventSerializer(many=True))
+    @extend_schema(parameters=[AfterParameters], responses=EventSerializer(many=True))
     @action(detail=True, pagination_class=None)
     def events(self, request: Request, pk: str) -> Response:
         """Its journal behind ``?after=SEQ``, at most 1000 events."""
-        after = request.query_params.get("after", "0")
-        if not after.isascii() or not after.isdigit() or len(after) > 18:
-            raise serializers.ValidationError({"after": ["must be a number"]})
+        asked = AfterParameters(data=request.query_params)
+        asked.is_valid(raise_exception=True)
         operation = policy.operation(request.user, pk)
-        return Response(EventSerializer(replay(operation.topic, after=int(after)), many=True).data)
+        found = replay(operation.topic, after=asked.validated_data["after"])
+        return Response(EventSerializer(found, many=True).data)
 
     @extend_schema(responses=EvidenceSerializer(many=True))
     @action(detail=True, pagination_class=None)
@@ -186,24 +195,22 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
         return Response(self.get_serializer(operation).data, code)
 
 
-def _wait(request: Request) -> float:
-    given = request.query_params.get("wait", "0")
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= LONGEST_WAIT_S:
-        raise serializers.ValidationError({"wait": [f"must be a number of seconds from 0 to {LONGEST_WAIT_S:g}"]})
-    return seconds
+def _idempotency_key(request: Request) -> str:
+    key = request.headers.get("Idempotency-Key", "")
+    if len(key) > LONGEST_KEY:  # cut off, two keys could become one
+        raise serializers.ValidationError({"Idempotency-Key": [f"has more than {LONGEST_KEY} characters"]})
+    return key
 
 
-def _await_change(request: Request, operation: Operation, wait_s: float) -> Operation:
-    seen, deadline = operation.turn, time.monotonic() + wait_s
-    while operation.turn == seen and operation.status in Operation.ACTIVE and time.monotonic() < deadline:
+def _await_change(request: Request, operation: Operation, *, wait_s: float, known_turn: int) -> Operation:
+    """The operation once it differs from what the caller knows, has ended, or the time is over."""
+    seen, deadline = (known_turn, operation.status), time.monotonic() + wait_s
+    now = (operation.turn, operation.status)
+    while now == seen and now[1] in Operation.ACTIVE and time.monotonic() < deadline:
         connection.close()  # a waiting request holds no connection
-        time.sleep(_LOOK_S)
-        operation = policy.operation(request.user, operation.pk)
-    return operation
+        time.sleep(min(_LOOK_S, max(0.0, deadline - time.monotonic())))
+        now = Operation.objects.values_list("turn", "status").get(pk=operation.pk)
+    return policy.operation(request.user, operation.pk)
 
 
 router = SimpleRouter()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agents import placement
 from agents.engines.protocol import EngineKind
 from agents.models import Capability, Priority
 from operations import snapshots
 from operations.coding.changes import Diff, FileChange
 from operations.models import Evidence, Operation, Project, Step
+
+LONGEST_WAIT_S = 30.0
 
 
 class JsonObject(serializers.JSONField):
@@ -20,7 +25,23 @@ class JsonObject(serializers.JSONField):
         value = super().to_internal_value(data)
         if not isinstance(value, dict):
             raise serializers.ValidationError("must be an object")
+        if fault := _unstorable(value, deeper=DEEPEST):
+            raise serializers.ValidationError(fault)
         return value
+
+
+DEEPEST = 50  # levels of metadata
+
+
+def _unstorable(value: Any, *, deeper: int) -> str:
+    """Why a database would not take the value; empty when it would."""
+    if isinstance(value, str):
+        odd = "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value)
+        return "must not contain NUL or half a surrogate pair" if odd else ""
+    inner = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    if inner and not deeper:
+        return f"is nested deeper than {DEEPEST} levels"
+    return next(filter(None, (_unstorable(item, deeper=deeper - 1) for item in inner)), "")
 
 
 class ProjectSerializer(serializers.ModelSerializer[Project]):
@@ -63,38 +84,100 @@ class SubmissionSerializer(serializers.Serializer[Operation]):
     metadata = JsonObject(required=False)
 
 
+class EngineShape(serializers.Serializer[Any]):
+    """The engine that was picked, or asked for; the label says what it is, and whether AI was used."""
+
+    kind = serializers.ChoiceField(choices=[kind.value for kind in EngineKind])
+    label = serializers.CharField(allow_blank=True)
+
+
+class ReasonShape(serializers.Serializer[Any]):
+    """One reason why it does not go on; each kind has fields of its own."""
+
+    kind = serializers.CharField()
+
+
+class AttentionShape(serializers.Serializer[Any]):
+    """What it needs from a person."""
+
+    kind = serializers.ChoiceField(choices=["none", "input_required", "approval_required", "error"])
+    reason = serializers.CharField(allow_blank=True)
+    since = serializers.DateTimeField(allow_null=True)
+
+
 class OperationSerializer(serializers.ModelSerializer[Operation]):
     """An operation, derived parts included."""
 
     engine = serializers.SerializerMethodField()
-    progress = serializers.FloatField(read_only=True)
+    progress = serializers.FloatField(read_only=True, min_value=0, max_value=1)
     priority = PriorityField(read_only=True)
     blocked_by = serializers.SerializerMethodField()
     queue_position = serializers.SerializerMethodField()
     attention = serializers.SerializerMethodField()
     title = serializers.CharField(read_only=True)
+    error = serializers.DictField(read_only=True, allow_null=True)
+    result = serializers.DictField(read_only=True, allow_null=True)
+    metadata = serializers.DictField(read_only=True)
 
     class Meta:
         model = Operation
         fields = (
-            "id", "type", "title", "project_id", "agent_id", "capability", "requirements", "engine", "template", "status",
-            "stage", "turn", "progress", "priority", "approval", "blocked_by", "queue_position", "attention",
+            "id", "type", "title", "project_id", "agent_id", "capability", "requirements", "engine", "template",
+            "status", "stage", "turn", "progress", "priority", "approval", "blocked_by", "queue_position", "attention",
             "retry_count", "retry_strategy", "last_retry_at", "created_at", "started_at", "completed_at", "error",
             "result", "metadata",
         )  # fmt: skip
         read_only_fields = fields
 
+    @extend_schema_field(EngineShape)
     def get_engine(self, operation: Operation) -> dict[str, str]:
         return {"kind": operation.engine_kind or operation.engine, "label": operation.engine_label}
 
+    @extend_schema_field(ReasonShape(many=True))
     def get_blocked_by(self, operation: Operation) -> list[dict[str, Any]]:
         return snapshots.blocked_by(operation)
 
     def get_queue_position(self, operation: Operation) -> int | None:
-        return snapshots.queue_position(operation)
+        if operation.status != Operation.Status.WAITING or operation.agent is None:
+            return None
+        queue = self.context.setdefault("queue", placement.Queue())  # one look for a whole list
+        return queue.position(operation.agent)
 
+    @extend_schema_field(AttentionShape)
     def get_attention(self, operation: Operation) -> dict[str, Any]:
         return snapshots.attention(operation)
+
+
+class OperationFilter(serializers.Serializer[Any]):
+    """Which operations a list holds."""
+
+    status = serializers.ChoiceField(choices=Operation.Status.choices, required=False)
+    project_id = serializers.UUIDField(required=False)
+    agent_id = serializers.UUIDField(required=False)
+
+
+class WaitParameters(serializers.Serializer[Any]):
+    """How long to wait for which change."""
+
+    wait = serializers.FloatField(
+        default=0, min_value=0, max_value=LONGEST_WAIT_S, help_text="Seconds to wait for a change."
+    )
+    turn = serializers.IntegerField(
+        required=False, min_value=0, max_value=2**31 - 1,
+        help_text="The turn that you know: a change since then is answered at once.",
+    )  # fmt: skip
+
+    def validate_wait(self, seconds: float) -> float:
+        """Not a number is neither less nor more than anything."""
+        if math.isnan(seconds):
+            raise serializers.ValidationError("must be a number")
+        return seconds
+
+
+class AfterParameters(serializers.Serializer[Any]):
+    """Where to go on reading."""
+
+    after = serializers.IntegerField(default=0, min_value=0, max_value=2**62, help_text="The last number you have.")
 
 
 class AnswerSerializer(serializers.Serializer[Any]):
@@ -109,7 +192,8 @@ class StepSerializer(serializers.ModelSerializer[Step]):
     class Meta:
         model = Step
         fields = (
-            "turn", "stage", "attempt", "outcome", "worker", "started_at", "finished_at", "product", "fault", "action", "log",
+            "turn", "stage", "attempt", "outcome", "worker", "started_at", "finished_at", "product", "fault", "action",
+            "log",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -120,7 +204,8 @@ class EvidenceSerializer(serializers.ModelSerializer[Evidence]):
     class Meta:
         model = Evidence
         fields = (
-            "id", "turn", "kind", "name", "tree", "passed", "command", "exit_code", "counts", "detail", "tier", "created_at",
+            "id", "turn", "kind", "name", "tree", "passed", "command", "exit_code", "counts", "detail", "tier",
+            "created_at",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -22,10 +22,21 @@ class HostSerializer(serializers.ModelSerializer[Host]):
     verdict = serializers.SerializerMethodField()
     capacity = serializers.SerializerMethodField()
     reserved = serializers.SerializerMethodField()
+    facts = serializers.DictField(read_only=True)
 
     class Meta:
         model = Host
-        fields = ("id", "name", "verdict", "capacity", "reserved", "draining_since", "heartbeat_at", "facts", "created_at")
+        fields = (
+            "id",
+            "name",
+            "verdict",
+            "capacity",
+            "reserved",
+            "draining_since",
+            "heartbeat_at",
+            "facts",
+            "created_at",
+        )
         read_only_fields = fields
 
     def get_verdict(self, host: Host) -> str:
@@ -41,7 +52,9 @@ class HostSerializer(serializers.ModelSerializer[Host]):
         }
 
     def get_reserved(self, host: Host) -> dict[str, int]:
-        used = hosts.usage(host)
+        if "usages" not in self.context:
+            self.context["usages"] = hosts.usages()  # one look for a whole list
+        used = self.context["usages"].get(host.pk, hosts.UNUSED)
         return {name: getattr(used, name) for name in ("slots", "memory_mb", "cpu_millis", "disk_mb", "ports")}
 
 
@@ -57,6 +70,12 @@ class LeaseSerializer(serializers.ModelSerializer[Lease]):
             "released_at",
         )  # fmt: skip
         read_only_fields = fields
+
+
+class LeaseFilter(serializers.Serializer[Any]):
+    """Which leases a list holds: live ones without it."""
+
+    state = serializers.ChoiceField(choices=Lease.State.choices, required=False)
 
 
 class HostViewSet(viewsets.ReadOnlyModelViewSet[Host]):
@@ -89,13 +108,22 @@ class HostViewSet(viewsets.ReadOnlyModelViewSet[Host]):
 class LeaseViewSet(viewsets.ReadOnlyModelViewSet[Lease]):
     """The ledger of what is taken. Live leases; ``?state=released`` for history."""
 
+    queryset = Lease.objects.all()
     serializer_class = LeaseSerializer
     permission_classes = (*viewsets.ReadOnlyModelViewSet.permission_classes, permissions.IsAdminUser)
 
     def get_queryset(self) -> Any:
         rows = Lease.objects.select_related("host")
-        state = self.request.query_params.get("state")
-        return rows.filter(state=state) if state else rows.filter(state__in=Lease.LIVE)
+        if self.detail:
+            return rows
+        wanted = LeaseFilter(data=self.request.query_params)
+        wanted.is_valid(raise_exception=True)
+        return rows.filter(**wanted.validated_data or {"state__in": Lease.LIVE})
+
+    @extend_schema(parameters=[LeaseFilter])
+    def list(self, request: Request) -> Response:
+        """Live leases, newest first."""
+        return super().list(request)
 
 
 router = SimpleRouter()

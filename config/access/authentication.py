@@ -48,7 +48,5 @@ class ScopeAllows(permissions.IsAuthenticated):
             return False
         token = request.auth
         return not (
-            isinstance(token, ApiToken)
-            and token.scope == Scope.READ
-            and request.method not in permissions.SAFE_METHODS
+            isinstance(token, ApiToken) and token.scope == Scope.READ and request.method not in permissions.SAFE_METHODS
         )
