@@ -28,8 +28,12 @@ class Setting:
 
 TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_DATA", "var", "Where data lives: database, vaults, workspaces, logs."),
-    Setting("MOORAGE_SECRET_KEY", "", "Django's secret key; made once and kept in MOORAGE_DATA when empty.", secret=True),
-    Setting("MOORAGE_DATABASE_URL", "", "postgresql://user@host/name for a team; SQLite under MOORAGE_DATA when empty."),
+    Setting(
+        "MOORAGE_SECRET_KEY", "", "Django's secret key; made once and kept in MOORAGE_DATA when empty.", secret=True
+    ),
+    Setting(
+        "MOORAGE_DATABASE_URL", "", "postgresql://user@host/name for a team; SQLite under MOORAGE_DATA when empty."
+    ),
     Setting("MOORAGE_DATABASE_PASSWORD", "", "The database password, kept out of the URL.", secret=True),
     Setting(
         "MOORAGE_DATABASE_KEEP_S",
@@ -46,23 +50,52 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_WEB_PORT", "8000", "Port of the web process on 127.0.0.1."),
     Setting("MOORAGE_FLOWER_PORT", "5555", "Port of Flower on 127.0.0.1."),
     Setting("MOORAGE_FLOWER_USER", "operator", "User name of Flower's basic auth."),
-    Setting("MOORAGE_FLOWER_PASSWORD", "", "Password of Flower's basic auth; made once and kept in MOORAGE_DATA when empty.", secret=True),
+    Setting(
+        "MOORAGE_FLOWER_PASSWORD",
+        "",
+        "Password of Flower's basic auth; made once and kept in MOORAGE_DATA when empty.",
+        secret=True,
+    ),
     Setting("MOORAGE_HOST_NAME", "node-1", "Name of the host that this worker lends berths of."),
     Setting("MOORAGE_HOST_SLOTS", "0", "Berths at once on this host; 0 means twice the number of cores."),
     Setting("MOORAGE_HOST_MEMORY_MB", "0", "Memory lent to berths, in MB; 0 means three quarters of the machine's."),
-    Setting("MOORAGE_HOST_CPU_MILLIS", "0", "Processor time lent, in thousandths of a core; 0 means all cores, twice over."),
-    Setting("MOORAGE_HOST_DISK_MB", "0", "Disk lent to workspaces, in MB; 0 means half of what is free at the first start."),
+    Setting(
+        "MOORAGE_HOST_CPU_MILLIS", "0", "Processor time lent, in thousandths of a core; 0 means all cores, twice over."
+    ),
+    Setting(
+        "MOORAGE_HOST_DISK_MB", "0", "Disk lent to workspaces, in MB; 0 means half of what is free at the first start."
+    ),
     Setting("MOORAGE_PORT_RANGE", "20000-20999", "Ports lent to berths, outside the kernel's ephemeral range."),
     Setting("MOORAGE_UID_RANGE", "210000-214999", "User ids lent to berths where the service is root; nobody else's."),
     Setting("MOORAGE_WORKER_PROCESSES", "2", "Children of the worker started by `make up`."),
-    Setting("MOORAGE_ISOLATION", "", "Use exactly this tier (container, process, landlock, bare) instead of the strongest found."),
+    Setting(
+        "MOORAGE_ISOLATION",
+        "",
+        "Use exactly this tier (container, process, landlock, bare) instead of the strongest found.",
+    ),
     Setting("MOORAGE_ALLOW_BARE", "0", "1 allows a bare subprocess without isolation, for templates that accept it."),
-    Setting("MOORAGE_TOOLCHAIN", ".toolchain", "Virtual environment that berths get read-only: python, pytest, git-free tools."),
-    Setting("MOORAGE_REPOSITORY_ROOTS", "", "Directories beneath which local repositories are allowed, colon-separated."),
-    Setting("MOORAGE_REPOSITORY_HOSTS", "", "Hosts allowed although they are private or loopback addresses, comma-separated."),
-    Setting("MOORAGE_GIT_TOKEN", "", "Token for https remotes, handed to git by a credential helper only.", secret=True),
+    Setting(
+        "MOORAGE_TOOLCHAIN",
+        ".toolchain",
+        "Virtual environment that berths get read-only: python, pytest and the tools of codemods.",
+    ),
+    Setting(
+        "MOORAGE_REPOSITORY_ROOTS", "", "Directories beneath which local repositories are allowed, colon-separated."
+    ),
+    Setting(
+        "MOORAGE_REPOSITORY_HOSTS",
+        "",
+        "Hosts allowed although they are private or loopback addresses, comma-separated.",
+    ),
+    Setting(
+        "MOORAGE_GIT_TOKEN", "", "Token for https remotes, handed to git by a credential helper only.", secret=True
+    ),
     Setting("MOORAGE_GIT_TOKEN_HOSTS", "github.com", "Hosts that are shown MOORAGE_GIT_TOKEN, comma-separated."),
-    Setting("MOORAGE_GITHUB_URL", "https://api.github.com", "Base URL of GitHub's REST API (GitHub Enterprise: https://host/api/v3)."),
+    Setting(
+        "MOORAGE_GITHUB_URL",
+        "https://api.github.com",
+        "Base URL of GitHub's REST API (GitHub Enterprise: https://host/api/v3).",
+    ),
     Setting("MOORAGE_GITHUB_TOKEN", "", "Token for pull requests on GitHub.", secret=True),
     Setting("MOORAGE_MODELS", "", "Chain of chat models, first to last: openai:NAME,anthropic:NAME,ollama:NAME."),
     Setting("OPENAI_API_KEY", "", "Key for models named openai:….", secret=True),

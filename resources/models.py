@@ -59,7 +59,9 @@ class Lease(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="leases")
     kind = models.CharField(max_length=10, choices=Kind.choices)
-    key = models.CharField(max_length=200, blank=True, help_text="What exactly: a port number, a path, a container name.")
+    key = models.CharField(
+        max_length=200, blank=True, help_text="What exactly: a port number, a path, a container name."
+    )
     name = models.CharField(max_length=60, blank=True, help_text="What the owner calls it: web for PORT_WEB.")
     amount = models.PositiveBigIntegerField(default=1)
     owner = models.CharField(max_length=60, db_index=True, help_text="agent:<uuid>")

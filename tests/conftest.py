@@ -10,7 +10,7 @@ import ctypes
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -79,8 +79,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
 
 
 @pytest.fixture
-def data_directory(tmp_path: Path, settings: object) -> Iterator[Path]:
+def data_directory(tmp_path: Path, settings: object) -> Path:
     """MOORAGE_DATA of one test: vaults, workspaces and logs beneath a temporary directory."""
     settings.DATA = tmp_path / "data"  # type: ignore[attr-defined]
     settings.DATA.mkdir()  # type: ignore[attr-defined]
-    yield settings.DATA  # type: ignore[attr-defined]
+    return settings.DATA  # type: ignore[attr-defined]

@@ -79,7 +79,10 @@ class CodeMap:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One requirement on one code base. ``attempt`` counts CODE attempts from 1; ``feedback`` comes with attempts above 1."""
+    """One requirement on one code base.
+
+    ``attempt`` counts CODE attempts from 1; ``feedback`` comes with attempts above 1.
+    """
 
     requirements: str
     code_map: CodeMap
@@ -154,7 +157,7 @@ class Engine(Protocol):
     kind: EngineKind
 
     def label(self) -> str:
-        """What stands on every row, commit and pull request (``Deterministic change — no AI was used``, ``openai/gpt-…``)."""
+        """What stands on rows, commits and pull requests: ``Deterministic change — no AI was used``, ``openai/…``."""
 
     def usage(self) -> dict[str, int]:
         """Model calls and tokens since the engine was made; empty for engines without a model."""

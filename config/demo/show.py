@@ -25,8 +25,10 @@ class DemoFailed(Exception):
     """Something did not happen in time."""
 
 
-def perform(examples: tuple[Example, ...], *, data: Path, say: Callable[[str], None], timeout_s: float) -> dict[str, Any]:
-    """Run all examples and return the report: operations, what is left held, and whether all is as expected."""
+def perform(
+    examples: tuple[Example, ...], *, data: Path, say: Callable[[str], None], timeout_s: float
+) -> dict[str, Any]:
+    """Run all examples; the report has the operations, what is left held, and whether all is as expected."""
     deadline = time.monotonic() + timeout_s
     _await(lambda: Host.objects.exists(), deadline, "no worker has registered its host")
     began = time.monotonic()
@@ -42,7 +44,9 @@ def perform(examples: tuple[Example, ...], *, data: Path, say: Callable[[str], N
     watcher.look()
     _await(lambda: not left_held(data), deadline, "the berths were not cleared in time")
     rows = [scenes.row(name, Operation.objects.get(pk=operation.pk)) for name, operation in operations.items()]
-    surprises = [words for row, example in zip(rows, examples, strict=True) for words in _surprises(row, example.expect)]
+    surprises = [
+        words for row, example in zip(rows, examples, strict=True) for words in _surprises(row, example.expect)
+    ]
     return {
         "operations": rows,
         "seconds": round(time.monotonic() - began, 1),
@@ -86,5 +90,7 @@ def _surprises(row: dict[str, Any], expect: dict[str, Any]) -> list[str]:
         "tests": row["tests"],
     }
     return [
-        f"{row['name']}: {key} is {value!r}, expected {expect[key]!r}" for key, value in seen.items() if value != expect[key]
+        f"{row['name']}: {key} is {value!r}, expected {expect[key]!r}"
+        for key, value in seen.items()
+        if value != expect[key]
     ]

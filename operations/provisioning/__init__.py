@@ -1,1 +1,1 @@
-"""Environment provisioning: requirements, plan, apply, drift, rollback. Empty until its own release; a stranger to coding."""
+"""Environment provisioning: requirements, plan, apply, drift, rollback. Empty as yet; a stranger to coding."""

@@ -19,7 +19,7 @@ MARK = ".moorage-demo"  # only a directory that holds it is ever removed
 
 
 class Command(BaseCommand):
-    help = "Turns the requirements under examples/ into tested branches and pull requests; exit 0 only if all went well."
+    help = "Turns the requirements under examples/ into pull requests; exit 0 only if all went well."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,7 +41,11 @@ class Command(BaseCommand):
         data.mkdir(parents=True, mode=0o700)
         (data / MARK).touch()
         environment = {
-            **{key: value for key, value in os.environ.items() if key not in {"MOORAGE_DATABASE_URL", "MOORAGE_REDIS_URL"}},
+            **{
+                key: value
+                for key, value in os.environ.items()
+                if key not in {"MOORAGE_DATABASE_URL", "MOORAGE_REDIS_URL"}
+            },
             "MOORAGE_DATA": str(data),
             "MOORAGE_REPOSITORY_ROOTS": str(data / "remotes"),
             "MOORAGE_SWEEP_S": "1",
