@@ -1,0 +1,182 @@
+"""Hands in a stack that runs elsewhere: one request per line comes in as JSON, one answer per line goes out.
+
+A process of its own, because the stack's data are not those of the test session's Django.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import django
+import psutil
+
+
+def submit(*, remote: str, requirements: str, name: str, template: str = "plain", **fields: Any) -> str:
+    """Request an operation in a project of that name, made when it is not there yet."""
+    from django.contrib.auth import get_user_model
+
+    from operations import projects
+    from operations.models import Project
+    from operations.submit import submit as request
+
+    user, _ = get_user_model().objects.get_or_create(username="ada")
+    project = Project.objects.filter(name=name).first() or projects.create(
+        by=user, name=name, repository_url=remote, default_template=template
+    )
+    return str(request(by=user, project=project, requirements=requirements, **fields).pk)
+
+
+def submit_without_redis(*, pid: int, **fields: Any) -> dict[str, Any]:
+    """Kill the broker and ask at once: the request is taken, its event waits in the outbox."""
+    from events.models import Undelivered
+
+    os.kill(pid, signal.SIGKILL)
+    began = time.monotonic()
+    operation = submit(**fields)
+    topic = f"operation.{operation}"
+    return {
+        "id": operation,
+        "seconds": time.monotonic() - began,
+        "waits": Undelivered.objects.filter(event__topic=topic).exists(),
+    }
+
+
+def operation(*, id: str) -> dict[str, Any]:
+    """What the row says."""
+    from operations.models import Operation
+
+    found = Operation.objects.get(pk=id)
+    return {field: getattr(found, field) for field in ("status", "stage", "turn", "error", "result")}
+
+
+def steps(*, id: str) -> list[list[str]]:
+    """Stage and outcome, in order."""
+    from operations.models import Step
+
+    return [list(row) for row in Step.objects.filter(operation_id=id).order_by("id").values_list("stage", "outcome")]
+
+
+def pull_requests(*, id: str) -> int:
+    """How many there are of this operation."""
+    from operations.models import PullRequest
+
+    return PullRequest.objects.filter(operation_id=id).count()
+
+
+def wait(*, ids: list[str], timeout_s: float = 60, doubling: bool = False) -> bool:
+    """Whether all have ended and cleared their berths in time; ``doubling`` sends every wake-up again meanwhile."""
+    from operations.models import Operation
+
+    def ended() -> bool:
+        if doubling:
+            _dispatch_again(ids)
+        return not Operation.objects.filter(pk__in=ids, status__in=Operation.ACTIVE).exists() and not left_held()
+
+    return _until(ended, timeout_s)
+
+
+def _dispatch_again(ids: list[str]) -> None:
+    from events.journal import replay
+    from operations.models import Operation
+    from workers import routes
+
+    for operation_id, agent_id in Operation.objects.filter(pk__in=ids).values_list("pk", "agent_id"):
+        for topic in (f"operation.{operation_id}", f"agent.{agent_id}"):
+            for event in list(replay(topic, after=0))[-3:]:
+                routes.dispatch(event)
+
+
+def wait_stage(*, id: str, stage: str, timeout_s: float = 60) -> bool:
+    """Whether the stage began to run in time."""
+    return _until(lambda: _runs(id, stage), timeout_s, every_s=0.001)
+
+
+def kill_in(*, id: str, stage: str, pids: list[int], whole: bool = False, timeout_s: float = 40) -> bool:
+    """kill -9 while the stage runs: the workers' children, or the ``whole`` workers. False when the moment was missed.
+
+    The database's write lock is held meanwhile: the stage cannot have finished when the signal arrives.
+    """
+    from django.db import transaction
+
+    def hit() -> bool:
+        if not _runs(id, stage):
+            return False
+        with transaction.atomic():  # BEGIN IMMEDIATE
+            if not _runs(id, stage):
+                return False
+            workers = [psutil.Process(pid) for pid in pids]
+            children = [child for worker in workers for child in worker.children(recursive=True)]
+            for process in workers if whole else [p for p in children if "celery" in " ".join(p.cmdline())]:
+                process.kill()
+            return True
+
+    def passed() -> bool:
+        return [stage, "done"] in steps(id=id)
+
+    found = False
+
+    def look() -> bool:
+        nonlocal found
+        found = hit()
+        return found or passed()
+
+    _until(look, timeout_s, every_s=0.0005)
+    return found
+
+
+def left_held() -> list[str]:
+    """Leases, agents and workspaces that are still there."""
+    from django.conf import settings
+
+    from config.demo.show import left_held as found
+
+    return found(Path(settings.DATA))
+
+
+def examples(*, timeout_s: float = 120) -> dict[str, Any]:
+    """The three examples of the demo, with its report."""
+    from django.conf import settings
+
+    from config.demo import remotes, show
+
+    found = remotes.build(examples=settings.BASE_DIR / "examples", remotes=settings.REPOSITORY_ROOTS[0])
+    return show.perform(found, data=Path(settings.DATA), say=lambda _line: None, timeout_s=timeout_s)
+
+
+def _runs(id: str, stage: str) -> bool:
+    from operations.models import Step
+
+    return Step.objects.filter(operation_id=id, stage=stage, outcome="running").exists()
+
+
+def _until(condition: Callable[[], bool], timeout_s: float, *, every_s: float = 0.05) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every_s)
+    return True
+
+
+DO: dict[str, Callable[..., Any]] = {
+    do.__name__: do
+    for do in (
+        submit, submit_without_redis, operation, steps, pull_requests, wait, wait_stage, kill_in, left_held, examples,
+    )
+}  # fmt: skip
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    django.setup()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        answer = DO[asked.pop("do")](**asked)
+        sys.stdout.write(json.dumps(answer, default=str) + "\n")
+        sys.stdout.flush()

@@ -1,0 +1,79 @@
+"""The real stack on data of its own: Redis, both workers and beat under the supervisor, and hands in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from config.parts import ROOT
+from config.supervisor import Supervisor, parts
+from tests.flows.inline import PLAIN_TEMPLATE
+
+PARTS = frozenset({"web", "flower", "sessionhost"})  # left out: nothing here asks them
+IN_A_HURRY = {"MOORAGE_CLAIM_TTL_S": "2", "MOORAGE_REDISPATCH_S": "1", "MOORAGE_SWEEP_S": "0.5"}
+
+
+class Stack:
+    """A running stack."""
+
+    def __init__(self, *, data: Path, supervisor: Supervisor, hands: subprocess.Popen[str]) -> None:
+        self.data, self.remotes, self.supervisor = data, data / "remotes", supervisor
+        self._hands = hands
+
+    def ask(self, do: str, **fields: Any) -> Any:
+        """Have the hands do it."""
+        assert self._hands.stdin is not None
+        assert self._hands.stdout is not None
+        self._hands.stdin.write(json.dumps({"do": do, **fields}) + "\n")
+        self._hands.stdin.flush()
+        line = self._hands.stdout.readline()
+        assert line, f"the hands are gone; the stack's log ends so:\n{self.log()}"
+        return json.loads(line)
+
+    def log(self) -> str:
+        """The end of what the parts said."""
+        return (self.data / "stack.log").read_text()[-6000:]
+
+
+@contextmanager
+def running_stack(*, beats: int = 1, **settings: str) -> Iterator[Stack]:
+    """Up at the beginning, gone at the end, with its data."""
+    # Not pytest's directory: the path of a unix socket has at most 107 characters.
+    with tempfile.TemporaryDirectory(prefix="moor-", ignore_cleanup_errors=True) as directory:
+        data = Path(directory)
+        (data / "remotes").mkdir()
+        (data / "templates").mkdir()
+        (data / "templates" / "plain.yaml").write_text(PLAIN_TEMPLATE)
+        foreign = ("MOORAGE_", "CELERY_", "DJANGO_")
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},
+            "MOORAGE_DATA": directory,
+            "MOORAGE_REPOSITORY_ROOTS": str(data / "remotes"),
+            "MOORAGE_LOG_LEVEL": "INFO",
+            **settings,
+        }
+        table = parts(environment, leave_out=PARTS)
+        beat = next(part for part in table if part.name == "beat")
+        more = tuple(replace(beat, name=f"beat-{number}") for number in range(2, beats + 1))
+        with (data / "stack.log").open("w") as log, Supervisor((*table, *more), environment, log=log) as supervisor:
+            hands = subprocess.Popen(
+                [sys.executable, "-m", "tests.flows.hands"],
+                cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+            try:
+                yield Stack(data=data, supervisor=supervisor, hands=hands)
+            finally:
+                assert hands.stdin is not None
+                assert hands.stdout is not None
+                hands.stdin.close()
+                hands.terminate()
+                hands.wait(10)
+                hands.stdout.close()
