@@ -30,7 +30,7 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def check_capabilities(names: Iterable[str]) -> list[str]:
+def check_capabilities(names: Iterable[str], *, pointer: str = "/capabilities") -> list[str]:
     """The names, sorted and unique. Raises UnknownCapability for one outside the fixed set."""
     known = {value for value, _ in Capability.choices}
     unknown = sorted(set(names) - known)
@@ -38,7 +38,7 @@ def check_capabilities(names: Iterable[str]) -> list[str]:
         raise faults.UnknownCapability(
             f"unknown capability {', '.join(map(repr, unknown))}",
             remedy=f"Choose from {', '.join(sorted(known))}.",
-            pointer="/capabilities",
+            pointer=pointer,
         )
     return sorted(set(names))
 

@@ -33,8 +33,8 @@ _PROBLEM = {
 
 
 # What any call may be answered with, and what only those with a body may.
-_ALWAYS = ("400", "401", "403", "404", "405", "406", "500", "503")
-_WITH_BODY = ("409", "413", "415", "422")
+_ALWAYS = ("400", "401", "403", "404", "405", "406", "409", "422", "500", "503")
+_WITH_BODY = ("413", "415")
 
 
 class ProblemSchema(AutoSchema):

@@ -44,7 +44,7 @@ def submit(
     """
     _check_requirement(requirements)
     kind = registry.kind_of(engine)
-    (capability,) = lifecycle.check_capabilities([capability])
+    (capability,) = lifecycle.check_capabilities([capability], pointer="/capability")
     template = template or project.default_template
     outfit(template)
     now = timezone.now()

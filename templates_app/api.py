@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
+from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.utils import extend_schema
 from rest_framework import permissions, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -91,8 +92,8 @@ class TemplateViewSet(viewsets.ViewSet):
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), *([permissions.IsAdminUser()] if self.action == "create" else [])]
 
-    # A viewset's list would be described as a list; this one is an object.
-    @extend_schema(operation_id="templates_list", responses=TemplateListSerializer)
+    # The action's name alone would make the description a list; this answer is an object.
+    @extend_schema(responses=forced_singular_serializer(TemplateListSerializer))
     def list(self, request: Request) -> Response:
         """All templates by name; ``broken`` names files that cannot be used, and why."""
         found = library.load(settings.TEMPLATE_DIRECTORIES)
