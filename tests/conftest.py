@@ -52,7 +52,8 @@ _missing: dict[str, int] = {}
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = {name: probe() for name, (probe, _) in NEEDS.items()}
     lacking = {name for name, found in here.items() if not found}
-    kept, dropped = [], []
+    kept: list[pytest.Item] = []
+    dropped: list[pytest.Item] = []
     for item in items:
         wanted = {mark.name for mark in item.iter_markers()} & lacking
         for name in wanted:

@@ -154,7 +154,13 @@ def test_reasons_tell_whether_everyone_is_blocked_and_whether_waiting_helps(
 
 @pytest.mark.django_db(transaction=True)
 def test_two_hundred_askers_at_once_never_get_more_than_two_hosts_have() -> None:
-    lent = {"slots": 60, "memory_mb": 256 * 45, "cpu_millis": 250 * 70, "disk_mb": 512 * 50, "ports": (21000, 21039)}
+    lent: dict[str, Any] = {
+        "slots": 60,
+        "memory_mb": 256 * 45,
+        "cpu_millis": 250 * 70,
+        "disk_mb": 512 * 50,
+        "ports": (21000, 21039),
+    }
     for name in ("a", "b"):
         factories.host(name, **lent)
     sizes = [Size(256, 250, 512, ("web",) if number % 2 else ()) for number in range(200)]
@@ -176,8 +182,20 @@ def reasons_of_memory(answer: Admitted | Blocked | Exception) -> list[Reason]:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("scarce", ["slots", "memory_mb", "cpu_millis", "disk_mb", "ports"])
 def test_whatever_is_scarce_is_lent_exactly_as_often_as_it_is_there(scarce: str) -> None:
-    plenty = {"slots": 99, "memory_mb": 99999, "cpu_millis": 99999, "disk_mb": 99999, "ports": (21000, 21099)}
-    seven = {"slots": 7, "memory_mb": 256 * 7, "cpu_millis": 250 * 7, "disk_mb": 512 * 7, "ports": (21000, 21006)}
+    plenty: dict[str, Any] = {
+        "slots": 99,
+        "memory_mb": 99999,
+        "cpu_millis": 99999,
+        "disk_mb": 99999,
+        "ports": (21000, 21099),
+    }
+    seven: dict[str, Any] = {
+        "slots": 7,
+        "memory_mb": 256 * 7,
+        "cpu_millis": 250 * 7,
+        "disk_mb": 512 * 7,
+        "ports": (21000, 21006),
+    }
     factories.host(**{**plenty, scarce: seven[scarce]})
     answers = at_once([partial(ask, f"agent:{n}", Size(256, 250, 512, ("web",))) for n in range(40)])
     assert sum(isinstance(answer, Admitted) for answer in answers) == 7

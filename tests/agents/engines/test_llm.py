@@ -241,7 +241,7 @@ def test_refusals_go_back_to_the_model_and_nothing_is_written(
     server: LlmServer, bench: DirectoryWorkbench, make_task: MakeTask
 ) -> None:
     bench.put("a.py", "x = 1\n")
-    bad = (
+    bad: tuple[tuple[str, dict[str, Any]], ...] = (
         ("EditFiles", {"edits": [{"path": "a.py", "search": "x = 9\n", "replace": "x\n"}]}),
         ("EditFiles", {"edits": [{"path": "../out.py", "search": "", "replace": "x\n"}]}),
         ("EditFiles", {"edits": [{"path": ".git/hooks/pre-commit", "search": "", "replace": "x\n"}]}),

@@ -240,9 +240,9 @@ FEW = st.lists(st.sampled_from(["a", "b", "", "}", "-- c", "++ d", "@@ x", "--- 
 def test_a_true_diff_gives_its_target_however_often_the_lines_repeat(
     base: list[str], target: list[str], context: int
 ) -> None:
-    lines = [[f"{line}\n" for line in side] for side in (base, target)]
-    diff = "".join(difflib.unified_diff(*lines, "a/f", "b/f", n=context))
-    before, after = ("".join(side).encode() for side in lines)
+    old, new = ([f"{line}\n" for line in side] for side in (base, target))
+    diff = "".join(difflib.unified_diff(old, new, "a/f", "b/f", n=context))
+    before, after = ("".join(side).encode() for side in (old, new))
     with tempfile.TemporaryDirectory() as folder:
         bench = DirectoryWorkbench(Path(folder))
         bench.write("f", before)

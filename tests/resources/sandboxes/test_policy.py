@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -20,7 +21,7 @@ PROFILE = Profile(
 )
 
 
-def made(**wanted: object) -> dict[str, object]:
+def made(**wanted: Any) -> dict[str, Any]:
     return policy.container(PROFILE, **{"name": "n", "uid": 5, "gid": 5, "tools": (), "launcher": Path("/l"), **wanted})
 
 
