@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,15 +35,21 @@ from operations.submit import advance, end, load
 
 log = logging.getLogger(__name__)
 
+Run = Callable[[Context], Outcome]
 BERTH_RECHECK_S = 30.0  # a waiting operation looks at its agent again even if no event came
 
 
 def run_stage(
-    operation_id: uuid.UUID | str, *, turn: int, worker: str, time_up: tuple[type[Exception], ...] = ()
+    operation_id: uuid.UUID | str,
+    *,
+    turn: int,
+    worker: str,
+    time_up: tuple[type[Exception], ...] = (),
+    stages: Mapping[Stage, Run] = STAGES,
 ) -> None:
     """Run the stage of this turn. A stale, doubled or premature call does nothing.
 
-    ``time_up`` is what the caller's machinery raises into a stage that runs too long.
+    ``time_up`` is what the caller's machinery raises into a stage that runs too long; ``stages`` is what each does.
     """
     claimed = claim(operation_id, turn=turn, worker=worker, now=timezone.now())
     if claimed is None:
@@ -52,7 +58,7 @@ def run_stage(
     stage_log = StageLog()
     with Pulse(claimed, stage_log, agent_id=operation.agent_id) as pulse:
         context = Context(operation=operation, log=stage_log, lost=pulse.lost)
-        outcome = _attempt(context, claimed, time_up)
+        outcome = _attempt(context, claimed, time_up, stages)
     _finish(claimed, context, outcome, worker=worker)
 
 
@@ -114,7 +120,9 @@ def overdue(*, now: datetime, limit: int = 200) -> Sequence[Operation]:
     return found
 
 
-def _attempt(context: Context, claimed: Claim, time_up: tuple[type[Exception], ...]) -> Outcome | Fault:
+def _attempt(
+    context: Context, claimed: Claim, time_up: tuple[type[Exception], ...], stages: Mapping[Stage, Run]
+) -> Outcome | Fault:
     """The one place that catches everything: whatever a stage does, the operation gets an answer."""
     if (context.operation.turn, context.operation.claim) != (claimed.turn, claimed.token):
         return faults.StageInterrupted("the operation moved on before this stage began")
@@ -124,7 +132,7 @@ def _attempt(context: Context, claimed: Claim, time_up: tuple[type[Exception], .
             remedy="Look at the host's kernel log for the out-of-memory killer; raise the template's size, then retry.",
         )
     try:
-        return STAGES[context.stage](context)
+        return stages[context.stage](context)
     except Fault as fault:
         # What is cut off in the middle fails for no reason of its own.
         return faults.StageInterrupted(f"interrupted: {fault.detail}") if context.lost() else fault
