@@ -21,7 +21,7 @@ def session_host_of(host: Host | None, *, now: datetime) -> SessionHost:
     """The living session host of a machine. Raises SessionHostAway with what is known of it."""
     row = None if host is None else SessionHost.objects.filter(host=host).first()
     if host is None or row is None:
-        raise SessionHostAway(f"no session host has started on {host.name if host else 'its host'} yet")
+        raise SessionHostAway(f"no session host runs on {host.name if host else 'its host'}")
     if not alive(row, now=now):
         seen = f"{row.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC"
         raise SessionHostAway(f"the session host of {host.name} was last seen at {seen}")

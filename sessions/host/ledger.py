@@ -111,6 +111,16 @@ def turn(identity: Identity, report: Report) -> Orders:
         raise LedgerAway(str(error)) from error
 
 
+def leave(identity: Identity) -> None:
+    """Say that there is no session host here any more, so that nobody waits for one. Raises LedgerAway."""
+    try:
+        close_old_connections()
+        SessionHost.objects.filter(host__name=identity.host, epoch=identity.epoch).delete()
+    except DatabaseError as error:
+        connection.close()
+        raise LedgerAway(str(error)) from error
+
+
 def _take_over(identity: Identity) -> bool:
     now = timezone.now()
     with transaction.atomic():

@@ -39,7 +39,7 @@ _SPAWNS_AT_ONCE = 4
 _COALESCE_S = 0.01
 _STOPPED = "the session host was stopped"
 _OPEN_S = 20.0
-_END_S = 5.0
+_END_S = 4.0
 _REPORT_S = 3.0
 _KEPT_ENDED, _KEPT_BYTES = 64, 32_768
 _SOCKET_PATH_BYTES = 107  # sun_path of sockaddr_un, less its final zero
@@ -255,11 +255,19 @@ class Daemon:
         deadline = time.monotonic() + _REPORT_S
         while self._ended and self._registered and not self.superseded and time.monotonic() < deadline:
             # A hanging database must not keep us: the next start marks as lost what was not written down.
-            await asyncio.wait({asyncio.ensure_future(self._turn())}, timeout=_REPORT_S)
+            await asyncio.wait({asyncio.create_task(self._turn())}, timeout=max(0.1, deadline - time.monotonic()))
             await asyncio.sleep(0.05)
+        if self._registered and not self.superseded and not self._away_since and time.monotonic() < deadline:
+            await asyncio.wait({asyncio.create_task(self._leave())}, timeout=1.0)
         for connection in self._connections:
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _leave(self) -> None:
+        try:
+            await sync_to_async(ledger.leave)(self._identity)
+        except LedgerAway as away:
+            log.warning("not signed off; the heartbeat runs out", extra={"error": str(away)})
 
 
 def spawn(wanted: Wanted) -> tuple[int, int]:

@@ -238,6 +238,7 @@ def test_sigterm_ends_terminals_with_a_reason_and_leaves_no_process(daemon: Daem
     assert (row.state, row.reason) == ("closed", "the session host was stopped")
     assert running(mark) == []
     assert not daemon.socket.exists()
+    assert not SessionHost.objects.exists()  # so that the next request is refused rather than left waiting
 
 
 def test_killed_daemon_leaves_no_process_and_the_next_one_says_lost(
