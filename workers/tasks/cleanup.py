@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -76,9 +76,13 @@ def void(_result: object) -> None:
 
 @shared_task(name="cleanup.sweep")
 def sweep(**_newer: Any) -> None:
+    """Do what is due."""
+    perform(DUTIES, now=timezone.now())
+
+
+def perform(duties: Sequence[Duty], *, now: datetime) -> None:
     """Do every duty that is due and not claimed by another worker; a failing one does not stop the others."""
-    now = timezone.now()
-    for duty in DUTIES:
+    for duty in duties:
         if not ticks.claim(name=duty.name, every=timedelta(seconds=max(duty.every_s, settings.SWEEP_S)), now=now):
             continue
         try:

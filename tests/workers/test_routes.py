@@ -1,0 +1,104 @@
+"""The one table between events and tasks: complete, and nothing in it that is not there."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import current_app
+from django.conf import settings
+
+from events.recorded import Recorded
+from workers.routes import CONTROL, ROUTES, Route, _queue
+
+ROOMS = ("agents", "operations", "resources", "sessions", "templates_app")
+# Told to people and to screens; nobody has to do anything.
+FOR_PEOPLE = frozenset(
+    {
+        "operation.waiting", "operation.approval_required", "operation.succeeded", "operation.failed",
+        "operation.cancelled", "operation.pull_request_merged", "agent.blocked", "agent.stopped", "agent.cleared",
+        "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
+        "project.operation_ended",
+    }
+)  # fmt: skip
+SUBJECTS = ("operation.", "agent.", "host.", "project.")
+
+
+def recorded_kinds() -> set[str]:
+    """Every kind of event that the rooms record about what the workers deal with, read from their sources."""
+    found: set[str] = set()
+    for room in ROOMS:
+        for path in (Path(settings.BASE_DIR) / room).rglob("*.py"):
+            tree = ast.parse(path.read_text())
+            for node in ast.walk(tree):
+                found |= _kinds_in(node)
+    return found
+
+
+def _kinds_in(node: ast.AST) -> set[str]:
+    candidates: list[ast.expr] = []
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        candidates += node.args[:1] if name == "record" else []
+        candidates += [keyword.value for keyword in node.keywords if keyword.arg == "kind"]
+    elif isinstance(node, ast.Assign) and any(getattr(target, "id", "") == "kind" for target in node.targets):
+        candidates.append(node.value)
+    constants = [c.value for expression in candidates for c in ast.walk(expression) if isinstance(c, ast.Constant)]
+    return {text for text in constants if isinstance(text, str) and text.startswith(SUBJECTS)}
+
+
+def test_every_event_has_a_route_or_is_for_people_and_none_is_both() -> None:
+    kinds = recorded_kinds()
+    assert kinds >= {"operation.submitted", "agent.failed", "host.capacity_freed", "operation.retrying"}
+    assert kinds - set(ROUTES) - FOR_PEOPLE == set(), "recorded, but nobody said who wakes up"
+    assert set(ROUTES) & FOR_PEOPLE == set()
+
+
+def test_every_route_is_of_an_event_that_is_recorded_somewhere() -> None:
+    assert set(ROUTES) - recorded_kinds() == set()
+
+
+ALL = [(kind, route) for kind, routes in ROUTES.items() for route in routes]
+
+
+def an_event(kind: str, **data: Any) -> Recorded:
+    subject = f"{kind.partition('.')[0]}.7d9fffa2-3a5c-4a6d-b1e4-0d1c5b0c9d11"
+    full = {"turn": 4, "generation": 2, "pause_s": 0, "host": None, **data}
+    return Recorded(1, subject, 1, kind, "system", "", full, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(("kind", "route"), ALL, ids=[f"{kind}-{route.task}" for kind, route in ALL])
+def test_a_route_names_a_task_that_takes_its_arguments_and_those_are_ids_and_numbers(kind: str, route: Route) -> None:
+    current_app.loader.import_default_modules()
+    arguments = route.arguments(an_event(kind))
+    assert all(isinstance(value, (str, int)) and len(str(value)) <= 36 for value in arguments.values())
+    signature = inspect.signature(current_app.tasks[route.task].run)
+    signature.bind(**arguments)
+    signature.bind(**arguments, something_newer=1)
+
+
+@pytest.mark.parametrize("host", ["node-7", None])
+def test_what_only_one_host_can_do_goes_to_its_queue(host: str | None) -> None:
+    for kind, route in ALL:
+        queue = _queue(route, an_event(kind, host=host))
+        assert queue == (f"host.{host}" if host and route.on_host else CONTROL)
+
+
+def test_a_retry_with_a_pause_is_left_to_the_sweep() -> None:
+    (route,) = ROUTES["operation.retrying"]
+    assert route.when(an_event("operation.retrying"))
+    assert not route.when(an_event("operation.retrying", pause_s=2))
+
+
+def test_all_tasks_take_keywords_only_and_newer_ones_too() -> None:
+    current_app.loader.import_default_modules()
+    ours = [task for name, task in current_app.tasks.items() if name.startswith(("coding.", "agents.", "cleanup."))]
+    assert len(ours) >= 9
+    for task in ours:
+        kinds = {parameter.kind for parameter in inspect.signature(task.run).parameters.values()}
+        assert kinds <= {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}, task.name
+        assert inspect.Parameter.VAR_KEYWORD in kinds, task.name
