@@ -362,3 +362,17 @@ def test_clearing_at_once_clears_once(settings: Any) -> None:
     assert at_once([partial(clear, agent) for _ in range(6)]) == [None] * 6
     assert loaded(agent).state == State.STOPPED
     assert kinds(agent).count("agent.stopped") == 1
+
+
+@pytest.mark.needs_bubblewrap
+def test_where_the_service_is_root_each_berth_runs_as_the_user_id_it_leased(settings: Any) -> None:
+    settings.ISOLATION = "process"
+    factories.host()
+    agents = [opened(), opened()]
+    inside = [selection.adopt(agent.sandbox or {}).run(Command(argv=("id", "-u"))).text().strip() for agent in agents]
+    if os.geteuid() == 0:
+        leased = [leases.live(owner=agent.owner, kind=Lease.Kind.UID)[0].key for agent in agents]
+        assert inside == leased
+        assert len(set(inside)) == 2
+    else:
+        assert inside == [str(os.geteuid())] * 2
