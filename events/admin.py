@@ -40,6 +40,7 @@ class EventAdmin(ReadOnly):
     search_fields = ("=topic", "=kind", "=actor")
     search_help_text = "A topic (operation.<id>), a kind (operation.failed) or an actor (user:ada), in full."
     date_hierarchy = "created_at"
+    list_title = "Journal"
     fields = ("topic", "seq", "kind", "actor", "reason_text", "created_at", "payload")
     ordering = ("-id",)
 

@@ -70,10 +70,14 @@ class ReadOnly(admin.ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    list_title: ClassVar[str] = ""  # the plural of its name, where nothing is given
     add_words: ClassVar[str] = "Add"
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        words = {"title": str(self.opts.verbose_name_plural).capitalize(), "add_words": self.add_words}
+        words = {
+            "title": self.list_title or str(self.opts.verbose_name_plural).capitalize(),
+            "add_words": self.add_words,
+        }
         return super().changelist_view(request, {**words, **(extra_context or {})})
 
     def action_checkbox(self, obj: Any) -> SafeString:
@@ -167,6 +171,7 @@ class OperatorPage(ReadOnly):
         self, request: HttpRequest, form: forms.Form, verb: Callable[[dict[str, Any]], Model], **context: Any
     ) -> HttpResponse:
         """A form whose valid data goes to one room verb; a fault becomes an error at the field it points to."""
+        form.label_suffix = ""
         if request.method == "POST" and form.is_valid():
             try:
                 made = verb(form.cleaned_data)

@@ -58,7 +58,7 @@ class OperationForm(forms.Form):
         choices=[(kind.value, kind.value) for kind in EngineKind], initial=EngineKind.AUTO.value,
         help_text="auto: patch or codemod where the requirement carries one, else a model where one is configured.",
     )  # fmt: skip
-    template = forms.ChoiceField(required=False, help_text="Empty: the project's own.")
+    template = forms.ChoiceField(required=False, help_text="The environment that its agent gets.")
     approval = forms.ChoiceField(
         choices=Operation.Approval.choices, initial=Operation.Approval.NONE,
         help_text="Where it stops and waits for a person.",

@@ -202,6 +202,8 @@ def test_pages_fit_a_narrow_screen(visitor: Visitor, operator: Any, project: Pro
     ):
         visitor.go(path)
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 400, path
+        bottom = "document.querySelector('%s').getBoundingClientRect().bottom"
+        assert visitor.page.evaluate(bottom % "#header") >= visitor.page.evaluate(bottom % ".rooms"), path
 
 
 def test_the_keyboard_reaches_the_first_button_and_shows_where_it_is(
