@@ -1,4 +1,6 @@
-"""Orphans: workspaces on this host that carry our name and have no live lease. Removed on the second sighting.
+"""Orphans: workspaces on this host that carry our name and have no live lease, with all that runs in them.
+
+Removed on the second sighting.
 
 The sweep refuses to act when the ledger is younger than what it sees, and when the plan exceeds a fifth of what is
 there: then something is wrong with the ledger, not with the host.
@@ -16,8 +18,11 @@ from pathlib import Path
 
 from django.conf import settings
 
+from events.faults import Fault
 from resources.files import Beneath
 from resources.models import Host, Lease
+from resources.sandboxes import selection
+from resources.sandboxes.protocol import Profile
 
 log = logging.getLogger(__name__)
 
@@ -45,20 +50,29 @@ def sweep(*, host_name: str, now: datetime) -> Plan:
     held = set(
         Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, state__in=Lease.LIVE).values_list("key", flat=True)
     )
-    known = set(
-        Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, key__in=[name for name, _ in found]).values_list(
-            "key", flat=True
-        )
-    )
-    planned = plan(found, held=held, known=known, ledger_since=host.created_at, seen_before=_seen_before, now=now)
+    rows = Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, key__in=[name for name, _ in found])
+    known = {lease.key: lease for lease in rows}
+    planned = plan(found, held=held, known=set(known), ledger_since=host.created_at, seen_before=_seen_before, now=now)
     if planned.refused:
         log.warning("orphan sweep refuses to act", extra={"reason": planned.refused})
         return planned
-    for name in planned.remove:
-        log.info("removing orphan workspace", extra={"workspace": name})
-        Beneath(root / name).remove_tree()
-        _seen_before.pop(name, None)
-    return planned
+    removed = [name for name in planned.remove if _remove(root / name, known[name])]
+    for name in removed:
+        del _seen_before[name]
+    return Plan(tuple(removed))
+
+
+def _remove(workspace: Path, lease: Lease) -> bool:
+    """What runs in it first, then the workspace. False when something resists: the next sweep tries again."""
+    leftover = Profile(owner=lease.owner, generation=lease.generation, workspace=workspace, install=settings.INSTALL_ID)
+    log.info("removing orphan workspace", extra={"workspace": workspace.name})
+    try:
+        selection.end_leftovers(leftover)
+        Beneath(workspace).remove_tree()
+    except (Fault, OSError) as error:
+        log.warning("orphan cannot be removed", extra={"workspace": workspace.name, "error": str(error)})
+        return False
+    return True
 
 
 def _workspaces(root: Path) -> list[tuple[str, datetime]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
+from resources.sandboxes import local
 from resources.sandboxes.bare import BareProvider
 from resources.sandboxes.bubblewrap import BubblewrapProvider
 from resources.sandboxes.container import ContainerProvider
@@ -81,3 +83,14 @@ def adopt(reference: Reference) -> Sandbox:
     except (KeyError, ValueError) as error:
         raise SandboxGone("The reference names no tier that we know.") from error
     return PROVIDERS[tier]().adopt(reference)
+
+
+def end_leftovers(profile: Profile) -> None:
+    """End whatever still stands under the profile's name, in whichever tier; nothing there is fine.
+
+    Raises SandboxFailed when something there cannot be ended.
+    """
+    local.end_launchers(local.name_of(profile))
+    for tier in PROVIDERS:
+        with suppress(SandboxGone):
+            adopt({"tier": tier.value, "profile": local.profile_as_json(profile)}).close()

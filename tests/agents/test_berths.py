@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from agents import berths, health, lifecycle, placement
+from agents import berths, health, lifecycle, placement, upkeep
 from agents.models import Agent, State
 from events.models import Event
-from resources import hosts, leases
+from resources import hosts, leases, orphans
 from resources.models import Host, Lease
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Command, SandboxGone, Tier
@@ -376,3 +376,43 @@ def test_where_the_service_is_root_each_berth_runs_as_the_user_id_it_leased(sett
         assert len(set(inside)) == 2
     else:
         assert inside == [str(os.geteuid())] * 2
+
+
+@pytest.mark.parametrize(
+    "tier",
+    [
+        pytest.param("landlock", marks=pytest.mark.needs_landlock),
+        pytest.param("process", marks=pytest.mark.needs_bubblewrap),
+        pytest.param("container", marks=pytest.mark.needs_docker),
+    ],
+)
+def test_a_host_that_returns_after_it_was_written_off_ends_what_still_runs_there(tier: str, settings: Any) -> None:
+    settings.ISOLATION = tier
+    host = factories.host(tiers=[Tier(tier)])
+    Host.objects.filter(pk=host.pk).update(created_at=NOW - timedelta(days=1))
+    agent = opened()
+    assert agent.sandbox is not None
+    sandbox = selection.adopt(agent.sandbox)
+    pid, terminal = sandbox.spawn_pty(Command(argv=("sleep", "1000")), columns=80, rows=24)
+    try:
+        assert runs(pid)
+        lifecycle.request_stop(agent.pk, actor="user:ada", reason="")
+        Host.objects.filter(pk=host.pk).update(heartbeat_at=NOW - timedelta(days=1))
+        assert upkeep.write_off(now=NOW) == 1
+        assert runs(pid), "nobody was there to end it"
+        factories.host(tiers=[Tier(tier)])
+        for when in (NOW, NOW + orphans.GRACE):
+            orphans.sweep(host_name="node-a", now=when)
+        assert workspaces(settings) == []
+        assert not runs(pid)
+        assert not sandbox.alive()
+    finally:
+        os.close(terminal)
+
+
+def runs(pid: int) -> bool:
+    """Whether the process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
