@@ -45,14 +45,14 @@ for name in redis_password database_password secret_key flower_password; do
   printf '%s\n' "$(cat "$MOORAGE_SECRETS/$name")" >>"$scratch/values"
 done
 "${compose[@]}" up -d >"$scratch/up.log" 2>&1 || { cat "$scratch/up.log"; exit 1; }
-for service in postgres redis web worker control flower; do until_is "$service" healthy; done
+for service in postgres redis web worker control sessionhost flower; do until_is "$service" healthy; done
 until_is beat running
 
 expect=200 check "the web process answers" answers "http://127.0.0.1:$MOORAGE_WEB_PORT/healthz"
 expect=401 check "Flower asks for a password" answers "http://127.0.0.1:$MOORAGE_FLOWER_PORT/"
 expect=200 check "Flower takes ours" answers --config - "http://127.0.0.1:$MOORAGE_FLOWER_PORT/" \
   <<<"user = \"operator:$(cat "$MOORAGE_SECRETS/flower_password")\""
-for service in redis postgres web worker control beat flower; do
+for service in redis postgres web worker control beat sessionhost flower; do
   id=$(id_of "$service")
   check "$service is not root" test "$(docker exec "$id" id -u)" != 0
   check "$service cannot write its root file system" \

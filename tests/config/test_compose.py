@@ -16,7 +16,7 @@ from config.environment import TABLE
 from config.parts import parts
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {"migrate", "web", "worker", "control", "beat", "flower"}
+OURS = {"migrate", "web", "worker", "control", "beat", "sessionhost", "flower"}
 
 
 def read(name: str) -> dict[str, Any]:

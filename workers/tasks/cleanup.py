@@ -20,6 +20,7 @@ from operations import figures, queues
 from operations.coding import engine, safekeeping
 from resources import orphans, ports, ticks
 from resources.models import Host
+from sessions import upkeep as terminals
 from workers import routes
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("remove orphans", 120, _on_every_host("cleanup.orphans")),
     Duty("look at squatted ports again", 120, _on_every_host("cleanup.recheck_ports")),
     Duty("tidy vaults", 86_400, _on_every_host("cleanup.tidy_vaults")),
+    Duty("lose unattended terminals", 30, lambda now: void(terminals.lose_unattended(now=now))),
     Duty("queue status", 2, lambda now: queues.publish(now=now)),
     Duty("figures", 5, lambda now: figures.publish(now=now)),
 )

@@ -18,7 +18,7 @@ from events.faults import Fault
 
 
 class Command(BaseCommand):
-    help = "Runs web, worker, beat, Flower and, if none is configured, Redis; Ctrl-C stops all of it."
+    help = "Runs web, workers, beat, session host, Flower and, if none is configured, Redis; Ctrl-C stops all of it."
 
     def handle(self, *args: Any, **options: Any) -> None:
         environment = dict(os.environ)
