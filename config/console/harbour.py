@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
@@ -19,7 +19,7 @@ from operations.models import Operation, PullRequest
 from operations.snapshots import attention, blocked_by
 from resources import hosts
 from resources.admin import Bar, bars
-from resources.models import Host, Lease
+from resources.models import Host
 from resources.reasons import in_words
 
 SHOWN = 8  # rows of one list; what is beyond stands behind its link
@@ -182,18 +182,10 @@ def _of_agents(*, now: datetime) -> Iterable[Matter]:
 
 
 def _host_lines(known: list[Host], *, now: datetime) -> Iterable[HostLine]:
-    sums: dict[UUID, dict[str, int]] = {}
-    live = Lease.objects.filter(state__in=Lease.LIVE).order_by()
-    for host_id, kind, amount, number in live.values_list("host_id", "kind").annotate(Sum("amount"), Count("pk")):
-        sums.setdefault(host_id, {})[kind] = number if kind == Lease.Kind.PORT else amount
-    kinds = Lease.Kind
+    used = hosts.usages()
     for host in known:
-        got = sums.get(host.pk, {}).get
-        used = hosts.Usage(
-            slots=got(kinds.SLOT, 0), memory_mb=got(kinds.MEMORY, 0), cpu_millis=got(kinds.CPU, 0),
-            disk_mb=got(kinds.DISK, 0), ports=got(kinds.PORT, 0),
-        )  # fmt: skip
-        yield HostLine(host, hosts.verdict(host, now=now).value, ago(host.heartbeat_at, now=now), bars(host, used))
+        lines = bars(host, used.get(host.pk, hosts.UNUSED))
+        yield HostLine(host, hosts.verdict(host, now=now).value, ago(host.heartbeat_at, now=now), lines)
 
 
 def _waiting(*, now: datetime) -> list[Waiting]:
@@ -210,7 +202,7 @@ def _waiting(*, now: datetime) -> list[Waiting]:
     return [
         Waiting(
             row, tuple(plain(in_words(reason)) for reason in blocked_by(row)), span(now - row.created_at),
-            places.get(row.agent_id),
+            places.get(row.agent_id) if row.agent_id else None,
         )
         for row in rows
     ]  # fmt: skip

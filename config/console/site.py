@@ -39,7 +39,7 @@ class ConsoleSite(admin.AdminSite):
         """Every page's context: ours adds the monitor's address."""
         return {**super().each_context(request), "flower_url": f"http://127.0.0.1:{settings.FLOWER_PORT}/"}
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The harbour."""
         context = {**self._harbour(request), "title": self.index_title, "subtitle": None, **(extra_context or {})}
         request.current_app = self.name  # type: ignore[attr-defined] # Django's own way to say it

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from django.db import transaction
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import expect
 
 from events.journal import record
 from events.models import Event
+from operations import queues
 from operations.coding import vault
 from operations.models import Operation, Project, PullRequest, Stage, Step
 from operations.snapshots import snapshot
@@ -148,6 +150,17 @@ def test_a_list_and_the_harbour_follow_their_rows(visitor: Visitor, operator: An
         badge = visitor.page.locator(f'[data-live-field="{operation.topic}.status"]').first
         expect(badge).to_have_text(["running", "waiting"][number])
         assert visitor.page.evaluate("window.sameDocument") is True
+
+
+def test_a_new_operation_appears_on_the_harbour(visitor: Visitor, operator: Any, project: Project) -> None:
+    visitor.go("/admin/")
+    expect(visitor.page.locator("[data-live-status]")).to_have_attribute("data-live-status", "live")
+    visitor.page.evaluate("window.sameDocument = true")
+    rows.operation(operator, of=project, requirements="Dredge the channel")
+    queues.publish(now=timezone.now())  # what the sweep does every few seconds
+    expect(visitor.page.locator("[data-part=latest]")).to_contain_text("Dredge the channel")
+    expect(visitor.page.locator("[data-part=queue]")).to_contain_text("waits for a worker to take it")
+    assert visitor.page.evaluate("window.sameDocument") is True
 
 
 def test_a_redis_away_is_said_on_the_harbour(visitor: Visitor, live_redis: Any) -> None:
