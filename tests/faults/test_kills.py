@@ -64,8 +64,8 @@ def test_a_child_that_is_killed_in_each_of_the_nine_stages_costs_time_and_nothin
     for stage in Stage:
         # INIT runs in the control worker at first, in threads, and in the host's at its second look: both die.
         first = stage is Stage.INIT
-        pids = [stack.supervisor.pids()[part] for part in (("control", "worker") if first else ("worker",))]
-        if stack.ask("kill_in", id=operation, stage=stage.value, pids=pids, whole=first):
+        parts = ["control", "worker"] if first else ["worker"]
+        if stack.ask("kill_in", id=operation, stage=stage.value, parts=parts, whole=first):
             hit.append(stage)
     assert_as_if_nothing_happened(stack, remote, operation, undisturbed)
     # INIT and COMPLETE are over in milliseconds: a miss there is no failure of theirs.
@@ -79,8 +79,7 @@ def test_a_whole_worker_that_is_killed_is_replaced_and_its_stage_done_again(
     stack: Stack, undisturbed: dict[str, Any], stage: str
 ) -> None:
     remote, operation = request(stack, f"worker-{stage}")
-    pids = [stack.supervisor.pids()["worker"]]
-    assert stack.ask("kill_in", id=operation, stage=stage, pids=pids, whole=True)
+    assert stack.ask("kill_in", id=operation, stage=stage, parts=["worker"], whole=True)
     assert_as_if_nothing_happened(stack, remote, operation, undisturbed)
 
 

@@ -98,8 +98,8 @@ def wait_stage(*, id: str, stage: str, timeout_s: float = 60) -> bool:
     return _until(lambda: _runs(id, stage), timeout_s, every_s=0.001)
 
 
-def kill_in(*, id: str, stage: str, pids: list[int], whole: bool = False, timeout_s: float = 40) -> bool:
-    """kill -9 while the stage runs: the workers' children, or the ``whole`` workers. False when the moment was missed.
+def kill_in(*, id: str, stage: str, parts: list[str], whole: bool = False, timeout_s: float = 40) -> bool:
+    """kill -9 while the stage runs: the parts' children, or the ``whole`` parts. False when the moment was missed.
 
     The database's write lock is held meanwhile: the stage cannot have finished when the signal arrives.
     """
@@ -111,9 +111,7 @@ def kill_in(*, id: str, stage: str, pids: list[int], whole: bool = False, timeou
         with transaction.atomic():  # BEGIN IMMEDIATE
             if not _runs(id, stage):
                 return False
-            workers = [psutil.Process(pid) for pid in pids]
-            children = [child for worker in workers for child in worker.children(recursive=True)]
-            for process in workers if whole else [p for p in children if "celery" in " ".join(p.cmdline())]:
+            for process in [process for part in parts for process in _family(part, whole=whole)]:
                 process.kill()
             return True
 
@@ -129,6 +127,14 @@ def kill_in(*, id: str, stage: str, pids: list[int], whole: bool = False, timeou
 
     _until(look, timeout_s, every_s=0.0005)
     return found
+
+
+def _family(part: str, *, whole: bool) -> list[psutil.Process]:
+    """The part's own process, or its pool's children; as they are now."""
+    stack = psutil.Process(os.getppid()).children(recursive=True)
+    ours = [process for process in stack if any(word.startswith(f"{part}@") for word in process.cmdline())]
+    pids = {process.pid for process in ours}
+    return [process for process in ours if (process.ppid() not in pids) == whole]
 
 
 def left_held() -> list[str]:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,8 @@ def running_stack(*, beats: int = 1, **settings: str) -> Iterator[Stack]:
             finally:
                 assert hands.stdin is not None
                 assert hands.stdout is not None
-                hands.stdin.close()
                 hands.terminate()
+                with suppress(BrokenPipeError):
+                    hands.stdin.close()
                 hands.wait(10)
                 hands.stdout.close()

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from operations.models import PullRequest, Stage
+from operations.coding import recordings
+from operations.models import Evidence, PullRequest, Stage
 from tests.flows.inline import Inline, left_held, stages
 from tests.flows.repositories import PROJECT, make
 
 NINE = [stage.value for stage in Stage]
+HEAD = "diff --git a/calc.py b/calc.py\n--- a/calc.py\n+++ b/calc.py\n"
+BREAKS = HEAD + "@@ -1,2 +1,2 @@\n def add(a, b):\n-    return a + b\n+    return a - b\n"
+MENDS = HEAD + (
+    "@@ -1,6 +1,6 @@\n def add(a, b):\n-    return a - b\n+    return a + b\n \n \n def sub(a, b):\n"
+    "-    return a + b\n+    return a - b\n"
+)
 
 
 def test_a_requirement_becomes_a_commit_a_branch_and_a_pull_request(inline: Inline) -> None:
@@ -32,3 +39,56 @@ def test_a_requirement_becomes_a_commit_a_branch_and_a_pull_request(inline: Inli
     }
     assert result["diffstat"] == {"files": 1, "insertions": 1, "deletions": 1}
     assert left_held() == []
+
+
+def test_the_result_names_evidence_that_was_seen_on_the_tree_that_was_committed(inline: Inline) -> None:
+    operation = inline.finish(inline.submit())
+    proofs = Evidence.objects.filter(pk__in=operation.result["evidence"])
+    by_kind = {kind: set(proofs.filter(kind=kind).values_list("tree", flat=True)) for kind in Evidence.Kind.values}
+    assert by_kind["tests.run"] == by_kind["gate"] == {operation.result["tree"]}
+    assert by_kind["tests.baseline"] != by_kind["tests.run"]
+    tests = proofs.get(kind="tests.run")
+    assert (tests.passed, tests.exit_code, tests.tier) == (True, 0, "bare")
+    assert tests.counts == operation.result["tests"]["after"]
+    assert "pytest" in tests.command
+
+
+def test_the_pull_request_says_what_was_proved_and_that_no_model_was_used(inline: Inline) -> None:
+    operation = inline.finish(inline.submit())
+    body = PullRequest.objects.get().body
+    for words in ("no AI was used", "| before | 1 | 1 | 0 | 0 |", "| after | 2 | 0 | 0 | 0 |", str(operation.pk)):
+        assert words in body
+    assert operation.result["tree"] in body
+
+
+def test_the_steps_tell_the_whole_way_with_their_logs(inline: Inline) -> None:
+    operation = inline.finish(inline.submit())
+    done = operation.steps.filter(outcome="done")
+    assert all(step.finished_at >= step.started_at for step in done)
+    assert all(step.worker and step.claim for step in done)
+    assert "2 passed" in done.get(stage="test").log
+    assert not operation.steps.filter(outcome="running").exists()
+
+
+def test_two_operations_at_once_do_not_meet(inline: Inline) -> None:
+    operations = [inline.submit() for _each in range(2)]
+    inline.run()
+    for operation in operations:
+        operation.refresh_from_db()
+        assert operation.status == "succeeded", operation.error
+    assert left_held() == []
+
+
+def test_work_that_is_sent_back_is_tried_as_often_as_the_table_says(inline: Inline) -> None:
+    """A recording of two attempts: the first breaks what worked."""
+    remote = make(inline.roots / "r.git", PROJECT)
+    project = inline.project(remote)
+    first = inline.finish(inline.submit(project))
+    recording = recordings.of(first)
+    recording["attempts"] = [{"summary": "breaks", "diff": BREAKS}, {"summary": "mends", "diff": MENDS}]
+    operation = inline.finish(inline.submit(project, engine="replay", metadata={"recording": recording}))
+    assert operation.status == "succeeded", operation.error
+    assert [row for row in stages(operation) if row[0] in {"code", "test"}] == [
+        ("code", "done"), ("test", "fault"), ("code", "done"), ("test", "done"),
+    ]  # fmt: skip
+    assert operation.result["tree"] == first.result["tree"]
