@@ -184,15 +184,30 @@ def usages(**only: Any) -> dict[Any, Usage]:
     live = Q(state__in=Lease.LIVE)
     kind = Lease.Kind
     squatted = Q(state=Lease.State.SQUATTED)
-    totals = Lease.objects.filter(live | squatted, **only).order_by().values("host_id").annotate(
-        slots=Sum("amount", filter=live & Q(kind=kind.SLOT)),
-        memory_mb=Sum("amount", filter=live & Q(kind=kind.MEMORY)),
-        cpu_millis=Sum("amount", filter=live & Q(kind=kind.CPU)),
-        disk_mb=Sum("amount", filter=live & Q(kind=kind.DISK)),
-        ports=Count("id", filter=live & Q(kind=kind.PORT)),
-        squatted=Count("id", filter=squatted & Q(kind=kind.PORT)),
+    totals = (
+        Lease.objects.filter(live | squatted, **only)
+        .order_by()
+        .values("host_id")
+        .annotate(
+            slots=Sum("amount", filter=live & Q(kind=kind.SLOT)),
+            memory_mb=Sum("amount", filter=live & Q(kind=kind.MEMORY)),
+            cpu_millis=Sum("amount", filter=live & Q(kind=kind.CPU)),
+            disk_mb=Sum("amount", filter=live & Q(kind=kind.DISK)),
+            ports=Count("id", filter=live & Q(kind=kind.PORT)),
+            squatted=Count("id", filter=squatted & Q(kind=kind.PORT)),
+        )
     )
-    return {row.pop("host_id"): Usage(**{name: total or 0 for name, total in row.items()}) for row in totals}
+    return {
+        row["host_id"]: Usage(
+            slots=row["slots"] or 0,
+            memory_mb=row["memory_mb"] or 0,
+            cpu_millis=row["cpu_millis"] or 0,
+            disk_mb=row["disk_mb"] or 0,
+            ports=row["ports"],
+            squatted=row["squatted"],
+        )
+        for row in totals
+    }
 
 
 def topic(host: Host) -> str:

@@ -349,7 +349,8 @@ def test_stopping_while_it_is_opened_ends_without_a_trace_whoever_wins(settings:
             lifecycle.request_stop(agent.pk, actor="user:ada", reason="")
             clear(agent)
 
-        assert at_once([partial(open_it, agent), stop_and_clear]) == [None, None]
+        doings: list[Callable[[], None]] = [partial(open_it, agent), stop_and_clear]
+        assert at_once(doings) == [None, None]
         assert loaded(agent).state == State.STOPPED
         assert nothing_is_left_of(agent, settings)
 
