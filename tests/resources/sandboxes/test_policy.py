@@ -50,7 +50,7 @@ def test_floor_is_what_the_design_says() -> None:
 
 
 def test_only_the_workspace_is_writable() -> None:
-    arguments = made(tools=(Path("/opt/tool"), Path("/root/tool")))
+    arguments = made(tools=(Path("/opt/tool"), Path("/srv/tool")))
     writable = [mount["Target"] for mount in arguments["mounts"] if not mount["ReadOnly"]]
     assert writable == ["/srv/w"]
     assert "noexec" in arguments["tmpfs"]["/tmp"]
