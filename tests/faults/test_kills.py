@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -116,7 +115,5 @@ def test_a_worker_that_is_asked_to_stop_lets_its_stage_end_or_gives_it_back(
 ) -> None:
     remote, operation = request(stack, "polite")
     assert stack.ask("wait_stage", id=operation, stage="analyze")
-    asked = time.monotonic()
     os.kill(stack.supervisor.pids()["worker"], signal.SIGTERM)
     assert_as_if_nothing_happened(stack, remote, operation, undisturbed)
-    assert time.monotonic() - asked < 60

@@ -70,7 +70,7 @@ def pull_requests(*, id: str) -> int:
     return PullRequest.objects.filter(operation_id=id).count()
 
 
-def wait(*, ids: list[str], timeout_s: float = 60, doubling: bool = False) -> bool:
+def wait(*, ids: list[str], timeout_s: float = 100, doubling: bool = False) -> bool:
     """Whether all have ended and cleared their berths in time; ``doubling`` sends every wake-up again meanwhile."""
     from operations.models import Operation
 
@@ -79,7 +79,7 @@ def wait(*, ids: list[str], timeout_s: float = 60, doubling: bool = False) -> bo
             _dispatch_again(ids)
         return not Operation.objects.filter(pk__in=ids, status__in=Operation.ACTIVE).exists() and not left_held()
 
-    return _until(ended, timeout_s)
+    return _until(ended, timeout_s, every_s=0.5 if doubling else 0.05)
 
 
 def _dispatch_again(ids: list[str]) -> None:

@@ -110,9 +110,13 @@ class Inline:
             if not self._waiting or until():
                 return
             task, arguments = self._waiting.pop(0)
-            self.ran.append((task, arguments))
-            current_app.tasks[task](**arguments)
+            self.run_task(task, arguments)
         raise AssertionError(f"{most} tasks and no end: {self.ran[-10:]}")
+
+    def run_task(self, task: str, arguments: dict[str, Any]) -> None:
+        """Run one task here, by its name."""
+        self.ran.append((task, arguments))
+        current_app.tasks[task](**arguments)
 
     def run_pauses(self, operation: Operation, *, most: int = 20) -> Operation:
         """Run to the end; pauses before retries are not waited for, their time is set to now."""

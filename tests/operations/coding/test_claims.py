@@ -104,7 +104,7 @@ def test_a_pulse_notices_that_the_turn_moved_on(operation: Operation) -> None:
         Operation.objects.filter(pk=operation.pk).update(turn=1, claim="")
         began = time.monotonic()
         eventually(pulse.lost)
-        assert time.monotonic() - began < 1.5
+        assert time.monotonic() - began < 4
 
 
 def test_a_pulse_that_cannot_prove_that_it_lives_says_so(operation: Operation, settings: Any) -> None:
