@@ -4,10 +4,10 @@ SHELL := /bin/bash
 PYTHON ?=
 TESTS ?=
 
-.PHONY: help setup demo up test check bench images lock docs doctor clean
+.PHONY: help setup demo up test check bench images lock docs screenshots doctor clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | while IFS=$$'\t' read -r target text; do printf '%-8s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | while IFS=$$'\t' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
 
 setup: ## a pinned .venv and .toolchain; idempotent, needs no root
 	@PYTHON="$(PYTHON)" scripts/setup
@@ -38,6 +38,9 @@ lock: setup ## write the locks anew from pyproject.toml and deploy/toolchain/req
 docs: setup ## write the generated parts of docs/ anew
 	@.venv/bin/python scripts/settings_doc.py
 	@.venv/bin/python scripts/architecture_doc.py
+
+screenshots: setup ## the pictures in docs/images, from the data of the last demo; needs chromium
+	@.venv/bin/python scripts/screenshots
 
 doctor: setup ## what this machine has and lacks, with the command that mends it
 	@.venv/bin/python manage.py doctor

@@ -16,13 +16,8 @@ def _may_view(user: Any, subject_id: str) -> bool:
 
 
 def register() -> None:
-    """Have the policy know berths, and the queue."""
+    """Have the policy know berths. The queue has its own rule."""
     policy.register("berth", _may_view)
-    policy.register("queue", _anyone)
-
-
-def _anyone(_user: Any, _subject_id: str) -> bool:
-    return True
 
 
 def moved(berth: str, **data: Any) -> Recorded:
