@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fan_out_clients import Seen, open_all, settled
+from benchmarks.report import MARK, Figure
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -190,7 +191,18 @@ def main() -> None:
     for row in found:
         values = (row.delivered, row.lost, row.p50_ms, row.p99_ms, row.worst_ms, row.web_cpu_us, row.send_worst_ms)
         print(f"{row.way:36}" + "".join(f"{value:>11}" for value in values))
-    print(json.dumps([asdict(row) for row in found]))
+    print(MARK + json.dumps([asdict(figure) for figure in _figures(found)]))
+
+
+def _figures(found: list[Measured]) -> list[Figure]:
+    ours, theirs = found
+    return [
+        Figure("event to all sockets, median", ours.p50_ms, "ms", baseline=theirs.p50_ms, baseline_name=theirs.way),
+        Figure("event to all sockets, 99th percentile", ours.p99_ms, "ms", baseline=theirs.p99_ms,
+               baseline_name=theirs.way),
+        Figure("events lost", ours.lost, f"of {ours.events * ours.clients}", goal="0", met=ours.lost == 0,
+               baseline=theirs.lost or None, baseline_name=theirs.way),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

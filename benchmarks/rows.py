@@ -24,12 +24,12 @@ def project() -> Project:
     """A project whose repository nobody ever opens."""
     repository = Path(settings.REPOSITORY_ROOTS[0]) / "nothing.git"
     repository.mkdir(exist_ok=True)
-    return projects.create(
-        by=user(), name="bench", repository_url=str(repository), default_template="lightweight"
-    )
+    return projects.create(by=user(), name="bench", repository_url=str(repository), default_template="lightweight")
 
 
 def host(*, ports: tuple[int, int]) -> Host:
     """A host that lends these ports."""
-    capacity = hosts.Capacity(slots=8, memory_mb=8192, cpu_millis=8000, disk_mb=65_536, port_first=ports[0], port_last=ports[1])
+    capacity = hosts.Capacity(
+        slots=8, memory_mb=8192, cpu_millis=8000, disk_mb=65_536, port_first=ports[0], port_last=ports[1]
+    )
     return hosts.register(name="bench-ports", capacity=capacity, facts={"tiers": []}, now=timezone.now())

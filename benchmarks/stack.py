@@ -15,6 +15,7 @@ from config import probes
 from config.parts import Part, parts
 from config.supervisor import Supervisor
 
+ROOT = Path(__file__).resolve().parent.parent
 HOST = "bench"
 EVERYTHING = frozenset({"web", "worker", "control", "beat", "sessionhost", "flower"})
 
