@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from agents.models import Agent
+from events.faults import Fault, FaultClass
 from operations import projects
 from operations.coding import vault
 from operations.coding.credentials import Credentials
@@ -38,6 +39,14 @@ class AwaitBerth:
 
 
 Outcome = Done | AwaitBerth
+
+
+class TreeMissing(Fault):
+    """The work of an earlier stage lies in the vault of another host, or its vault was lost."""
+
+    fault_class = FaultClass.RESOURCE
+    code = "vault.tree_missing"
+    remedy = "The work begins again on a fresh clone."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,13 @@ class Context:
         """What the last finished run of an earlier stage made; empty when it has not run."""
         step = self._steps.filter(stage=stage, outcome=Step.Outcome.DONE).order_by("-id").first()
         return step.product if step else {}
+
+    def tree(self, stage: Stage) -> str:
+        """The tree that an earlier stage left. Raises TreeMissing when this host's vault does not hold it."""
+        name = str(self.product(stage)["tree"])
+        if not vault.has(self.vault, name):
+            raise TreeMissing(f"the vault of this host does not hold tree {name[:12]} of stage {stage}")
+        return name
 
     def sent_back(self) -> list[dict[str, Any]]:
         """The faults for which recovery sent the work back to CODE, oldest first."""

@@ -30,17 +30,22 @@ class ErrorKind(StrEnum):
     ENVIRONMENT_ERROR = "ENVIRONMENT_ERROR"
     GIT_ERROR = "GIT_ERROR"
     TRANSIENT_ERROR = "TRANSIENT_ERROR"
+    VAULT_LOST = "VAULT_LOST"
     TIMEOUT = "TIMEOUT"
     OTHER = "OTHER"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """At most ``limit`` times ``action``, each after its pause in seconds; then a person."""
+    """At most ``limit`` times ``action``, each after its pause in seconds; then a person.
+
+    It goes on at stage ``to``, or at the one that failed.
+    """
 
     action: Action
     limit: int
     pauses_s: tuple[float, ...] = (0,)
+    to: Stage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +78,17 @@ SYMPTOMS: tuple[Symptom, ...] = (
         ErrorKind.ENVIRONMENT_ERROR,
     ),
     Symptom(r"git\.(unreachable|busy|failed)", ErrorKind.GIT_ERROR),
+    Symptom(r"vault\.tree_missing", ErrorKind.VAULT_LOST),
     Symptom(r"stage\.timeout", ErrorKind.TIMEOUT),
 )
 
 RECOVERY: dict[ErrorKind, Rule] = {
-    ErrorKind.COMPILATION_ERROR: Rule(Action.REWORK, limit=3),
-    ErrorKind.TEST_FAILURE: Rule(Action.REWORK, limit=3),
+    ErrorKind.COMPILATION_ERROR: Rule(Action.REWORK, limit=3, to=Stage.CODE),
+    ErrorKind.TEST_FAILURE: Rule(Action.REWORK, limit=3, to=Stage.CODE),
     ErrorKind.ENVIRONMENT_ERROR: Rule(Action.RECREATE_ENVIRONMENT, limit=2),
     ErrorKind.GIT_ERROR: Rule(Action.FRESH_CLONE, limit=3, pauses_s=(2, 10, 30)),
+    # On another host than before: what was made there is not here, so the work begins again on a fresh clone.
+    ErrorKind.VAULT_LOST: Rule(Action.FRESH_CLONE, limit=2, to=Stage.ANALYZE),
     ErrorKind.TRANSIENT_ERROR: Rule(Action.RETRY, limit=3, pauses_s=(2, 10, 30)),
     ErrorKind.TIMEOUT: Rule(Action.RETRY, limit=1, pauses_s=(10,)),  # half an hour each: not over and over
     ErrorKind.OTHER: Rule(Action.ESCALATE, limit=0),
@@ -107,5 +115,4 @@ def decide(*, stage: Stage, fault: Fault, engine_kind: str, earlier: Iterable[st
         return Decision(Action.ESCALATE, kind, stage)
     if rule.action is Action.ESCALATE or tried >= rule.limit:
         return Decision(Action.ESCALATE, kind, stage)
-    target = Stage.CODE if rule.action is Action.REWORK else stage
-    return Decision(rule.action, kind, target, rule.pauses_s[min(tried, len(rule.pauses_s) - 1)])
+    return Decision(rule.action, kind, rule.to or stage, rule.pauses_s[min(tried, len(rule.pauses_s) - 1)])

@@ -47,7 +47,7 @@ def code(context: Context) -> Outcome:
     """One attempt. It starts from the base, or, for engines that correct themselves, from their last attempt."""
     operation = context.operation
     engine, task = engine_for(context), task_for(context)
-    base_tree = context.product(Stage.ANALYZE)["tree"]
+    base_tree = context.tree(Stage.ANALYZE)
     last = context.product(Stage.CODE).get("tree") if task.attempt > 1 and engine.kind in GO_ON_FROM_LAST else None
     directory = context.workspace / "tree"
     context.say(f"attempt {task.attempt} with {engine.label()}")

@@ -10,7 +10,7 @@ from operations.models import Stage
 def commit(context: Context) -> Outcome:
     """Commit the tree on its base. The operation fixes author, date and message: the same tree, the same commit."""
     operation, analysis = context.operation, context.product(Stage.ANALYZE)
-    tree = context.product(Stage.CODE)["tree"]
+    tree = context.tree(Stage.CODE)
     evidence.require(operation, tree=tree)
     made = vault.commit(
         vault=context.vault,

@@ -16,7 +16,7 @@ def plan(context: Context) -> Outcome:
     context.say(f"engine {engine.kind.value}: {engine.label()}")
     directory = context.workspace / "tree"
     repository.checkout(
-        sandbox=context.sandbox, vault=context.vault, tree=context.product(Stage.ANALYZE)["tree"],
+        sandbox=context.sandbox, vault=context.vault, tree=context.tree(Stage.ANALYZE),
         directory=directory, cancelled=context.lost,
     )  # fmt: skip
     planned = engine.plan(task_for(context), bench_in(context, directory))

@@ -9,7 +9,7 @@ from operations.models import Evidence, Stage
 
 def test(context: Context) -> Outcome:
     """Run them, keep the evidence, tell old failures from new. Only the exit code and the report count."""
-    tree = context.product(Stage.CODE)["tree"]
+    tree = context.tree(Stage.CODE)
     baseline = context.product(Stage.ANALYZE)["baseline"]
     before = set(baseline["failing"])
     run = test_runs.run(context, tree=tree, command=tuple(baseline["command"]), directory="check")

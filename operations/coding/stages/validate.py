@@ -25,7 +25,7 @@ class ReviewVetoed(Fault):
 
 def validate(context: Context) -> Outcome:
     """Judge the diff of the tested tree."""
-    tree, base_tree = context.product(Stage.CODE)["tree"], context.product(Stage.ANALYZE)["tree"]
+    tree, base_tree = context.tree(Stage.CODE), context.tree(Stage.ANALYZE)
     diff = changes.diff(vault=context.vault, base_tree=base_tree, tree=tree)
     changed = {change.path for change in diff.changes}
     files = changes.list_files(vault=context.vault, tree=tree)

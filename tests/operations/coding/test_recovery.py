@@ -8,6 +8,7 @@ from agents.faults import BerthLost
 from events.faults import Fault, FaultClass, Remembered
 from operations import faults
 from operations.coding import recovery
+from operations.coding.context import TreeMissing
 from operations.coding.evidence import EvidenceMissing
 from operations.coding.forges.protocol import ForgeAuth, ForgeUnavailable
 from operations.coding.git_faults import BranchDiverged
@@ -38,6 +39,7 @@ KINDS = [
     (coded("git.unreachable_by_design"), Stage.ANALYZE, ErrorKind.OTHER),
     (ForgeUnavailable("d"), Stage.PR, ErrorKind.TRANSIENT_ERROR),
     (ForgeAuth("d"), Stage.PR, ErrorKind.OTHER),
+    (TreeMissing("d"), Stage.TEST, ErrorKind.VAULT_LOST),
     (faults.StageTimeout("d"), Stage.TEST, ErrorKind.TIMEOUT),
     (faults.StageInterrupted("d"), Stage.TEST, ErrorKind.TRANSIENT_ERROR),
     (faults.Unexpected("d"), Stage.CODE, ErrorKind.OTHER),
@@ -97,3 +99,8 @@ def test_engines_that_would_do_the_same_again_get_no_rework(engine: str) -> None
 def test_rework_goes_back_to_code_and_everything_else_stays_in_its_stage() -> None:
     assert decide(stage=Stage.VALIDATE, fault=GatesFailed("d"), engine_kind="llm", earlier=[]).stage is Stage.CODE
     assert decide(stage=Stage.PR, fault=ForgeUnavailable("d"), engine_kind="llm", earlier=[]).stage is Stage.PR
+
+
+def test_work_that_is_not_in_the_vault_begins_again_with_a_fresh_clone() -> None:
+    decision = decide(stage=Stage.COMMIT, fault=TreeMissing("d"), engine_kind="patch", earlier=[])
+    assert (decision.action, decision.stage) == (Action.FRESH_CLONE, Stage.ANALYZE)
