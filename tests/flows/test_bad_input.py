@@ -81,7 +81,7 @@ def test_a_repository_that_went_away_fails_with_a_way_on(inline: Inline) -> None
     remote.path.rename(inline.roots / "elsewhere.git")
     operation = inline.run_pauses(inline.submit(project))
     assert_failed(operation, stage="analyze")
-    assert operation.error["code"] == "git.repository_refused"
+    assert operation.error["code"] == "repository.refused"
 
 
 def test_a_base_branch_that_is_not_there_is_named_with_those_that_are(inline: Inline) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from operations.coding import engine, remotes, upstream
+from operations.coding import remotes, upstream
+from operations.coding.context import Context, Done
+from operations.coding.stage_log import StageLog
 from operations.coding.stages import STAGES
 from operations.models import Operation, PullRequest, Stage, Step
 from tests.fakes.github_server import Misfortune, github_server
@@ -20,15 +22,15 @@ def up_to(inline: Inline, operation: Operation, stage: str) -> Operation:
     return Operation.objects.select_related("project", "agent__host", "created_by").get(pk=operation.pk)
 
 
-def context_of(operation: Operation) -> engine.Context:
+def context_of(operation: Operation) -> Context:
     """The stage as a runner would see it that was killed before it could write anything down."""
-    return engine.Context(operation=operation, log=engine.StageLog(), lost=lambda: False)
+    return Context(operation=operation, log=StageLog(), lost=lambda: False)
 
 
 def test_a_commit_made_twice_is_the_same_commit(inline: Inline) -> None:
     operation = up_to(inline, inline.submit(), "commit")
     first, second = (STAGES[Stage.COMMIT](context_of(operation)) for _twice in range(2))
-    assert isinstance(first, engine.Done)
+    assert isinstance(first, Done)
     assert first == second
     inline.wake(operation)
     assert inline.finish(operation).result["commit"] == first.product["commit"]
@@ -38,7 +40,7 @@ def test_a_pull_request_stage_that_was_killed_at_its_very_end_is_repeated_withou
     remote = make(inline.roots / "r.git", PROJECT)
     operation = up_to(inline, inline.submit(inline.project(remote)), "pr")
     for _killed in range(2):
-        assert isinstance(STAGES[Stage.PR](context_of(operation)), engine.Done)
+        assert isinstance(STAGES[Stage.PR](context_of(operation)), Done)
     inline.wake(operation)
     operation = inline.finish(operation)
     assert operation.status == "succeeded", operation.error

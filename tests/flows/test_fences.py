@@ -16,11 +16,15 @@ from django.db import connection
 from django.utils import timezone
 
 from agents import lifecycle
+from agents.faults import BerthLost
 from agents.models import Agent
 from events.journal import replay
 from operations import faults
 from operations.coding import claims, engine
-from operations.models import Operation, PullRequest, Step
+from operations.coding.context import Context
+from operations.coding.stage_log import StageLog
+from operations.coding.stages import STAGES
+from operations.models import Operation, PullRequest, Stage, Step
 from operations.submit import answer, approve, cancel, retry
 from tests.flows.inline import Inline, left_held, stages
 from tests.flows.repositories import FIX, PROJECT, TESTS, Remote, make
@@ -118,15 +122,17 @@ def test_a_runner_whose_claim_was_taken_over_writes_nothing(inline: Inline) -> N
     assert operation.evidence.count() == 0
 
 
-def test_a_cancellation_between_claim_and_stage_is_seen_before_the_stage(inline: Inline) -> None:
-    operation = inline.submit()
+def test_a_runner_that_was_cancelled_before_it_began_shows_nothing_to_anybody(inline: Inline) -> None:
+    remote = make(inline.roots / "r.git", PROJECT)
+    operation = inline.submit(inline.project(remote))
     up_to(inline, operation, "pr")
-    claimed = claims.claim(operation.pk, turn=operation.turn, worker="worker:a", now=timezone.now())
-    assert claimed is not None
+    assert claims.claim(operation.pk, turn=operation.turn, worker="worker:a", now=timezone.now())
+    as_claimed = Operation.objects.select_related("project", "agent__host", "created_by").get(pk=operation.pk)
     cancel(by=inline.user, operation_id=operation.pk)
-    moved_on = Operation.objects.select_related("project", "agent__host", "created_by").get(pk=operation.pk)
-    context = engine.Context(operation=moved_on, log=engine.StageLog(), lost=lambda: False)
-    assert isinstance(engine._attempt(context, claimed, ()), faults.StageInterrupted)
+    context = Context(operation=as_claimed, log=StageLog(), lost=lambda: False)
+    with pytest.raises(faults.StageInterrupted):
+        STAGES[Stage.PR](context)
+    assert list(remote.branches()) == ["main"]
     assert PullRequest.objects.count() == 0
 
 
@@ -286,7 +292,7 @@ def test_an_agent_that_breaks_again_and_again_ends_with_a_person(inline: Inline)
     for _berth in range(3):
         up_to(inline, operation, "analyze")
         agent = Agent.objects.get(pk=operation.agent_id)
-        lost = engine.BerthLost("its host burned down")
+        lost = BerthLost("its host burned down")
         lifecycle.fail(agent.pk, generation=agent.generation, fault=lost, actor="system")
         inline.run(until=lambda: Operation.objects.get(pk=operation.pk).stage == "init")
     operation = inline.finish(operation)
