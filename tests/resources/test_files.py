@@ -218,25 +218,32 @@ def test_giving_away_leaves_hard_links_and_link_targets_alone(beneath: Beneath, 
     assert (beneath.root / "soft").lstat().st_uid == uid
 
 
+def deepen(root: Path, *, levels: int, link_to: Path) -> None:
+    """Nest directories that no path is long enough for, each with a link out."""
+    here = os.open(root, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", 0o755, dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.symlink(link_to, "link", dir_fd=below)
+        os.close(here)
+        here = below
+    os.close(here)
+
+
 def test_tree_of_any_depth_is_removed_and_nothing_behind_links(beneath: Beneath, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "kept").write_text("kept")
-    here = os.open(beneath.root, os.O_RDONLY)
-    for _ in range(3000):
-        os.mkdir("d", 0o755, dir_fd=here)
-        below = os.open("d", os.O_RDONLY, dir_fd=here)
-        os.symlink(outside, "link", dir_fd=below)
-        os.close(here)
-        here = below
-    os.close(here)
+    deepen(beneath.root, levels=3000, link_to=outside)
     (beneath.root / "locked").mkdir()
     (beneath.root / "locked/f").write_text("x")
     (beneath.root / "locked").chmod(0)
     os.mkfifo(beneath.root / "fifo")
-    with pytest.raises(PathTooBig):
-        beneath.files()
-    beneath.remove_tree()
+    try:
+        with pytest.raises(PathTooBig):
+            beneath.files()
+    finally:
+        beneath.remove_tree()  # also for pytest, which cannot remove a tree of this depth
     assert not beneath.root.exists()
     assert (outside / "kept").read_text() == "kept"
     beneath.remove_tree()
