@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import current_app
+from django.utils import timezone
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
@@ -17,6 +18,7 @@ from agents.models import Agent
 from events.delivery import DeliveryFailed
 from events.recorded import Recorded
 from operations.models import Operation
+from resources import hosts
 
 CONTROL, CLEANUP = "control", "cleanup"
 
@@ -98,7 +100,9 @@ def wake_operation(operation: Operation) -> None:
 
 
 def wake_agent(agent: Agent) -> None:
-    """Send again whatever an agent's state waits for."""
+    """Send again whatever an agent's state waits for. Nothing is sent to a lost host: it would only pile up there."""
+    if agent.host and hosts.verdict(agent.host, now=timezone.now()) is hosts.Verdict.LOST:
+        return
     queue = host_queue(agent.host.name) if agent.host else CONTROL
     if agent.state == Agent.State.SPAWNING and agent.host is None:
         send("agents.place", agent_id=str(agent.pk))
