@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -34,8 +34,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         read_only_fields = fields
 
     def get_queue_position(self, agent: Agent) -> int | None:
-        queue: placement.Queue = self.context.setdefault("queue", placement.Queue())  # one look for a whole list
-        return queue.position(agent)
+        return placement.queue_in(cast("dict[str, Any]", self.context)).position(agent)
 
 
 class SpawnSerializer(serializers.Serializer[Agent]):

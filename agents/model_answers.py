@@ -9,9 +9,7 @@ from typing import Any
 
 from agents.providers import ModelMalformed, ModelRefused, ModelTruncated
 
-COMPLETE = frozenset(
-    {"stop", "tool_calls", "function_call", "end_turn", "tool_use", "stop_sequence", "completed"}
-)
+COMPLETE = frozenset({"stop", "tool_calls", "function_call", "end_turn", "tool_use", "stop_sequence", "completed"})
 CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_context_window_exceeded"})
 REFUSED = frozenset({"content_filter", "refusal"})
 
@@ -50,9 +48,7 @@ def read_answer(spoken: Spoken) -> Answer:
     # The stop reason comes first: streamed, a call cut at the length limit parses as a valid one, with half
     # a file in it.
     if reason in CUT:
-        raise ModelTruncated(
-            f"{label} stopped at its length limit; nothing of the answer was used.", reason=reason
-        )
+        raise ModelTruncated(f"{label} stopped at its length limit; nothing of the answer was used.", reason=reason)
     if reason in REFUSED or message.additional_kwargs.get("refusal"):
         raise ModelRefused(f"{label} declined to answer.", reason=reason or "refusal")
     if reason not in COMPLETE:

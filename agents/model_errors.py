@@ -38,9 +38,7 @@ def fault_of(error: BaseException, model: Model) -> Fault | None:
         return ModelUnavailable(f"{model.label} answered {status}.")
     if _named(error, "ResponseValidation", "DecodingError", "OutputParser"):
         return ModelMalformed(f"{model.label}: the answer cannot be read: {words}")
-    if isinstance(error, OSError) or _named(
-        error, "Connect", "Network", "Protocol", "ReadError", "Transport"
-    ):
+    if isinstance(error, OSError) or _named(error, "Connect", "Network", "Protocol", "ReadError", "Transport"):
         return ModelUnavailable(f"{model.label} cannot be reached, or broke off: {type(error).__name__}.")
     if isinstance(error, _MISSHAPEN) or _named(error, "APIError", "ResponseError"):
         return ModelMalformed(f"{model.label}: the answer cannot be read ({type(error).__name__}): {words}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -101,6 +102,12 @@ class Queue:
             ids = spawning.order_by("-priority", "created_at", "pk").values_list("pk", flat=True)
             self._places = {pk: place for place, pk in enumerate(ids, 1)}
         return self._places.get(agent.pk)
+
+
+def queue_in(context: MutableMapping[str, Any]) -> Queue:
+    """The queue that a list's rows share: made at the first question."""
+    queue: Queue = context.setdefault("queue", Queue())
+    return queue
 
 
 def _ahead_of(agent: Agent) -> Q:

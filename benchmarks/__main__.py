@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.report import Figure, figures_in, table
 
@@ -35,7 +36,7 @@ def main() -> int:
     if unknown := sorted(set(names) - set(NAMES)):
         print(f"no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
         return 2
-    results = {}
+    results: dict[str, dict[str, Any]] = {}
     for name in names:
         print(f"\n{name} …", flush=True)
         found, trouble = _run(name)

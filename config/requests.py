@@ -27,7 +27,7 @@ class RequestIdMiddleware:
         given = request.headers.get("X-Request-ID", "")
         request.request_id = given if _GIVEN.fullmatch(given) else uuid.uuid4().hex  # type: ignore[attr-defined]
         if iscoroutinefunction(self):
-            return self._answer_later(request)
+            return self._answer_later(request)  # type: ignore[attr-defined] # mypy takes self for a function here
         return self._marked(request, self._get_response(request))  # type: ignore[arg-type]
 
     async def _answer_later(self, request: HttpRequest) -> HttpResponse:

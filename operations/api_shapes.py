@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -88,7 +88,7 @@ class EngineShape(serializers.Serializer[Any]):
     """The engine that was picked, or asked for; the label says what it is, and whether AI was used."""
 
     kind = serializers.ChoiceField(choices=[kind.value for kind in EngineKind])
-    label = serializers.CharField(allow_blank=True)
+    label = serializers.CharField(allow_blank=True)  # type: ignore[assignment] # a field of that name
 
 
 class ReasonShape(serializers.Serializer[Any]):
@@ -140,8 +140,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     def get_queue_position(self, operation: Operation) -> int | None:
         if operation.status != Operation.Status.WAITING or operation.agent is None:
             return None
-        queue = self.context.setdefault("queue", placement.Queue())  # one look for a whole list
-        return queue.position(operation.agent)
+        return placement.queue_in(cast("dict[str, Any]", self.context)).position(operation.agent)
 
     @extend_schema_field(AttentionShape)
     def get_attention(self, operation: Operation) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -52,9 +52,10 @@ class HostSerializer(serializers.ModelSerializer[Host]):
         }
 
     def get_reserved(self, host: Host) -> dict[str, int]:
-        if "usages" not in self.context:
-            self.context["usages"] = hosts.usages()  # one look for a whole list
-        used = self.context["usages"].get(host.pk, hosts.UNUSED)
+        context = cast("dict[str, Any]", self.context)
+        if "usages" not in context:
+            context["usages"] = hosts.usages()  # one look for a whole list
+        used = context["usages"].get(host.pk, hosts.UNUSED)
         return {name: getattr(used, name) for name in ("slots", "memory_mb", "cpu_millis", "disk_mb", "ports")}
 
 

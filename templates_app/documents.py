@@ -83,9 +83,7 @@ def parse(text: str | bytes, *, file: str = "") -> Document:
         raise TemplateFault([located("type_mismatch", "A template is a map.", ())])
     errors = [located(*problem) for problem in _envelope_problems(value)]
     spec = value.get("spec", {})
-    errors += [
-        located(code, message, ("spec", *path), hint) for code, message, path, hint in layer_problems(spec)
-    ]
+    errors += [located(code, message, ("spec", *path), hint) for code, message, path, hint in layer_problems(spec)]
     if errors:
         raise TemplateFault(errors)
     return _document(value, positions=positions, file=file)
@@ -136,9 +134,7 @@ def _declaration_problems(name: str, declaration: Json) -> list[tuple[str, str, 
     path: Path = ("variables", name)
     problems: list[tuple[str, str, Path, str]] = []
     if name.split(".")[0] in RUNTIME_ROOTS:
-        problems.append(
-            ("reserved_variable", f"{name} is given at spawn time; it cannot be declared", path, "")
-        )
+        problems.append(("reserved_variable", f"{name} is given at spawn time; it cannot be declared", path, ""))
     if not isinstance(declaration, dict):
         return problems
     if declaration.get("secret") is True and declaration.get("type", "string") != "string":

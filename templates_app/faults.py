@@ -73,9 +73,7 @@ class TemplateNotFound(Fault):
 
     def __init__(self, name: str, *, known: Sequence[str]) -> None:
         suggestion = did_you_mean(name, known)
-        super().__init__(
-            f"There is no template {name!r}. {suggestion}".rstrip(), name=name, suggestion=suggestion
-        )
+        super().__init__(f"There is no template {name!r}. {suggestion}".rstrip(), name=name, suggestion=suggestion)
 
 
 class TemplateAbstract(Fault):

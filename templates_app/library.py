@@ -20,9 +20,7 @@ from templates_app.yaml_text import MAX_BYTES
 BUILT_IN = Path(__file__).parent / "library"
 _SUFFIX = ".yaml"
 
-_Stamp = tuple[
-    int, int, int
-]  # mtime_ns, size, inode: an atomic replacement changes the last even within a tick
+_Stamp = tuple[int, int, int]  # mtime_ns, size, inode: an atomic replacement changes the last even within a tick
 _cache: dict[Path, tuple[_Stamp, Document | TemplateFault]] = {}
 
 
@@ -119,9 +117,7 @@ def _parsed(path: Path, content: bytes) -> Document | TemplateFault:
         return fault
     if document.name != path.name.removesuffix(_SUFFIX):
         message = f"the file {path.name} holds a template named {document.name!r}"
-        return TemplateFault(
-            [document.located("name_mismatch", message, ("name",), hint="name both the same")]
-        )
+        return TemplateFault([document.located("name_mismatch", message, ("name",), hint="name both the same")])
     return document
 
 

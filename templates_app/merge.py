@@ -134,9 +134,7 @@ class _Layer:
             items = self._elements(value, schema, path, shadow=shadow, how=how)
             return ListNode(items, self._origin(path, how, shadow))
         if isinstance(base, ListNode):
-            return self._extended(
-                base, value, schema, path, how=How.APPEND if base.items else how, shadow=None
-            )
+            return self._extended(base, value, schema, path, how=How.APPEND if base.items else how, shadow=None)
         fresh = ListNode([], self._origin(path, how, shadow))
         return self._extended(fresh, value, schema, path, how=how, shadow=shadow)
 
@@ -180,19 +178,12 @@ class _Layer:
             elif place is None:
                 new.append(self._fresh(item, element(schema), here, shadow=None, how=how))
             else:
-                kept[place] = (
-                    self.merged(kept[place], item, element(schema), here, shadow=None) or kept[place]
-                )
+                kept[place] = self.merged(kept[place], item, element(schema), here, shadow=None) or kept[place]
         return kept, new
 
-    def _elements(
-        self, value: list[Json], schema: Schema, path: Path, *, shadow: Node | None, how: How
-    ) -> list[Node]:
+    def _elements(self, value: list[Json], schema: Schema, path: Path, *, shadow: Node | None, how: How) -> list[Node]:
         beneath = element(schema)
-        return [
-            self._fresh(item, beneath, (*path, index), shadow=shadow, how=how)
-            for index, item in enumerate(value)
-        ]
+        return [self._fresh(item, beneath, (*path, index), shadow=shadow, how=how) for index, item in enumerate(value)]
 
     def _directive(
         self,
@@ -262,9 +253,7 @@ class _Layer:
         origin = _any_origin(base)
         there = f"{kind_of(_shape(base))} of {origin.template} ({origin.file}:{origin.line})"
         message = f"{shown(path)}: a {kind_of(value)} of {self._document.name} meets a {there}"
-        self._errors.append(
-            self._document.located("type_conflict", message, path, hint="use $replace to change it")
-        )
+        self._errors.append(self._document.located("type_conflict", message, path, hint="use $replace to change it"))
         return base
 
     def _warn(self, code: str, message: str, path: Path) -> None:

@@ -44,9 +44,7 @@ def _ancestors(name: str, documents: Mapping[str, Document]) -> dict[str, Docume
             return
         path = (*above, document.name)
         if len(path) > MAX_ANCESTORS + 1:  # bounds the recursion too
-            raise TemplateFault(
-                [document.located("too_many", f"more than {MAX_ANCESTORS} ancestors", ("extends",))]
-            )
+            raise TemplateFault([document.located("too_many", f"more than {MAX_ANCESTORS} ancestors", ("extends",))])
         for index, parent in enumerate(document.extends):
             place = ("extends", index)
             if parent.name in [earlier.name for earlier in document.extends[:index]]:
@@ -57,9 +55,7 @@ def _ancestors(name: str, documents: Mapping[str, Document]) -> dict[str, Docume
             elif parent.name not in documents:
                 hint = did_you_mean(parent.name, documents)
                 errors.append(
-                    document.located(
-                        "parent_not_found", f"there is no template {parent.name!r}", place, hint=hint
-                    )
+                    document.located("parent_not_found", f"there is no template {parent.name!r}", place, hint=hint)
                 )
             else:
                 visit(documents[parent.name], path)
@@ -97,9 +93,7 @@ def _c3(document: Document, orders: Mapping[str, tuple[str, ...]]) -> tuple[str,
         if chosen is None:
             raise TemplateFault([_inconsistent(document, sequences)])
         order.append(chosen)
-        sequences = [
-            _Sequence(one.names[1:], one.source) if one.names[0] == chosen else one for one in sequences
-        ]
+        sequences = [_Sequence(one.names[1:], one.source) if one.names[0] == chosen else one for one in sequences]
     return tuple(order)
 
 
@@ -118,9 +112,7 @@ def _inconsistent(document: Document, sequences: list[_Sequence]) -> Located:
         current = heads[blocker.names[0]].names[0]
     wishes = [f"{first} before {then} ({source})" for first, then, source in trail[seen.index(current) :]]
     message = f"no order satisfies all of: {'; '.join(wishes)}"
-    return document.located(
-        "inconsistent_order", message, ("extends",), hint="list the parents in the same order"
-    )
+    return document.located("inconsistent_order", message, ("extends",), hint="list the parents in the same order")
 
 
 def _version_errors(name: str, ancestors: Mapping[str, Document]) -> list[Located]:

@@ -61,9 +61,7 @@ class Resolved:
         return tuple(entry for entry in self.provenance if _beneath(shown(entry.path), path))
 
 
-def resolve(
-    name: str, documents: Mapping[str, Document], *, variables: Mapping[str, object] | None = None
-) -> Resolved:
+def resolve(name: str, documents: Mapping[str, Document], *, variables: Mapping[str, object] | None = None) -> Resolved:
     """The specification of template ``name``.
 
     ``variables`` are the run-time values by flat dotted name. None means "before run time", to publish or

@@ -107,9 +107,7 @@ def problems_of(value: Json, schema: Schema) -> list[tuple[Path, str, str]]:
     """
     if not schema:
         return []
-    errors = sorted(
-        _validator(id(schema), schema).iter_errors(value), key=lambda error: list(map(str, error.path))
-    )
+    errors = sorted(_validator(id(schema), schema).iter_errors(value), key=lambda error: list(map(str, error.path)))
     return [(tuple(error.absolute_path), *_worded(error)) for error in errors]
 
 
@@ -126,9 +124,7 @@ def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iter
 
 
 def _is_integer(_checker: Any, instance: Any) -> bool:
-    return isinstance(instance, int) and not isinstance(
-        instance, bool
-    )  # 512.0 would stay a float on its way on
+    return isinstance(instance, int) and not isinstance(instance, bool)  # 512.0 would stay a float on its way on
 
 
 _Validator = validators.extend(

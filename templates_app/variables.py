@@ -85,9 +85,7 @@ def _over(earlier: Variable, said: Declaration, document: Document) -> Variable:
 class Values:
     """All values of one resolution. Computes each default at most once, and only when it is used."""
 
-    def __init__(
-        self, *, variables: Mapping[str, Variable], given: Mapping[str, object] | None, own: Document
-    ) -> None:
+    def __init__(self, *, variables: Mapping[str, Variable], given: Mapping[str, object] | None, own: Document) -> None:
         self._variables = variables
         self._own = own  # where to report what no template declares
         self._early = given is None  # before run time: what only run time knows is NOT_YET_KNOWN, no error
@@ -212,11 +210,7 @@ class Values:
         kind = (variable.declaration.type if variable else None) or "string"
         if variable is not None and variable.declaration.secret:
             return Secret(as_text(word, name))
-        if (
-            kind not in ("integer", "number", "boolean")
-            or not isinstance(word, str)
-            or isinstance(word, Secret)
-        ):
+        if kind not in ("integer", "number", "boolean") or not isinstance(word, str) or isinstance(word, Secret):
             return word
         if kind == "boolean":
             return {"true": True, "false": False}.get(word, word)
@@ -234,9 +228,7 @@ class Values:
         hint = did_you_mean(name, {*self._variables, *self._given})
         variable = self._variables.get(name)
         if variable is not None:
-            return Unresolved(
-                "undefined_variable", f"{name} has no value: {_purpose(variable)}", hint="give it"
-            )
+            return Unresolved("undefined_variable", f"{name} has no value: {_purpose(variable)}", hint="give it")
         return Unresolved("undefined_variable", f"there is no variable {name}", hint=hint)
 
 
@@ -273,9 +265,7 @@ def as_text(value: Json, name: str) -> str:
     if isinstance(value, str):
         return value
     if kind_of(value) is not Kind.SCALAR:
-        raise Unresolved(
-            "embedded_collection", f"{name} is {type_name(value)}; it cannot stand inside other text"
-        )
+        raise Unresolved("embedded_collection", f"{name} is {type_name(value)}; it cannot stand inside other text")
     return "" if value is None else json.dumps(value)
 
 
@@ -287,13 +277,9 @@ def _mismatch(value: Json, declaration: Declaration) -> str:
         return f"must be of type {kind}, not {'text' if isinstance(value, Secret) else type_name(value)}"
     if declaration.secret and not isinstance(value, str):
         return f"must be of type string, not {type_name(value)}"
-    if declaration.enum is not None and not any(
-        json.dumps(value) == json.dumps(one) for one in declaration.enum
-    ):
+    if declaration.enum is not None and not any(json.dumps(value) == json.dumps(one) for one in declaration.enum):
         return f"must be one of {', '.join(map(str, declaration.enum))}"
-    if declaration.pattern is not None and (
-        not isinstance(value, str) or not re.fullmatch(declaration.pattern, value)
-    ):
+    if declaration.pattern is not None and (not isinstance(value, str) or not re.fullmatch(declaration.pattern, value)):
         return f"must match {declaration.pattern}"
     return ""
 

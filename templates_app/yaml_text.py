@@ -116,16 +116,12 @@ class _Reader:
         if not isinstance(start, DocumentStartEvent):
             raise _fault("empty", "The file is empty.", self._file)
         if start.version is not None and tuple(start.version) != (1, 2):
-            raise self._refuse(
-                "bad_yaml", "Only YAML 1.2 is read here.", start, hint="remove the %YAML directive"
-            )
+            raise self._refuse("bad_yaml", "Only YAML 1.2 is read here.", start, hint="remove the %YAML directive")
         node = self._node(next(self._events), depth=1)
         next(self._events)  # document end
         following = next(self._events)
         if not isinstance(following, StreamEndEvent):
-            raise self._refuse(
-                "bad_yaml", "A file holds one document.", following, hint="one file per template"
-            )
+            raise self._refuse("bad_yaml", "A file holds one document.", following, hint="one file per template")
         return Text(value=node.value, positions={(): node.position, **dict(node.inner)})
 
     def _node(self, event: Event, *, depth: int) -> _Node:
@@ -150,9 +146,7 @@ class _Reader:
     def _alias(self, event: AliasEvent, *, depth: int) -> _Node:
         node = self._anchors.get(event.anchor)
         if node is None:  # also an alias inside its own anchor: that value is not finished yet
-            raise self._refuse(
-                "bad_alias", f"The alias *{event.anchor} names nothing finished before it.", event
-            )
+            raise self._refuse("bad_alias", f"The alias *{event.anchor} names nothing finished before it.", event)
         if depth + node.height - 1 > MAX_DEPTH:
             raise self._refuse("too_deep", f"Nested deeper than {MAX_DEPTH} levels.", event)
         # Each use points at the line where it is used: that is the line a person would edit.
@@ -170,9 +164,7 @@ class _Reader:
             inner.append(((len(values),), child.position))
             inner.extend(((len(values), *path), position) for path, position in child.inner)
             values.append(child.value)
-        return _Node(
-            value=values, position=_position(start), size=size, height=height + 1, inner=tuple(inner)
-        )
+        return _Node(value=values, position=_position(start), size=size, height=height + 1, inner=tuple(inner))
 
     def _mapping(self, start: Event, *, depth: int) -> _Node:
         values: dict[str, Json] = {}
@@ -185,9 +177,7 @@ class _Reader:
             inner.append(((key,), _position(event)))  # a person looks for the key, not for its value
             inner.extend(((key, *path), position) for path, position in child.inner)
             values[key] = child.value
-        return _Node(
-            value=values, position=_position(start), size=size, height=height + 1, inner=tuple(inner)
-        )
+        return _Node(value=values, position=_position(start), size=size, height=height + 1, inner=tuple(inner))
 
     def _key(self, event: Event, *, depth: int, present: dict[str, Json]) -> str:
         key = self._node(event, depth=depth + 1).value
@@ -240,9 +230,7 @@ class _Reader:
         try:  # JSON writes characters beyond U+FFFF as two escapes; YAML reads them as two halves: join them
             text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
         except UnicodeDecodeError as error:
-            raise self._refuse(
-                "bad_character", "Half of a surrogate pair is not a character.", event
-            ) from error
+            raise self._refuse("bad_character", "Half of a surrogate pair is not a character.", event) from error
         if "\0" in text:
             raise self._refuse("bad_character", "Text cannot contain NUL.", event)
         return text
@@ -256,10 +244,6 @@ def _position(event: Event) -> Position:
     return Position(mark.line + 1, mark.column + 1)
 
 
-def _fault(
-    code: str, message: str, file: str, position: Position = Position(0, 0), *, hint: str = ""
-) -> TemplateFault:
-    error = Located(
-        code=code, message=message, file=file, line=position.line, column=position.column, hint=hint
-    )
+def _fault(code: str, message: str, file: str, position: Position = Position(0, 0), *, hint: str = "") -> TemplateFault:
+    error = Located(code=code, message=message, file=file, line=position.line, column=position.column, hint=hint)
     return TemplateFault([error])

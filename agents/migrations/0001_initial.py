@@ -9,69 +9,145 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('resources', '0001_initial'),
+        ("resources", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Agent',
+            name="Agent",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=80)),
-                ('template', models.CharField(max_length=80)),
-                ('resolved', models.JSONField(blank=True, default=dict, help_text='The resolved template this agent was given.')),
-                ('capabilities', models.JSONField(blank=True, default=list)),
-                ('state', django_fsm.FSMField(choices=[('spawning', 'Spawning'), ('running', 'Running'), ('stopping', 'Stopping'), ('stopped', 'Stopped'), ('error', 'Error')], default='spawning', max_length=50, protected=True)),
-                ('generation', models.PositiveIntegerField(default=1)),
-                ('priority', models.SmallIntegerField(choices=[(0, 'low'), (1, 'normal'), (2, 'high')], default=1)),
-                ('project_id', models.UUIDField(blank=True, db_index=True, null=True)),
-                ('tier', models.CharField(blank=True, help_text='The isolation actually used.', max_length=10)),
-                ('tier_note', models.CharField(blank=True, help_text='What that tier does not cover here.', max_length=300)),
-                ('sandbox', models.JSONField(blank=True, help_text='The reference from which the sandbox is found again.', null=True)),
-                ('blocked_by', models.JSONField(blank=True, default=list)),
-                ('waiting_since', models.DateTimeField(blank=True, null=True)),
-                ('error', models.JSONField(blank=True, null=True)),
-                ('created_at', models.DateTimeField()),
-                ('state_since', models.DateTimeField()),
-                ('claimed_until', models.DateTimeField(help_text='Until when its host is believed to work on its berth.', null=True)),
-                ('wake_up_at', models.DateTimeField(help_text='When the sweep sends its wake-up again; empty while nothing is due.', null=True)),
-                ('created_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='agents', to=settings.AUTH_USER_MODEL)),
-                ('host', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='agents', to='resources.host')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=80)),
+                ("template", models.CharField(max_length=80)),
+                (
+                    "resolved",
+                    models.JSONField(blank=True, default=dict, help_text="The resolved template this agent was given."),
+                ),
+                ("capabilities", models.JSONField(blank=True, default=list)),
+                (
+                    "state",
+                    django_fsm.FSMField(
+                        choices=[
+                            ("spawning", "Spawning"),
+                            ("running", "Running"),
+                            ("stopping", "Stopping"),
+                            ("stopped", "Stopped"),
+                            ("error", "Error"),
+                        ],
+                        default="spawning",
+                        max_length=50,
+                        protected=True,
+                    ),
+                ),
+                ("generation", models.PositiveIntegerField(default=1)),
+                ("priority", models.SmallIntegerField(choices=[(0, "low"), (1, "normal"), (2, "high")], default=1)),
+                ("project_id", models.UUIDField(blank=True, db_index=True, null=True)),
+                ("tier", models.CharField(blank=True, help_text="The isolation actually used.", max_length=10)),
+                (
+                    "tier_note",
+                    models.CharField(blank=True, help_text="What that tier does not cover here.", max_length=300),
+                ),
+                (
+                    "sandbox",
+                    models.JSONField(
+                        blank=True, help_text="The reference from which the sandbox is found again.", null=True
+                    ),
+                ),
+                ("blocked_by", models.JSONField(blank=True, default=list)),
+                ("waiting_since", models.DateTimeField(blank=True, null=True)),
+                ("error", models.JSONField(blank=True, null=True)),
+                ("created_at", models.DateTimeField()),
+                ("state_since", models.DateTimeField()),
+                (
+                    "claimed_until",
+                    models.DateTimeField(help_text="Until when its host is believed to work on its berth.", null=True),
+                ),
+                (
+                    "wake_up_at",
+                    models.DateTimeField(
+                        help_text="When the sweep sends its wake-up again; empty while nothing is due.", null=True
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="agents",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "host",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="agents",
+                        to="resources.host",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Fact',
+            name="Fact",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('sandbox_inspected', 'Sandbox inspected'), ('worker_heartbeat', 'Worker heartbeat'), ('last_output', 'Last output'), ('last_tool_result', 'Last tool result'), ('last_model_call', 'Last model call'), ('last_commit', 'Last commit')], max_length=20)),
-                ('observed_at', models.DateTimeField()),
-                ('ok', models.BooleanField(default=True)),
-                ('detail', models.CharField(blank=True, max_length=300)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='facts', to='agents.agent')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("sandbox_inspected", "Sandbox inspected"),
+                            ("worker_heartbeat", "Worker heartbeat"),
+                            ("last_output", "Last output"),
+                            ("last_tool_result", "Last tool result"),
+                            ("last_model_call", "Last model call"),
+                            ("last_commit", "Last commit"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("observed_at", models.DateTimeField()),
+                ("ok", models.BooleanField(default=True)),
+                ("detail", models.CharField(blank=True, max_length=300)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="facts", to="agents.agent"
+                    ),
+                ),
             ],
         ),
         migrations.AddIndex(
-            model_name='agent',
-            index=models.Index(fields=['wake_up_at'], name='agents_agen_wake_up_6ae462_idx'),
+            model_name="agent",
+            index=models.Index(fields=["wake_up_at"], name="agents_agen_wake_up_6ae462_idx"),
         ),
         migrations.AddConstraint(
-            model_name='agent',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['spawning', 'running', 'stopping', 'stopped', 'error'])), name='agent_state_is_known'),
+            model_name="agent",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["spawning", "running", "stopping", "stopped", "error"])),
+                name="agent_state_is_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='agent',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'running'), _negated=True), ('host__isnull', False), _connector='OR'), name='running_agents_have_a_host'),
+            model_name="agent",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "running"), _negated=True), ("host__isnull", False), _connector="OR"
+                ),
+                name="running_agents_have_a_host",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='fact',
-            constraint=models.UniqueConstraint(fields=('agent', 'kind'), name='one_fact_per_agent_and_kind'),
+            model_name="fact",
+            constraint=models.UniqueConstraint(fields=("agent", "kind"), name="one_fact_per_agent_and_kind"),
         ),
     ]

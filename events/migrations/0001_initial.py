@@ -5,53 +5,60 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('topic', models.CharField(help_text='Subject type and id: operation.<uuid>.', max_length=99)),
-                ('seq', models.PositiveBigIntegerField()),
-                ('kind', models.CharField(help_text='What happened: operation.stage_finished.', max_length=60)),
-                ('actor', models.CharField(help_text='Who did it: user:NAME, worker:HOST, system.', max_length=150)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('data', models.JSONField(default=dict)),
-                ('created_at', models.DateTimeField(db_index=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("topic", models.CharField(help_text="Subject type and id: operation.<uuid>.", max_length=99)),
+                ("seq", models.PositiveBigIntegerField()),
+                ("kind", models.CharField(help_text="What happened: operation.stage_finished.", max_length=60)),
+                ("actor", models.CharField(help_text="Who did it: user:NAME, worker:HOST, system.", max_length=150)),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                ("data", models.JSONField(default=dict)),
+                ("created_at", models.DateTimeField(db_index=True)),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Topic',
+            name="Topic",
             fields=[
-                ('name', models.CharField(max_length=99, primary_key=True, serialize=False)),
-                ('head', models.PositiveBigIntegerField(default=0)),
+                ("name", models.CharField(max_length=99, primary_key=True, serialize=False)),
+                ("head", models.PositiveBigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Undelivered',
+            name="Undelivered",
             fields=[
-                ('event', models.OneToOneField(on_delete=django.db.models.deletion.DO_NOTHING, primary_key=True, related_name='undelivered', serialize=False, to='events.event')),
-                ('attempts', models.PositiveSmallIntegerField(default=0)),
-                ('next_attempt_at', models.DateTimeField(db_index=True)),
+                (
+                    "event",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.DO_NOTHING,
+                        primary_key=True,
+                        related_name="undelivered",
+                        serialize=False,
+                        to="events.event",
+                    ),
+                ),
+                ("attempts", models.PositiveSmallIntegerField(default=0)),
+                ("next_attempt_at", models.DateTimeField(db_index=True)),
             ],
             options={
-                'verbose_name_plural': 'undelivered events',
+                "verbose_name_plural": "undelivered events",
             },
         ),
         migrations.AddIndex(
-            model_name='event',
-            index=models.Index(fields=['kind', 'created_at'], name='events_even_kind_510c8e_idx'),
+            model_name="event",
+            index=models.Index(fields=["kind", "created_at"], name="events_even_kind_510c8e_idx"),
         ),
         migrations.AddConstraint(
-            model_name='event',
-            constraint=models.UniqueConstraint(fields=('topic', 'seq'), name='one_event_per_topic_and_seq'),
+            model_name="event",
+            constraint=models.UniqueConstraint(fields=("topic", "seq"), name="one_event_per_topic_and_seq"),
         ),
     ]

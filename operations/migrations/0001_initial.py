@@ -8,179 +8,393 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('agents', '0001_initial'),
+        ("agents", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Project',
+            name="Project",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=100)),
-                ('repository_url', models.CharField(max_length=500)),
-                ('base_branch', models.CharField(blank=True, help_text="Empty: whatever the remote's HEAD names.", max_length=200)),
-                ('default_template', models.CharField(default='python', max_length=80)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('created_at', models.DateTimeField()),
-                ('archived_at', models.DateTimeField(blank=True, null=True)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='projects', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=100)),
+                ("repository_url", models.CharField(max_length=500)),
+                (
+                    "base_branch",
+                    models.CharField(blank=True, help_text="Empty: whatever the remote's HEAD names.", max_length=200),
+                ),
+                ("default_template", models.CharField(default="python", max_length=80)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("created_at", models.DateTimeField()),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="projects",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Operation',
+            name="Operation",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('type', models.CharField(choices=[('coding', 'Coding')], default='coding', max_length=20)),
-                ('capability', models.CharField(choices=[('code_review', 'Code review'), ('testing', 'Testing'), ('development', 'Development'), ('documentation', 'Documentation'), ('deployment', 'Deployment')], default='development', max_length=20)),
-                ('requirements', models.TextField()),
-                ('engine', models.CharField(default='auto', help_text='The engine that was asked for.', max_length=10)),
-                ('engine_kind', models.CharField(blank=True, help_text='The engine that was picked.', max_length=10)),
-                ('engine_label', models.CharField(blank=True, max_length=120)),
-                ('template', models.CharField(max_length=80)),
-                ('approval', models.CharField(choices=[('none', 'None'), ('plan', 'Plan'), ('pull_request', 'Pull request')], default='none', max_length=12)),
-                ('priority', models.SmallIntegerField(choices=[(0, 'low'), (1, 'normal'), (2, 'high')], default=1)),
-                ('status', models.CharField(choices=[('queued', 'Queued'), ('waiting', 'Waiting'), ('running', 'Running'), ('succeeded', 'Succeeded'), ('failed', 'Failed'), ('cancelled', 'Cancelled')], default='queued', max_length=10)),
-                ('stage', models.CharField(choices=[('init', 'Init'), ('analyze', 'Analyze'), ('plan', 'Plan'), ('code', 'Code'), ('test', 'Test'), ('validate', 'Validate'), ('commit', 'Commit'), ('pr', 'Pull request'), ('complete', 'Complete')], default='init', max_length=10)),
-                ('resume_at', models.CharField(blank=True, choices=[('init', 'Init'), ('analyze', 'Analyze'), ('plan', 'Plan'), ('code', 'Code'), ('test', 'Test'), ('validate', 'Validate'), ('commit', 'Commit'), ('pr', 'Pull request'), ('complete', 'Complete')], help_text='The stage to enter once a new berth is there.', max_length=10)),
-                ('turn', models.PositiveIntegerField(default=0)),
-                ('attention', models.JSONField(blank=True, help_text='What it waits for from a person: kind and reason.', null=True)),
-                ('retry_count', models.PositiveIntegerField(default=0)),
-                ('retry_strategy', models.CharField(blank=True, max_length=30)),
-                ('last_retry_at', models.DateTimeField(blank=True, null=True)),
-                ('error', models.JSONField(blank=True, null=True)),
-                ('result', models.JSONField(blank=True, null=True)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('idempotency_key', models.CharField(blank=True, max_length=200)),
-                ('created_at', models.DateTimeField()),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('completed_at', models.DateTimeField(blank=True, null=True)),
-                ('claim', models.CharField(blank=True, max_length=32)),
-                ('claimed_until', models.DateTimeField(blank=True, null=True)),
-                ('wake_up_at', models.DateTimeField(help_text="When the sweep sends the current turn's wake-up again; empty while nothing is due.", null=True)),
-                ('counting_from', models.PositiveIntegerField(default=0, help_text='Recovery counts attempts since this turn.')),
-                ('agent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='operations', to='agents.agent')),
-                ('created_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='operations', to=settings.AUTH_USER_MODEL)),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='operations', to='operations.project')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("type", models.CharField(choices=[("coding", "Coding")], default="coding", max_length=20)),
+                (
+                    "capability",
+                    models.CharField(
+                        choices=[
+                            ("code_review", "Code review"),
+                            ("testing", "Testing"),
+                            ("development", "Development"),
+                            ("documentation", "Documentation"),
+                            ("deployment", "Deployment"),
+                        ],
+                        default="development",
+                        max_length=20,
+                    ),
+                ),
+                ("requirements", models.TextField()),
+                ("engine", models.CharField(default="auto", help_text="The engine that was asked for.", max_length=10)),
+                ("engine_kind", models.CharField(blank=True, help_text="The engine that was picked.", max_length=10)),
+                ("engine_label", models.CharField(blank=True, max_length=120)),
+                ("template", models.CharField(max_length=80)),
+                (
+                    "approval",
+                    models.CharField(
+                        choices=[("none", "None"), ("plan", "Plan"), ("pull_request", "Pull request")],
+                        default="none",
+                        max_length=12,
+                    ),
+                ),
+                ("priority", models.SmallIntegerField(choices=[(0, "low"), (1, "normal"), (2, "high")], default=1)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("queued", "Queued"),
+                            ("waiting", "Waiting"),
+                            ("running", "Running"),
+                            ("succeeded", "Succeeded"),
+                            ("failed", "Failed"),
+                            ("cancelled", "Cancelled"),
+                        ],
+                        default="queued",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "stage",
+                    models.CharField(
+                        choices=[
+                            ("init", "Init"),
+                            ("analyze", "Analyze"),
+                            ("plan", "Plan"),
+                            ("code", "Code"),
+                            ("test", "Test"),
+                            ("validate", "Validate"),
+                            ("commit", "Commit"),
+                            ("pr", "Pull request"),
+                            ("complete", "Complete"),
+                        ],
+                        default="init",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "resume_at",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("init", "Init"),
+                            ("analyze", "Analyze"),
+                            ("plan", "Plan"),
+                            ("code", "Code"),
+                            ("test", "Test"),
+                            ("validate", "Validate"),
+                            ("commit", "Commit"),
+                            ("pr", "Pull request"),
+                            ("complete", "Complete"),
+                        ],
+                        help_text="The stage to enter once a new berth is there.",
+                        max_length=10,
+                    ),
+                ),
+                ("turn", models.PositiveIntegerField(default=0)),
+                (
+                    "attention",
+                    models.JSONField(
+                        blank=True, help_text="What it waits for from a person: kind and reason.", null=True
+                    ),
+                ),
+                ("retry_count", models.PositiveIntegerField(default=0)),
+                ("retry_strategy", models.CharField(blank=True, max_length=30)),
+                ("last_retry_at", models.DateTimeField(blank=True, null=True)),
+                ("error", models.JSONField(blank=True, null=True)),
+                ("result", models.JSONField(blank=True, null=True)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                ("idempotency_key", models.CharField(blank=True, max_length=200)),
+                ("created_at", models.DateTimeField()),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("completed_at", models.DateTimeField(blank=True, null=True)),
+                ("claim", models.CharField(blank=True, max_length=32)),
+                ("claimed_until", models.DateTimeField(blank=True, null=True)),
+                (
+                    "wake_up_at",
+                    models.DateTimeField(
+                        help_text="When the sweep sends the current turn's wake-up again; empty while nothing is due.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "counting_from",
+                    models.PositiveIntegerField(default=0, help_text="Recovery counts attempts since this turn."),
+                ),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="operations",
+                        to="agents.agent",
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="operations",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="operations", to="operations.project"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='PullRequest',
+            name="PullRequest",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('forge', models.CharField(help_text='local or github', max_length=20)),
-                ('number', models.PositiveIntegerField()),
-                ('url', models.CharField(max_length=500)),
-                ('title', models.CharField(max_length=200)),
-                ('body', models.TextField(blank=True)),
-                ('head_branch', models.CharField(max_length=200)),
-                ('head_commit', models.CharField(max_length=64)),
-                ('base_branch', models.CharField(max_length=200)),
-                ('base_commit', models.CharField(max_length=64)),
-                ('state', models.CharField(choices=[('open', 'Open'), ('merged', 'Merged'), ('closed', 'Closed')], default='open', max_length=10)),
-                ('created_at', models.DateTimeField()),
-                ('merged_at', models.DateTimeField(blank=True, null=True)),
-                ('merged_commit', models.CharField(blank=True, max_length=64)),
-                ('operation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='pull_requests', to='operations.operation')),
-                ('project', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='pull_requests', to='operations.project')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("forge", models.CharField(help_text="local or github", max_length=20)),
+                ("number", models.PositiveIntegerField()),
+                ("url", models.CharField(max_length=500)),
+                ("title", models.CharField(max_length=200)),
+                ("body", models.TextField(blank=True)),
+                ("head_branch", models.CharField(max_length=200)),
+                ("head_commit", models.CharField(max_length=64)),
+                ("base_branch", models.CharField(max_length=200)),
+                ("base_commit", models.CharField(max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[("open", "Open"), ("merged", "Merged"), ("closed", "Closed")],
+                        default="open",
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                ("merged_at", models.DateTimeField(blank=True, null=True)),
+                ("merged_commit", models.CharField(blank=True, max_length=64)),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="pull_requests",
+                        to="operations.operation",
+                    ),
+                ),
+                (
+                    "project",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="pull_requests",
+                        to="operations.project",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='Step',
+            name="Step",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('turn', models.PositiveIntegerField()),
-                ('stage', models.CharField(choices=[('init', 'Init'), ('analyze', 'Analyze'), ('plan', 'Plan'), ('code', 'Code'), ('test', 'Test'), ('validate', 'Validate'), ('commit', 'Commit'), ('pr', 'Pull request'), ('complete', 'Complete')], max_length=10)),
-                ('attempt', models.PositiveSmallIntegerField(help_text='Counts the entries into this stage, from 1.')),
-                ('outcome', models.CharField(choices=[('running', 'Running'), ('done', 'Done'), ('waiting', 'Waiting'), ('fault', 'Fault'), ('cancelled', 'Cancelled'), ('lost', 'Worker lost')], default='running', max_length=10)),
-                ('claim', models.CharField(max_length=32)),
-                ('worker', models.CharField(blank=True, max_length=100)),
-                ('started_at', models.DateTimeField()),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('product', models.JSONField(blank=True, default=dict)),
-                ('fault', models.JSONField(blank=True, null=True)),
-                ('action', models.CharField(blank=True, help_text='What recovery decided.', max_length=30)),
-                ('log', models.TextField(blank=True, help_text='At most 256 KiB; the middle is cut out.')),
-                ('operation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='steps', to='operations.operation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("turn", models.PositiveIntegerField()),
+                (
+                    "stage",
+                    models.CharField(
+                        choices=[
+                            ("init", "Init"),
+                            ("analyze", "Analyze"),
+                            ("plan", "Plan"),
+                            ("code", "Code"),
+                            ("test", "Test"),
+                            ("validate", "Validate"),
+                            ("commit", "Commit"),
+                            ("pr", "Pull request"),
+                            ("complete", "Complete"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("attempt", models.PositiveSmallIntegerField(help_text="Counts the entries into this stage, from 1.")),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("running", "Running"),
+                            ("done", "Done"),
+                            ("waiting", "Waiting"),
+                            ("fault", "Fault"),
+                            ("cancelled", "Cancelled"),
+                            ("lost", "Worker lost"),
+                        ],
+                        default="running",
+                        max_length=10,
+                    ),
+                ),
+                ("claim", models.CharField(max_length=32)),
+                ("worker", models.CharField(blank=True, max_length=100)),
+                ("started_at", models.DateTimeField()),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("product", models.JSONField(blank=True, default=dict)),
+                ("fault", models.JSONField(blank=True, null=True)),
+                ("action", models.CharField(blank=True, help_text="What recovery decided.", max_length=30)),
+                ("log", models.TextField(blank=True, help_text="At most 256 KiB; the middle is cut out.")),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="steps", to="operations.operation"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['operation', 'id'],
+                "ordering": ["operation", "id"],
             },
         ),
         migrations.CreateModel(
-            name='Evidence',
+            name="Evidence",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('turn', models.PositiveIntegerField()),
-                ('kind', models.CharField(choices=[('tests.baseline', 'Tests before'), ('tests.run', 'Tests after'), ('gate', 'Gate'), ('review', 'Review')], max_length=20)),
-                ('name', models.CharField(blank=True, max_length=60)),
-                ('tree', models.CharField(help_text='Git tree hash.', max_length=64)),
-                ('passed', models.BooleanField()),
-                ('command', models.JSONField(blank=True, default=list)),
-                ('exit_code', models.IntegerField(blank=True, null=True)),
-                ('counts', models.JSONField(blank=True, default=dict)),
-                ('detail', models.JSONField(blank=True, default=dict)),
-                ('tier', models.CharField(blank=True, max_length=10)),
-                ('created_at', models.DateTimeField()),
-                ('operation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='evidence', to='operations.operation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("turn", models.PositiveIntegerField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("tests.baseline", "Tests before"),
+                            ("tests.run", "Tests after"),
+                            ("gate", "Gate"),
+                            ("review", "Review"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                ("name", models.CharField(blank=True, max_length=60)),
+                ("tree", models.CharField(help_text="Git tree hash.", max_length=64)),
+                ("passed", models.BooleanField()),
+                ("command", models.JSONField(blank=True, default=list)),
+                ("exit_code", models.IntegerField(blank=True, null=True)),
+                ("counts", models.JSONField(blank=True, default=dict)),
+                ("detail", models.JSONField(blank=True, default=dict)),
+                ("tier", models.CharField(blank=True, max_length=10)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "operation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="evidence", to="operations.operation"
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'evidence',
-                'ordering': ['operation', 'id'],
-                'constraints': [models.UniqueConstraint(fields=('operation', 'turn', 'kind', 'name', 'tree'), name='one_evidence_per_turn_and_name')],
+                "verbose_name_plural": "evidence",
+                "ordering": ["operation", "id"],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("operation", "turn", "kind", "name", "tree"), name="one_evidence_per_turn_and_name"
+                    )
+                ],
             },
         ),
         migrations.AddConstraint(
-            model_name='project',
-            constraint=models.UniqueConstraint(condition=models.Q(('archived_at__isnull', True)), fields=('owner', 'name'), name='one_project_per_owner_and_name'),
+            model_name="project",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("archived_at__isnull", True)),
+                fields=("owner", "name"),
+                name="one_project_per_owner_and_name",
+            ),
         ),
         migrations.AddIndex(
-            model_name='operation',
-            index=models.Index(fields=['status', 'wake_up_at'], name='operations__status_7b63e7_idx'),
+            model_name="operation",
+            index=models.Index(fields=["status", "wake_up_at"], name="operations__status_7b63e7_idx"),
         ),
         migrations.AddIndex(
-            model_name='operation',
-            index=models.Index(fields=['project', '-created_at'], name='operations__project_591898_idx'),
+            model_name="operation",
+            index=models.Index(fields=["project", "-created_at"], name="operations__project_591898_idx"),
         ),
         migrations.AddIndex(
-            model_name='operation',
-            index=models.Index(fields=['status', '-priority', 'created_at'], name='operations__status_73478e_idx'),
+            model_name="operation",
+            index=models.Index(fields=["status", "-priority", "created_at"], name="operations__status_73478e_idx"),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.UniqueConstraint(condition=models.Q(('idempotency_key', ''), _negated=True), fields=('created_by', 'idempotency_key'), name='one_operation_per_idempotency_key'),
+            model_name="operation",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("idempotency_key", ""), _negated=True),
+                fields=("created_by", "idempotency_key"),
+                name="one_operation_per_idempotency_key",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='operation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('completed_at__isnull', False), ('status__in', ['succeeded', 'failed', 'cancelled'])), models.Q(('status__in', ['queued', 'waiting', 'running']), ('completed_at__isnull', True)), _connector='OR'), name='ended_operations_say_when'),
+            model_name="operation",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("completed_at__isnull", False), ("status__in", ["succeeded", "failed", "cancelled"])),
+                    models.Q(("status__in", ["queued", "waiting", "running"]), ("completed_at__isnull", True)),
+                    _connector="OR",
+                ),
+                name="ended_operations_say_when",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pullrequest',
-            constraint=models.UniqueConstraint(fields=('project', 'forge', 'number'), name='one_pull_request_per_number'),
+            model_name="pullrequest",
+            constraint=models.UniqueConstraint(
+                fields=("project", "forge", "number"), name="one_pull_request_per_number"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='pullrequest',
-            constraint=models.UniqueConstraint(condition=models.Q(('state', 'open')), fields=('project', 'forge', 'head_branch'), name='one_open_pull_request_per_head'),
+            model_name="pullrequest",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("state", "open")),
+                fields=("project", "forge", "head_branch"),
+                name="one_open_pull_request_per_head",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='step',
-            constraint=models.UniqueConstraint(fields=('operation', 'turn', 'claim'), name='one_step_per_turn_and_claim'),
+            model_name="step",
+            constraint=models.UniqueConstraint(
+                fields=("operation", "turn", "claim"), name="one_step_per_turn_and_claim"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='step',
-            constraint=models.UniqueConstraint(condition=models.Q(('outcome', 'done')), fields=('operation', 'turn'), name='one_finished_step_per_turn'),
+            model_name="step",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("outcome", "done")), fields=("operation", "turn"), name="one_finished_step_per_turn"
+            ),
         ),
     ]

@@ -7,62 +7,133 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Tick',
+            name="Tick",
             fields=[
-                ('name', models.CharField(max_length=60, primary_key=True, serialize=False)),
-                ('due_at', models.DateTimeField()),
+                ("name", models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("due_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Host',
+            name="Host",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('name', models.SlugField(max_length=60, unique=True)),
-                ('slots', models.PositiveIntegerField(help_text='Berths at once.')),
-                ('memory_mb', models.PositiveIntegerField(help_text='Memory lent to berths, in MB.')),
-                ('cpu_millis', models.PositiveIntegerField(help_text='Processor time lent, in thousandths of a core.')),
-                ('disk_mb', models.PositiveBigIntegerField(help_text='Disk lent to workspaces, in MB.')),
-                ('port_first', models.PositiveIntegerField(help_text='First port lent.')),
-                ('port_last', models.PositiveIntegerField(help_text='Last port lent, included.')),
-                ('draining_since', models.DateTimeField(blank=True, help_text='Takes no new berths since then.', null=True)),
-                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
-                ('facts', models.JSONField(blank=True, default=dict, help_text='Tiers found, load, memory and disk in use.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("name", models.SlugField(max_length=60, unique=True)),
+                ("slots", models.PositiveIntegerField(help_text="Berths at once.")),
+                ("memory_mb", models.PositiveIntegerField(help_text="Memory lent to berths, in MB.")),
+                ("cpu_millis", models.PositiveIntegerField(help_text="Processor time lent, in thousandths of a core.")),
+                ("disk_mb", models.PositiveBigIntegerField(help_text="Disk lent to workspaces, in MB.")),
+                ("port_first", models.PositiveIntegerField(help_text="First port lent.")),
+                ("port_last", models.PositiveIntegerField(help_text="Last port lent, included.")),
+                (
+                    "draining_since",
+                    models.DateTimeField(blank=True, help_text="Takes no new berths since then.", null=True),
+                ),
+                ("heartbeat_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "facts",
+                    models.JSONField(blank=True, default=dict, help_text="Tiers found, load, memory and disk in use."),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'ordering': ['name'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('port_first__lte', models.F('port_last'))), name='port_range_is_a_range')],
+                "ordering": ["name"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("port_first__lte", models.F("port_last"))), name="port_range_is_a_range"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Lease',
+            name="Lease",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('kind', models.CharField(choices=[('slot', 'Slot'), ('memory', 'Memory (MB)'), ('cpu', 'Processor (thousandths of a core)'), ('disk', 'Disk (MB)'), ('port', 'Port'), ('uid', 'User id'), ('directory', 'Directory'), ('process', 'Process'), ('container', 'Container')], max_length=10)),
-                ('key', models.CharField(blank=True, help_text='What exactly: a port number, a path, a container name.', max_length=200)),
-                ('name', models.CharField(blank=True, help_text='What the owner calls it: web for PORT_WEB.', max_length=60)),
-                ('amount', models.PositiveBigIntegerField(default=1)),
-                ('owner', models.CharField(db_index=True, help_text='agent:<uuid>', max_length=60)),
-                ('generation', models.PositiveIntegerField(help_text="The owner's fencing token when it was taken.")),
-                ('state', models.CharField(choices=[('intent', 'Intended'), ('held', 'Held'), ('released', 'Released'), ('squatted', 'Taken by a stranger')], default='intent', max_length=10)),
-                ('created_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField(help_text='Released by the sweep when its owner does not renew it.')),
-                ('released_at', models.DateTimeField(blank=True, null=True)),
-                ('detail', models.JSONField(blank=True, default=dict)),
-                ('host', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='leases', to='resources.host')),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("slot", "Slot"),
+                            ("memory", "Memory (MB)"),
+                            ("cpu", "Processor (thousandths of a core)"),
+                            ("disk", "Disk (MB)"),
+                            ("port", "Port"),
+                            ("uid", "User id"),
+                            ("directory", "Directory"),
+                            ("process", "Process"),
+                            ("container", "Container"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "key",
+                    models.CharField(
+                        blank=True, help_text="What exactly: a port number, a path, a container name.", max_length=200
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(blank=True, help_text="What the owner calls it: web for PORT_WEB.", max_length=60),
+                ),
+                ("amount", models.PositiveBigIntegerField(default=1)),
+                ("owner", models.CharField(db_index=True, help_text="agent:<uuid>", max_length=60)),
+                ("generation", models.PositiveIntegerField(help_text="The owner's fencing token when it was taken.")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("intent", "Intended"),
+                            ("held", "Held"),
+                            ("released", "Released"),
+                            ("squatted", "Taken by a stranger"),
+                        ],
+                        default="intent",
+                        max_length=10,
+                    ),
+                ),
+                ("created_at", models.DateTimeField()),
+                (
+                    "expires_at",
+                    models.DateTimeField(help_text="Released by the sweep when its owner does not renew it."),
+                ),
+                ("released_at", models.DateTimeField(blank=True, null=True)),
+                ("detail", models.JSONField(blank=True, default=dict)),
+                (
+                    "host",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="leases", to="resources.host"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
-                'indexes': [models.Index(fields=['host', 'state', 'kind'], name='resources_l_host_id_c575d8_idx'), models.Index(fields=['state', 'expires_at'], name='resources_l_state_14bd5d_idx')],
-                'constraints': [models.UniqueConstraint(condition=models.Q(('state__in', ['intent', 'held', 'squatted']), models.Q(('key', ''), _negated=True)), fields=('host', 'kind', 'key'), name='one_holder_per_key'), models.CheckConstraint(condition=models.Q(models.Q(('released_at__isnull', False), ('state', 'released')), models.Q(models.Q(('state', 'released'), _negated=True), ('released_at__isnull', True)), _connector='OR'), name='released_leases_say_when')],
+                "ordering": ["-created_at"],
+                "indexes": [
+                    models.Index(fields=["host", "state", "kind"], name="resources_l_host_id_c575d8_idx"),
+                    models.Index(fields=["state", "expires_at"], name="resources_l_state_14bd5d_idx"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(
+                            ("state__in", ["intent", "held", "squatted"]), models.Q(("key", ""), _negated=True)
+                        ),
+                        fields=("host", "kind", "key"),
+                        name="one_holder_per_key",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("released_at__isnull", False), ("state", "released")),
+                            models.Q(models.Q(("state", "released"), _negated=True), ("released_at__isnull", True)),
+                            _connector="OR",
+                        ),
+                        name="released_leases_say_when",
+                    ),
+                ],
             },
         ),
     ]

@@ -9,43 +9,72 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('agents', '0001_initial'),
-        ('resources', '0001_initial'),
+        ("agents", "0001_initial"),
+        ("resources", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='SessionHost',
+            name="SessionHost",
             fields=[
-                ('host', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='session_host', serialize=False, to='resources.host')),
-                ('epoch', models.CharField(help_text='Changes with every start of the daemon.', max_length=32)),
-                ('socket', models.CharField(max_length=200)),
-                ('heartbeat_at', models.DateTimeField()),
+                (
+                    "host",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="session_host",
+                        serialize=False,
+                        to="resources.host",
+                    ),
+                ),
+                ("epoch", models.CharField(help_text="Changes with every start of the daemon.", max_length=32)),
+                ("socket", models.CharField(max_length=200)),
+                ("heartbeat_at", models.DateTimeField()),
             ],
         ),
         migrations.CreateModel(
-            name='Terminal',
+            name="Terminal",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('title', models.CharField(blank=True, max_length=100)),
-                ('state', django_fsm.FSMField(choices=[('opening', 'Opening'), ('live', 'Live'), ('closed', 'Closed'), ('lost', 'Lost')], default='opening', max_length=50, protected=True)),
-                ('generation', models.PositiveIntegerField(default=1)),
-                ('columns', models.PositiveSmallIntegerField(default=80)),
-                ('rows', models.PositiveSmallIntegerField(default=24)),
-                ('exit_code', models.IntegerField(blank=True, null=True)),
-                ('reason', models.CharField(blank=True, help_text='Why it is closed or lost.', max_length=300)),
-                ('created_at', models.DateTimeField()),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('agent', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='terminals', to='agents.agent')),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='terminals', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                ("title", models.CharField(blank=True, max_length=100)),
+                (
+                    "state",
+                    django_fsm.FSMField(
+                        choices=[("opening", "Opening"), ("live", "Live"), ("closed", "Closed"), ("lost", "Lost")],
+                        default="opening",
+                        max_length=50,
+                        protected=True,
+                    ),
+                ),
+                ("generation", models.PositiveIntegerField(default=1)),
+                ("columns", models.PositiveSmallIntegerField(default=80)),
+                ("rows", models.PositiveSmallIntegerField(default=24)),
+                ("exit_code", models.IntegerField(blank=True, null=True)),
+                ("reason", models.CharField(blank=True, help_text="Why it is closed or lost.", max_length=300)),
+                ("created_at", models.DateTimeField()),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "agent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="terminals", to="agents.agent"
+                    ),
+                ),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="terminals",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
     ]

@@ -5,24 +5,33 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('agents', '0001_initial'),
-        ('terminals', '0001_initial'),
+        ("agents", "0001_initial"),
+        ("terminals", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='terminal',
-            index=models.Index(fields=['state'], name='terminals_by_state'),
+            model_name="terminal",
+            index=models.Index(fields=["state"], name="terminals_by_state"),
         ),
         migrations.AddConstraint(
-            model_name='terminal',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('closed_at__isnull', True), ('state__in', ['opening', 'live'])), models.Q(('closed_at__isnull', False), ('state__in', ['closed', 'lost'])), _connector='OR'), name='ended_terminals_say_when'),
+            model_name="terminal",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("closed_at__isnull", True), ("state__in", ["opening", "live"])),
+                    models.Q(("closed_at__isnull", False), ("state__in", ["closed", "lost"])),
+                    _connector="OR",
+                ),
+                name="ended_terminals_say_when",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='terminal',
-            constraint=models.CheckConstraint(condition=models.Q(('columns__range', (1, 1000)), ('rows__range', (1, 1000))), name='terminals_have_a_size'),
+            model_name="terminal",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("columns__range", (1, 1000)), ("rows__range", (1, 1000))),
+                name="terminals_have_a_size",
+            ),
         ),
     ]

@@ -30,7 +30,8 @@ def _problem(frame: Frame) -> Problem | None:
 @given(sent=st.lists(frames, max_size=8), cuts=st.lists(st.integers(0, 2000), max_size=12))
 def test_frames_are_the_same_in_whatever_pieces_they_arrive(sent: list[Frame], cuts: list[int]) -> None:
     stream = b"".join(map(_raw, sent))
-    splitter, arrived, at = Splitter(), [], 0
+    splitter, at = Splitter(), 0
+    arrived: list[Frame] = []
     for cut in [*sorted(min(cut, len(stream)) for cut in cuts), len(stream)]:
         arrived += splitter.feed(stream[at:cut])
         at = cut

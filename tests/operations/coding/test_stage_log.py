@@ -47,7 +47,12 @@ def test_only_news_is_saved() -> None:
 
 def test_reading_while_writing_never_breaks_a_line() -> None:
     log = StageLog()
-    writer = threading.Thread(target=lambda: [log.say("z" * 50) for _ in range(5_000)])
+
+    def write() -> None:
+        for _ in range(5_000):
+            log.say("z" * 50)
+
+    writer = threading.Thread(target=write)
     writer.start()
     while writer.is_alive():
         assert set(log.text()) <= {"z", "\n"} or "cut out" in log.text()
