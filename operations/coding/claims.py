@@ -13,7 +13,8 @@ from typing import Self
 from django.conf import settings
 from django.db import Error as DatabaseTrouble
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import DateTimeField, Q, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from agents import health
@@ -30,11 +31,19 @@ MOST_LOST_WORKERS = 3  # a stage that takes its worker down so often is not trie
 class Claim:
     """The right to run one turn of one operation, and the step row that tells of it."""
 
-    operation_id: uuid.UUID
+    operation: Operation  # as it was claimed; whoever writes loads it again
     turn: int
     token: str
-    step_id: int
+    step: Step
     lost_workers: int  # how many workers were lost on this very turn
+
+    @property
+    def operation_id(self) -> uuid.UUID:
+        return self.operation.pk
+
+    @property
+    def step_id(self) -> int:
+        return self.step.pk
 
 
 def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetime) -> Claim | None:
@@ -45,30 +54,28 @@ def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetim
         free = Q(claim="") | Q(claimed_until__lt=now)
         mine = Operation.objects.filter(
             free, pk=operation_id, turn=turn, status__in=Operation.ACTIVE, attention__isnull=True
-        ).update(claim=token, claimed_until=until, status=Operation.Status.RUNNING)
+        ).update(
+            claim=token,
+            claimed_until=until,
+            status=Operation.Status.RUNNING,
+            started_at=Coalesce("started_at", Value(now, DateTimeField())),
+        )
         if not mine:
             return None
-        Operation.objects.filter(pk=operation_id, started_at__isnull=True).update(started_at=now)
-        operation = Operation.objects.only("stage").get(pk=operation_id)
-        steps = Step.objects.filter(operation_id=operation_id)
-        steps.filter(outcome=Step.Outcome.RUNNING).update(outcome=Step.Outcome.LOST, finished_at=now)
+        operation = Operation.objects.select_related("project", "agent__host", "created_by").get(pk=operation_id)
+        stage = operation.stage
+        steps = Step.objects.filter(operation_id=operation_id).order_by()
+        # One look at the few steps is cheaper than a question for each of the three figures.
+        earlier = list(steps.values_list("turn", "stage", "outcome"))
+        if any(outcome == Step.Outcome.RUNNING for _, _, outcome in earlier):
+            steps.filter(outcome=Step.Outcome.RUNNING).update(outcome=Step.Outcome.LOST, finished_at=now)
+        entries = {at for at, of, outcome in earlier if of == stage and at != turn and outcome != Step.Outcome.WAITING}
         step = Step.objects.create(
-            operation_id=operation_id,
-            turn=turn,
-            stage=operation.stage,
-            attempt=1
-            + steps.filter(stage=operation.stage)
-            .exclude(turn=turn)
-            .exclude(outcome=Step.Outcome.WAITING)
-            .values("turn")
-            .distinct()
-            .count(),
-            claim=token,
-            worker=worker,
+            operation_id=operation_id, turn=turn, stage=stage, attempt=1 + len(entries), claim=token, worker=worker,
             started_at=now,
-        )
-        lost = steps.filter(turn=turn, outcome=Step.Outcome.LOST).count()
-    return Claim(step.operation_id, turn, token, step.pk, lost)
+        )  # fmt: skip
+    lost = sum(at == turn and outcome in {Step.Outcome.RUNNING, Step.Outcome.LOST} for at, _, outcome in earlier)
+    return Claim(operation, turn, token, step, lost)
 
 
 class Pulse:

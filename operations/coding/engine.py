@@ -54,7 +54,7 @@ def run_stage(
     claimed = claim(operation_id, turn=turn, worker=worker, now=timezone.now())
     if claimed is None:
         return
-    operation = Operation.objects.select_related("project", "agent__host", "created_by").get(pk=claimed.operation_id)
+    operation = claimed.operation
     stage_log = StageLog()
     with Pulse(claimed, stage_log, agent_id=operation.agent_id) as pulse:
         context = Context(operation=operation, log=stage_log, lost=pulse.lost)
@@ -153,9 +153,10 @@ def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worke
     now = timezone.now()
     with transaction.atomic():
         operation = load(claimed.operation_id)
-        step = Step.objects.get(pk=claimed.step_id)
+        step = claimed.step  # ours alone, as long as the claim is
         step.log, step.finished_at = context.log.text(), now
         if operation.turn != claimed.turn or operation.claim != claimed.token:
+            step.refresh_from_db(fields=["outcome"])
             if step.outcome == Step.Outcome.RUNNING:
                 step.outcome = Step.Outcome.LOST
             step.save(update_fields=["log", "finished_at", "outcome"])
@@ -210,7 +211,7 @@ def _await_berth(operation: Operation, step: Step, *, actor: str) -> None:
 def _go_on(operation: Operation, done: Done, *, step: Step, actor: str) -> None:
     stage = Stage(operation.stage)
     step.outcome, step.product = Step.Outcome.DONE, storable(done.product)
-    step.save()
+    step.save(update_fields=["outcome", "product", "log", "finished_at"])
     for field, value in done.fields.items():
         setattr(operation, field, storable(value))
     if stage is Stage.COMPLETE:
