@@ -55,8 +55,6 @@ def _sample(samples: Samples, *, until: Callable[[], bool]) -> None:
 
 def _submit_all() -> float:
     """Seconds until all are accepted."""
-    from django.db import connection
-
     from benchmarks.rows import project
     from operations import submit
 
@@ -66,7 +64,7 @@ def _submit_all() -> float:
         submit.submit(by=place.owner, project=place, requirements="Nothing.")
 
     began = time.perf_counter()
-    with ThreadPoolExecutor(ASKERS, initializer=connection.close) as pool:
+    with ThreadPoolExecutor(ASKERS) as pool:
         list(pool.map(ask, range(OPERATIONS)))
     return time.perf_counter() - began
 
