@@ -1,0 +1,98 @@
+"""The nine stages with a language model: scripted answers over real HTTP, through the real client libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from operations.models import PullRequest, Step
+from tests.fakes.llm_server import Fail, LlmServer, Say
+from tests.flows.inline import Inline, left_held, stages
+from tests.flows.repositories import PROJECT, make
+
+KEY = "sk-very-secret-key"
+REQUIREMENT = "sub() must subtract."
+PLAN = Say(calls=(("SubmitPlan", {"summary": "Mend sub().", "steps": [{"title": "Mend", "files": ["calc.py"]}]}),))
+LIE = Say(calls=(("Done", {"summary": "All tests pass!"}),))
+DONE = Say(calls=(("Done", {"summary": "sub() subtracts."}),))
+APPROVED = Say(calls=(("SubmitReview", {"approved": True, "comments": ["Small and right."]}),))
+DIAGNOSIS = Say(calls=(("SubmitDiagnosis", {"cause": "add() subtracts now.", "corrections": ["Put + back."]}),))
+
+
+def edit(search: str, replace: str) -> Say:
+    return Say(calls=(("EditFiles", {"edits": [{"path": "calc.py", "search": search, "replace": replace}]}),))
+
+
+WRONG = edit("def add(a, b):\n    return a + b\n", "def add(a, b):\n    return a - b\n")
+RIGHT = edit("def add(a, b):\n    return a - b\n", "def add(a, b):\n    return a + b\n")
+MEND = edit("def sub(a, b):\n    return a + b\n", "def sub(a, b):\n    return a - b\n")
+
+
+@pytest.fixture
+def server(settings: Any) -> Iterator[LlmServer]:
+    with LlmServer() as running:
+        settings.MODEL_ENVIRONMENT = {
+            "MOORAGE_MODELS": "openai:first,anthropic:second",
+            "OPENAI_API_KEY": KEY,
+            "OPENAI_BASE_URL": running.base_url("openai"),
+            "ANTHROPIC_API_KEY": KEY,
+            "ANTHROPIC_BASE_URL": running.base_url("anthropic"),
+        }
+        settings.MODEL_TIMEOUT_S = 10
+        yield running
+
+
+def everything_said(operation: Any) -> str:
+    steps = Step.objects.filter(operation=operation)
+    return repr(list(steps.values_list("log", "product", "fault"))) + PullRequest.objects.get().body
+
+
+def test_a_model_that_lies_about_its_tests_is_sent_back_and_what_it_mends_is_delivered(
+    inline: Inline, server: LlmServer
+) -> None:
+    remote = make(inline.roots / "calc.git", PROJECT)
+    server.script.extend([PLAN, MEND, WRONG, LIE, DIAGNOSIS, RIGHT, DONE, APPROVED])
+
+    operation = inline.finish(inline.submit(inline.project(remote), requirements=REQUIREMENT))
+
+    assert operation.status == "succeeded", operation.error
+    assert (operation.engine_kind, operation.engine_label) == ("llm", "openai/first")
+    assert [outcome for stage, outcome in stages(operation) if stage == "test"] == ["fault", "done"]
+    assert "All tests pass!" not in PullRequest.objects.get().body
+    assert (
+        remote.git("show", f"{operation.result['branch']}:calc.py")
+        == PROJECT["calc.py"].replace("def sub(a, b):\n    return a + b", "def sub(a, b):\n    return a - b").strip()
+    )
+    assert operation.result["tests"]["after"] == {"passed": 2, "failed": 0, "errors": 0, "skipped": 0}
+    coded = operation.steps.filter(stage="code", outcome="done").last()
+    assert coded.product["usage"]["calls"] == 3
+    assert KEY not in everything_said(operation)
+    assert not server.script
+    assert left_held() == []
+
+
+def test_the_next_provider_takes_over_where_the_first_is_down(inline: Inline, server: LlmServer) -> None:
+    def answer(say: Say) -> list[Any]:
+        return [*[Fail(503)] * 3, say]
+
+    server.script.extend([*answer(PLAN), *answer(MEND), *answer(DONE), *answer(APPROVED)])
+
+    operation = inline.finish(inline.submit(requirements=REQUIREMENT))
+
+    assert operation.status == "succeeded", operation.error
+    assert "anthropic/second" in operation.engine_label
+
+
+def test_a_refused_key_goes_to_a_person_at_once_and_is_told_nowhere(inline: Inline, server: LlmServer) -> None:
+    server.script.extend([Fail(401, message=KEY)])
+
+    operation = inline.finish(inline.submit(requirements=REQUIREMENT))
+
+    assert (operation.status, operation.stage) == ("failed", "plan")
+    assert operation.error["code"] == "llm.auth"
+    assert operation.error["remedy"]
+    assert KEY not in repr(operation.error)
+    assert len(server.requests) == 1
+    assert left_held() == []
