@@ -17,7 +17,8 @@ from typing import Any
 from docker import DockerClient
 
 from resources.sandboxes.capture import Capture
-from resources.sandboxes.launch import DRAIN_S, END_S, POLL_S, Plan
+from resources.sandboxes.conversation import DRAIN_S, END_S, POLL_S
+from resources.sandboxes.launch import Plan
 from resources.sandboxes.policy import LAUNCHER_INSIDE
 from resources.sandboxes.protocol import Command, Outcome, SandboxFailed
 

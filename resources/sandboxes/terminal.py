@@ -10,7 +10,8 @@ import struct
 import termios
 import time
 
-from resources.sandboxes.launch import START_S, Plan, launcher_argv
+from resources.sandboxes.conversation import START_S
+from resources.sandboxes.launch import Plan, launcher_argv
 from resources.sandboxes.protocol import SandboxFailed
 
 _CONTROL, _STATUS = 3, 4
