@@ -7,9 +7,11 @@ Values come from the environment; ``NAME_FILE`` gives a secret as a file instead
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 class BadSetting(Exception):
@@ -58,6 +60,9 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_ALLOW_BARE", "0", "1 allows a bare subprocess without isolation, for templates that accept it."),
     Setting("MOORAGE_TOOLCHAIN", ".toolchain", "Virtual environment that berths get read-only: python, pytest, git-free tools."),
     Setting("MOORAGE_REPOSITORY_ROOTS", "", "Directories beneath which local repositories are allowed, colon-separated."),
+    Setting("MOORAGE_EGRESS_PRIVATE_HOSTS", "", "Hosts that berths may be granted although their addresses are private, comma-separated."),
+    Setting("MOORAGE_PACKAGE_MIRROR_URL", "", "Package index for berths whose template says `network.mirror`: https://host/simple/, no credentials."),
+    Setting("MOORAGE_NPM_REGISTRY_URL", "", "npm registry for the same berths; MOORAGE_PACKAGE_MIRROR_URL when empty."),
     Setting("MOORAGE_REPOSITORY_HOSTS", "", "Hosts allowed although they are private or loopback addresses, comma-separated."),
     Setting("MOORAGE_GIT_TOKEN", "", "Token for https remotes, handed to git by a credential helper only.", secret=True),
     Setting("MOORAGE_GIT_TOKEN_HOSTS", "github.com", "Hosts that are shown MOORAGE_GIT_TOKEN, comma-separated."),
@@ -119,6 +124,19 @@ class Environment:
 
     def names(self, name: str, *, separator: str = ",") -> list[str]:
         return [part.strip() for part in self.text(name).split(separator) if part.strip()]
+    def mirror(self, name: str) -> str:
+        """An http or https URL that holds no credentials, or nothing: programs in berths print their environment."""
+        value = self.text(name)
+        try:
+            parts = urlsplit(value)
+            good = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
+        except ValueError:
+            good = False
+        if value and (not good or "@" in value or not re.fullmatch(r"[!-~]+", value)):
+            # Without the value: what is wrong with it may be that it holds a password.
+            raise BadSetting(f"{name} must be http(s)://host[:port]/path without user name and password")
+        return value
+
 
     def ports(self, name: str) -> tuple[int, int]:
         first, _, last = self.text(name).partition("-")

@@ -69,6 +69,7 @@ class Profile:
     readable: tuple[Path, ...] = ()  # further host directories, mounted read-only (the toolchain)
     ports: Mapping[str, int] = field(default_factory=dict)  # name -> leased port, also in environment as PORT_<NAME>
     uid: int | None = (
+    egress: Path | None = None  # host directory of this berth's proxy socket; None: nothing leaves
         None  # the leased unprivileged uid to run as, where the service is root; the workspace becomes its
     )
 
