@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from agents.placement import LEASE_TTL
 from events.faults import Fault
 from events.journal import record
 from resources import leases, ports
+from resources.egress import berths as egress
 from resources.files import Beneath
 from resources.models import Lease
 from resources.sandboxes import selection
@@ -78,8 +80,13 @@ def _open(agent: Agent) -> Sandbox:
         agent.template, variables=outfits.variables_of(agent, workspace=str(workspace), ports=port_numbers)
     )
     _intend(agent, kind=Lease.Kind.PROCESS, key=f"{agent.pk}-{agent.generation}")
+    way_out = egress.prepare(
+        host=agent.host, owner=agent.owner, generation=agent.generation, key=workspace.name,
+        network=fitted.clear.get("network", {}), template=agent.template, project_id=agent.project_id,
+        now=now, expires_at=now + LEASE_TTL,
+    )  # fmt: skip
     sandbox = selection.open_sandbox(
-        _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers),
+        replace(_profile(agent, fitted, workspace=workspace, port_numbers=port_numbers), egress=way_out),
         minimum=fitted.minimum,
         allow_bare=settings.ALLOW_BARE,
         prefer=Tier(settings.ISOLATION) if settings.ISOLATION else None,
@@ -121,6 +128,7 @@ def _profile(agent: Agent, fitted: outfits.Outfit, *, workspace: Path, port_numb
         environment={
             "PATH": path,
             **{f"PORT_{name.upper().replace('-', '_')}": str(number) for name, number in port_numbers.items()},
+            **egress.environment(spec.get("network", {})),
             **spec.get("environment", {}),
         },
         readable=(settings.TOOLCHAIN,),
@@ -169,6 +177,8 @@ def _tear_down(agent: Agent) -> None:
             selection.adopt(agent.sandbox).close()
         except SandboxGone:
             log.info("sandbox was gone already", extra={"agent": str(agent.pk)})
+    for lease in leases.live(owner=agent.owner, kind=Lease.Kind.EGRESS):
+        egress.clear(lease.key)
     root = Path(settings.DATA) / "workspaces"
     for lease in leases.live(owner=agent.owner, kind=Lease.Kind.DIRECTORY):
         if (root / lease.key).exists():

@@ -59,10 +59,10 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_ISOLATION", "", "Use exactly this tier (container, process, landlock, bare) instead of the strongest found."),
     Setting("MOORAGE_ALLOW_BARE", "0", "1 allows a bare subprocess without isolation, for templates that accept it."),
     Setting("MOORAGE_TOOLCHAIN", ".toolchain", "Virtual environment that berths get read-only: python, pytest, git-free tools."),
-    Setting("MOORAGE_REPOSITORY_ROOTS", "", "Directories beneath which local repositories are allowed, colon-separated."),
     Setting("MOORAGE_EGRESS_PRIVATE_HOSTS", "", "Hosts that berths may be granted although their addresses are private, comma-separated."),
     Setting("MOORAGE_PACKAGE_MIRROR_URL", "", "Package index for berths whose template says `network.mirror`: https://host/simple/, no credentials."),
     Setting("MOORAGE_NPM_REGISTRY_URL", "", "npm registry for the same berths; MOORAGE_PACKAGE_MIRROR_URL when empty."),
+    Setting("MOORAGE_REPOSITORY_ROOTS", "", "Directories beneath which local repositories are allowed, colon-separated."),
     Setting("MOORAGE_REPOSITORY_HOSTS", "", "Hosts allowed although they are private or loopback addresses, comma-separated."),
     Setting("MOORAGE_GIT_TOKEN", "", "Token for https remotes, handed to git by a credential helper only.", secret=True),
     Setting("MOORAGE_GIT_TOKEN_HOSTS", "github.com", "Hosts that are shown MOORAGE_GIT_TOKEN, comma-separated."),
@@ -122,8 +122,6 @@ class Environment:
             raise BadSetting(f"{name}={value!r} must be 0 or 1")
         return value in {"1", "true", "yes"}
 
-    def names(self, name: str, *, separator: str = ",") -> list[str]:
-        return [part.strip() for part in self.text(name).split(separator) if part.strip()]
     def mirror(self, name: str) -> str:
         """An http or https URL that holds no credentials, or nothing: programs in berths print their environment."""
         value = self.text(name)
@@ -137,6 +135,8 @@ class Environment:
             raise BadSetting(f"{name} must be http(s)://host[:port]/path without user name and password")
         return value
 
+    def names(self, name: str, *, separator: str = ",") -> list[str]:
+        return [part.strip() for part in self.text(name).split(separator) if part.strip()]
 
     def ports(self, name: str) -> tuple[int, int]:
         first, _, last = self.text(name).partition("-")

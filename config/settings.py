@@ -264,13 +264,13 @@ ALLOW_BARE = env.flag("MOORAGE_ALLOW_BARE")
 TOOLCHAIN = _beneath_base(env.text("MOORAGE_TOOLCHAIN"))
 TEMPLATE_DIRECTORIES = [BASE_DIR / "templates_app" / "library", DATA / "templates"]
 
-REPOSITORY_ROOTS = [_beneath_base(root) for root in env.names("MOORAGE_REPOSITORY_ROOTS", separator=":")]
-REPOSITORY_HOSTS = env.names("MOORAGE_REPOSITORY_HOSTS")
-GIT_TOKEN = env.text("MOORAGE_GIT_TOKEN")
 EGRESS_PRIVATE_HOSTS = [host.lower() for host in env.names("MOORAGE_EGRESS_PRIVATE_HOSTS")]
 PACKAGE_MIRROR_URL = env.mirror("MOORAGE_PACKAGE_MIRROR_URL")
 NPM_REGISTRY_URL = env.mirror("MOORAGE_NPM_REGISTRY_URL")
 
+REPOSITORY_ROOTS = [_beneath_base(root) for root in env.names("MOORAGE_REPOSITORY_ROOTS", separator=":")]
+REPOSITORY_HOSTS = env.names("MOORAGE_REPOSITORY_HOSTS")
+GIT_TOKEN = env.text("MOORAGE_GIT_TOKEN")
 GIT_TOKEN_HOSTS = env.names("MOORAGE_GIT_TOKEN_HOSTS")
 GITHUB_URL = env.text("MOORAGE_GITHUB_URL")
 GITHUB_TOKEN = env.text("MOORAGE_GITHUB_TOKEN")

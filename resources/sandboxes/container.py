@@ -17,7 +17,7 @@ import docker.errors
 import requests
 
 from resources.files import Beneath
-from resources.sandboxes import attach, local, policy, sealing, surroundings, terminal
+from resources.sandboxes import attach, local, policy, sealing, surroundings, terminal, way_out
 from resources.sandboxes.launch import LAUNCHER, Plan
 from resources.sandboxes.protocol import (
     Availability,
@@ -216,7 +216,7 @@ class ContainerSandbox:
         return Plan(
             tier=self.tier,
             name=self.name,
-            argv=command.argv,
+            argv=way_out.through(self.profile, command.argv, interpreter="python3"),
             cwd=command.cwd or self.profile.workspace,
             environment=environment(self.profile, command),
             seal=sealing.seal(self.profile, uid=None, network=Network.NAMESPACE, held=_HELD),

@@ -12,6 +12,7 @@ from typing import Any
 
 from docker.types import LogConfig, Mount, Ulimit
 
+from resources.sandboxes import way_out
 from resources.sandboxes.protocol import Profile
 
 DEFAULT_IMAGE = "moorage/sandbox:latest"
@@ -67,5 +68,6 @@ def _mounts(profile: Profile, tools: Iterable[Path], launcher: Path) -> list[Mou
     """The workspace, writable; tools and launcher, read-only; nothing else of the host. Same paths as outside."""
     mounts = [Mount(str(path), str(path), type="bind", read_only=True) for path in tools]
     mounts.append(Mount(LAUNCHER_INSIDE, str(launcher), type="bind", read_only=True))
+    mounts += [Mount(inside, str(path), type="bind", read_only=True) for path, inside in way_out.mounts(profile)]
     mounts.append(Mount(str(profile.workspace), str(profile.workspace), type="bind", read_only=False))
     return mounts

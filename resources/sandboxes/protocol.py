@@ -68,8 +68,8 @@ class Profile:
     environment: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()  # further host directories, mounted read-only (the toolchain)
     ports: Mapping[str, int] = field(default_factory=dict)  # name -> leased port, also in environment as PORT_<NAME>
-    uid: int | None = (
     egress: Path | None = None  # host directory of this berth's proxy socket; None: nothing leaves
+    uid: int | None = (
         None  # the leased unprivileged uid to run as, where the service is root; the workspace becomes its
     )
 
