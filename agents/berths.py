@@ -11,6 +11,7 @@ import uuid
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -22,9 +23,8 @@ from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
 from events.faults import Fault
 from events.journal import record
-from resources import leases, ports
+from resources import leases, ports, workspaces
 from resources.egress import berths as egress
-from resources.files import Beneath
 from resources.models import Lease
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Profile, Sandbox, SandboxFailed, SandboxGone, Tier
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 def workspace_of(agent: Agent, *, generation: int) -> Path:
     """The directory of one berth: named after its owner and generation, so that a sweep can tell whose it is."""
-    return Path(settings.DATA) / "workspaces" / f"{agent.pk}-{generation}"
+    return workspaces.place_of(f"{agent.pk}-{generation}")
 
 
 def open_berth(agent_id: uuid.UUID | str, *, generation: int, worker: str) -> None:
@@ -74,8 +74,7 @@ def _open(agent: Agent) -> Sandbox:
         lease.name: int(ports.confirm(lease=lease, now=now).key)
         for lease in leases.live(owner=agent.owner, kind=Lease.Kind.PORT)
     }
-    _intend(agent, kind=Lease.Kind.DIRECTORY, key=workspace.name)
-    _make(workspace)
+    _make(agent, workspace)
     fitted = outfits.outfit(
         agent.template, variables=outfits.variables_of(agent, workspace=str(workspace), ports=port_numbers)
     )
@@ -95,20 +94,31 @@ def _open(agent: Agent) -> Sandbox:
     return sandbox
 
 
-def _make(workspace: Path) -> None:
-    workspace.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    if workspace.exists():  # left by an attempt that was killed: nothing of it was ever handed out
-        Beneath(workspace).remove_tree()
-    workspace.mkdir(mode=0o700)
+def _make(agent: Agent, workspace: Path) -> None:
+    """The bound is what admission reserved. The ledger says what will be made before it is."""
+
+    def make(offer: workspaces.Offer) -> None:
+        detail = {"kind": offer.kind.value, "limit_mb": limit_mb, "note": offer.note, "reason": offer.reason}
+        _intend(agent, kind=Lease.Kind.DIRECTORY, key=workspace.name, detail=detail)
+        workspaces.create(workspace, limit_mb=limit_mb, kind=offer.kind)
+
+    limit_mb = outfits.size_of(agent.resolved["spec"]).disk_mb
+    try:
+        make(workspaces.offer())
+    except workspaces.ImageFailed as failed:
+        make(workspaces.other_offer(failed))
 
 
-def _intend(agent: Agent, *, kind: Lease.Kind, key: str) -> None:
+def _intend(agent: Agent, *, kind: Lease.Kind, key: str, detail: dict[str, Any] | None = None) -> None:
     if agent.host is None:
         raise ValueError("a lease needs a host")
     now = timezone.now()
-    Lease.objects.get_or_create(
+    Lease.objects.update_or_create(
         host=agent.host, kind=kind, key=key, owner=agent.owner, state__in=Lease.LIVE,
-        defaults={"generation": agent.generation, "created_at": now, "expires_at": now + LEASE_TTL},
+        defaults={"detail": detail} if detail else {},
+        create_defaults={
+            "generation": agent.generation, "created_at": now, "expires_at": now + LEASE_TTL, "detail": detail or {},
+        },
     )  # fmt: skip
 
 
@@ -141,7 +151,10 @@ def _running(agent: Agent, sandbox: Sandbox, *, generation: int, worker: str) ->
         current = lifecycle.load(agent.pk)
         if current.generation != generation:
             raise lifecycle.faults.StaleGeneration(f"agent {agent.name} changed while its berth was opened")
-        current.tier, current.tier_note = sandbox.tier.value, sandbox.note[:300]
+        current.tier = sandbox.tier.value
+        workspace = workspaces.lease_of(agent.owner)
+        note = workspace.detail.get("note", "") if workspace else ""
+        current.tier_note = f"{note} {sandbox.note}".strip()[:300]
         current.sandbox, current.resolved = sandbox.reference(), agent.resolved
         leases.hold(owner=agent.owner)
         lifecycle.move(current, Agent.berthed, kind="agent.running", actor=worker, reason=f"berth open ({sandbox.tier})")
@@ -179,7 +192,5 @@ def _tear_down(agent: Agent) -> None:
             log.info("sandbox was gone already", extra={"agent": str(agent.pk)})
     for lease in leases.live(owner=agent.owner, kind=Lease.Kind.EGRESS):
         egress.clear(lease.key)
-    root = Path(settings.DATA) / "workspaces"
     for lease in leases.live(owner=agent.owner, kind=Lease.Kind.DIRECTORY):
-        if (root / lease.key).exists():
-            Beneath(root / lease.key).remove_tree()
+        workspaces.remove(workspaces.place_of(lease.key))

@@ -54,6 +54,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_HOST_MEMORY_MB", "0", "Memory lent to berths, in MB; 0 means three quarters of the machine's."),
     Setting("MOORAGE_HOST_CPU_MILLIS", "0", "Processor time lent, in thousandths of a core; 0 means all cores, twice over."),
     Setting("MOORAGE_HOST_DISK_MB", "0", "Disk lent to workspaces, in MB; 0 means half of what is free at the first start."),
+    Setting("MOORAGE_WORKSPACES", "auto", "What holds workspaces to their size: image (a file system each), directory (counted), or auto: image where it can be."),
     Setting("MOORAGE_PORT_RANGE", "20000-20999", "Ports lent to berths, outside the kernel's ephemeral range."),
     Setting("MOORAGE_WORKER_PROCESSES", "2", "Children of the worker started by `make up`."),
     Setting("MOORAGE_ISOLATION", "", "Use exactly this tier (container, process, landlock, bare) instead of the strongest found."),
@@ -79,6 +80,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_REDISPATCH_S", "20", "After how long a wake-up that nobody took is sent again, in seconds."),
     Setting("MOORAGE_SWEEP_S", "5", "How often the sweeps run, in seconds."),
     Setting("MOORAGE_HOST_TTL_S", "30", "After how long without a heartbeat a host counts as lost, in seconds."),
+    Setting("MOORAGE_KEEP_WORK_DAYS", "30", "How long work of ended operations is kept in the vault, in days; 0: for ever."),
     Setting("MOORAGE_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR."),
 )
 

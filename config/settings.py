@@ -255,6 +255,9 @@ HOST_SLOTS = env.whole("MOORAGE_HOST_SLOTS")
 HOST_MEMORY_MB = env.whole("MOORAGE_HOST_MEMORY_MB")
 HOST_CPU_MILLIS = env.whole("MOORAGE_HOST_CPU_MILLIS")
 HOST_DISK_MB = env.whole("MOORAGE_HOST_DISK_MB")
+WORKSPACES = env.text("MOORAGE_WORKSPACES")
+if WORKSPACES not in {"auto", "image", "directory"}:
+    raise BadSetting(f"MOORAGE_WORKSPACES={WORKSPACES!r} must be auto, image or directory")
 PORT_RANGE = env.ports("MOORAGE_PORT_RANGE")
 HOST_TTL_S = env.number("MOORAGE_HOST_TTL_S", least=1)
 ISOLATION = env.text("MOORAGE_ISOLATION")
@@ -286,6 +289,7 @@ MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)
 
 CLAIM_TTL_S = env.number("MOORAGE_CLAIM_TTL_S", least=1)
 REDISPATCH_S = env.number("MOORAGE_REDISPATCH_S", least=1)
+KEEP_WORK_DAYS = env.number("MOORAGE_KEEP_WORK_DAYS")
 
 FLOWER_PORT = env.whole("MOORAGE_FLOWER_PORT", least=1)
 

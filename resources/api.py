@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from resources import hosts
+from resources import hosts, workspaces
 from resources.models import Host, Lease
 
 
@@ -22,10 +22,14 @@ class HostSerializer(serializers.ModelSerializer[Host]):
     verdict = serializers.SerializerMethodField()
     capacity = serializers.SerializerMethodField()
     reserved = serializers.SerializerMethodField()
+    disk_used_mb = serializers.SerializerMethodField(help_text="What its workspaces held when they were last counted.")
 
     class Meta:
         model = Host
-        fields = ("id", "name", "verdict", "capacity", "reserved", "draining_since", "heartbeat_at", "facts", "created_at")
+        fields = (
+            "id", "name", "verdict", "capacity", "reserved", "disk_used_mb", "draining_since", "heartbeat_at", "facts",
+            "created_at",
+        )  # fmt: skip
         read_only_fields = fields
 
     def get_verdict(self, host: Host) -> str:
@@ -43,6 +47,9 @@ class HostSerializer(serializers.ModelSerializer[Host]):
     def get_reserved(self, host: Host) -> dict[str, int]:
         used = hosts.usage(host)
         return {name: getattr(used, name) for name in ("slots", "memory_mb", "cpu_millis", "disk_mb", "ports")}
+
+    def get_disk_used_mb(self, host: Host) -> int:
+        return workspaces.used_mb(host)
 
 
 class LeaseSerializer(serializers.ModelSerializer[Lease]):

@@ -1,5 +1,7 @@
 """Orphans: workspaces on this host that carry our name and have no live lease. Removed on the second sighting.
 
+A workspace is whatever is left of it: directory, image, mount or loop device.
+
 The sweep refuses to act when the ledger is younger than what it sees, and when the plan exceeds a fifth of what is
 there: then something is wrong with the ledger, not with the host.
 """
@@ -11,11 +13,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from django.conf import settings
-
-from resources.files import Beneath
+from resources import workspaces
 from resources.models import Host, Lease
 
 log = logging.getLogger(__name__)
@@ -35,21 +34,20 @@ class Plan:
 
 def sweep(*, host_name: str, now: datetime) -> Plan:
     """Look once; remove what was an orphan at an earlier look too, a grace period ago."""
-    root = Path(settings.DATA) / "workspaces"
     host = Host.objects.filter(name=host_name).first()
-    if host is None or not root.is_dir():
+    if host is None:
         return Plan((), refused="this host has no ledger")
-    found = [entry for entry in root.iterdir() if _OURS.fullmatch(entry.name)]
+    found = [name for name in workspaces.names() if _OURS.fullmatch(name)]
     held = set(
         Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, state__in=Lease.LIVE).values_list("key", flat=True)
     )
     known = set(
-        Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, key__in=[p.name for p in found]).values_list(
+        Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, key__in=found).values_list(
             "key", flat=True
         )
     )
     planned = plan(
-        [(entry.name, datetime.fromtimestamp(entry.stat().st_mtime, tz=UTC)) for entry in found],
+        [(name, _changed(name, now)) for name in found],
         held=held, known=known, ledger_since=host.created_at, seen_before=_seen_before, now=now,
     )  # fmt: skip
     if planned.refused:
@@ -57,9 +55,15 @@ def sweep(*, host_name: str, now: datetime) -> Plan:
         return planned
     for name in planned.remove:
         log.info("removing orphan workspace", extra={"workspace": name})
-        Beneath(root / name).remove_tree()
+        workspaces.remove(workspaces.place_of(name))
         _seen_before.pop(name, None)
     return planned
+
+
+def _changed(name: str, now: datetime) -> datetime:
+    seconds = workspaces.changed_at(name)
+    # A loop device of a file that was unlinked is all that is left: nothing in it has a date.
+    return now if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
 
 
 def plan(

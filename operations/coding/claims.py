@@ -49,11 +49,12 @@ def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetim
         if not mine:
             return None
         Operation.objects.filter(pk=operation_id, started_at__isnull=True).update(started_at=now)
-        operation = Operation.objects.only("stage").get(pk=operation_id)
+        operation = Operation.objects.only("stage", "agent").get(pk=operation_id)
         steps = Step.objects.filter(operation_id=operation_id)
         steps.filter(outcome=Step.Outcome.RUNNING).update(outcome=Step.Outcome.LOST, finished_at=now)
         step = Step.objects.create(
             operation_id=operation_id,
+            agent_id=operation.agent_id,
             turn=turn,
             stage=operation.stage,
             attempt=1
