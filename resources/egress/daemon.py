@@ -11,6 +11,7 @@ import fcntl
 import logging
 import os
 import re
+import resource
 import secrets
 import socket
 import time
@@ -92,6 +93,7 @@ class Daemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop``. A database that is away changes nothing until it is back."""
+        _raise_descriptor_limit()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="egress"))
         try:
             while not stop.is_set():
@@ -135,6 +137,12 @@ class Daemon:
                 log.warning("a berth has no proxy", extra={"owner": berth.owner, "why": str(error)[:200]})
                 continue
             self._served[key] = served
+
+
+def _raise_descriptor_limit() -> None:
+    """As many as allowed: two for each connection of each berth."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextmanager

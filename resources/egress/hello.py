@@ -33,7 +33,7 @@ class _Bytes:
 def record_bytes(start: bytes) -> int:
     """How long the first record is, from its five first bytes. Raises :class:`NotTls`."""
     length = int.from_bytes(start[3:5], "big")
-    if start[0] != _HANDSHAKE or start[1] != 3 or not 0 < length <= RECORD_BYTES - 5:
+    if len(start) < 5 or start[0] != _HANDSHAKE or start[1] != 3 or not 0 < length <= RECORD_BYTES - 5:
         raise NotTls
     return 5 + length
 

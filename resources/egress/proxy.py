@@ -18,6 +18,7 @@ _CHUNK = 1 << 16
 _LINGER_S = 1.0
 _TLS, _PLAIN = 443, 80
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+_TOO_MANY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _WHY = {
     "not_allowed": "no template and no operator allows it",
     "tunnel.plain_http": "a tunnel to port 80 could not be looked into: send the http:// URL itself",
@@ -73,6 +74,7 @@ class _Connection:
     host: str = ""
     port: int = 0
     moved_bytes: int = 0
+    established: bool = False  # a tunnel that stands: what we write now would be taken for the server's
 
 
 class BerthProxy:
@@ -105,7 +107,10 @@ class BerthProxy:
         connection = _Connection(reader, writer, task, heard_at=asyncio.get_running_loop().time())
         try:
             if len(self._live) >= self._caps.connections:
-                raise _Refused(503, "caps.connections", "too many connections at once", denied=True)
+                # Not a moment longer than the answer takes: descriptors are shared with other berths.
+                writer.write(_TOO_MANY)
+                await self._guard.denied("", 0, "caps.connections")
+                return
             self._live.add(connection)
             async with asyncio.timeout(self._caps.life_s):
                 await self._serve(connection)
@@ -113,6 +118,8 @@ class BerthProxy:
             await self._answer(connection, refused)
         except (OSError, EOFError, TimeoutError):
             log.debug("a connection broke off", exc_info=True)  # theirs to notice
+        except asyncio.CancelledError:
+            return  # only we cancel this task, and nothing comes after it: withdrawn, or the proxy ends
         finally:
             self._live.discard(connection)
             writer.close()
@@ -141,6 +148,7 @@ class BerthProxy:
         try:
             if request.tunnel:
                 connection.writer.write(_ESTABLISHED)
+                connection.established = True
                 if request.port == _TLS:
                     server_writer.write(await self._hello(connection, request.host))
             else:
@@ -252,10 +260,10 @@ class BerthProxy:
             raise _Refused(0, "caps.berth_bytes", denied=True)
 
     async def _answer(self, connection: _Connection, refused: _Refused) -> None:
-        """Tell the guard and the client; status 0 and a tunnel that stands get no answer, they just end."""
+        """Tell the guard and the client; where an answer has begun there is no second one, it just ends."""
         if refused.denied:
             await self._guard.denied(connection.host, connection.port, refused.reason)
-        if not refused.status or refused.reason in ("tunnel.not_tls", "tunnel.other_server"):
+        if not refused.status or connection.established:
             return
         where = f" to {connection.host}:{connection.port}" if connection.host else ""
         body = f"Moorage egress: no connection{where}: {refused} [{refused.reason}]\n".encode()

@@ -7,9 +7,11 @@ about it by the usual variables, and becomes the program. The carrier is a proce
 program sees; it ends with the program's tree. It knows nothing of HTTP and decides nothing: the proxy outside does.
 """
 
+import contextlib
 import errno
 import os
 import selectors
+import signal
 import socket
 import sys
 import time
@@ -134,11 +136,8 @@ class Carrier:
             self.selector.register(one, selectors.EVENT_READ, both)
 
     def refuse(self, client):
-        try:
+        with contextlib.suppress(ConnectionError, BlockingIOError):  # gone, or not reading: nobody to tell
             client.send(NO_PROXY)
-        except OSError as error:
-            if error.errno == errno.EBADF:
-                raise
         client.close()
 
     def move(self, both, one, mask):
@@ -196,6 +195,8 @@ def start_carrier(path):
 
 def become(argv, environment):
     """exec on the program's own PATH; what cannot be started answers as in a shell."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # the interpreter ignores them, and exec would keep that
+        signal.signal(number, signal.SIG_DFL)
     code, why = NOT_FOUND, "No such file or directory"
     places = [""] if "/" in argv[0] else environment.get("PATH", os.defpath).split(":")
     for place in places:

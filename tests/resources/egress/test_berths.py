@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import socket
 import threading
 import time
 import uuid
@@ -317,3 +318,47 @@ def test_the_package_mirror_is_set_and_allowed_where_the_template_asks(settings:
         )  # fmt: skip
     allowed = {tuple(map(str, berth.rules)) for berth in berths.serving("node-a")}
     assert allowed == {("mirror.example:8443", "npm.example:80"), ()}
+
+
+@pytest.mark.parametrize("tier", GUARDED)
+def test_no_signal_is_ignored_behind_the_bridge(tier: Tier, harbour: Berths, proxy: ProxyProcess) -> None:
+    sandbox, _ = harbour.open(tier, ask=True)
+    outcome = sandbox.run(Command(argv=("grep", "SigIgn", "/proc/self/status")))
+    assert int(outcome.stdout.split()[1], 16) == 0
+
+
+@pytest.mark.parametrize("tier", GUARDED)
+def test_megabytes_go_both_ways_at_once_unchanged(tier: Tier, harbour: Berths, proxy: ProxyProcess) -> None:
+    echo = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=_echo, args=(echo,), daemon=True).start()
+    destination = f"ok.example:{echo.getsockname()[1]}"
+    sandbox, _ = harbour.open(tier, allow=[destination])
+    outcome = python(sandbox, BOTH_WAYS, destination)
+    echo.close()
+    assert outcome.stdout == b"same\n", outcome.text()
+
+
+BOTH_WAYS = """
+import hashlib, os, socket, sys, threading, urllib.parse
+proxy = urllib.parse.urlsplit(os.environ["HTTPS_PROXY"])
+wire = socket.create_connection((proxy.hostname, proxy.port))
+wire.sendall(f"CONNECT {sys.argv[1]} HTTP/1.1\\r\\n\\r\\n".encode())
+assert wire.recv(12) == b"HTTP/1.1 200"
+while b"\\r\\n\\r\\n" not in wire.recv(1000): pass
+content = os.urandom(1 << 20) * 8
+def send():
+    wire.sendall(content)
+    wire.shutdown(socket.SHUT_WR)
+threading.Thread(target=send).start()
+back = hashlib.sha256()
+while chunk := wire.recv(1 << 16):
+    back.update(chunk)
+print("same" if back.digest() == hashlib.sha256(content).digest() else "changed")
+"""
+
+
+def _echo(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        while chunk := connection.recv(1 << 16):
+            connection.sendall(chunk)

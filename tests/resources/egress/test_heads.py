@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from resources.egress import heads
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from resources.egress import heads, hello
 
 
 def head(*lines: str) -> bytes:
@@ -86,3 +90,25 @@ def test_too_many_headers_are_refused() -> None:
     with pytest.raises(heads.Malformed) as refused:
         heads.parse(head("GET http://example.org/ HTTP/1.1", *(f"A{n}: b" for n in range(101))))
     assert refused.value.status == 431
+
+
+@given(st.binary(max_size=400))
+def test_whatever_the_bytes_the_answer_is_a_request_or_a_refusal(noise: bytes) -> None:
+    for content in (noise, b"GET http://a.example/ HTTP/1.1\r\n" + noise, b"CONNECT " + noise + b" HTTP/1.1"):
+        try:
+            request = heads.parse(content + b"\r\n\r\n")
+        except heads.Malformed:
+            continue
+        # One head goes on, and it ends where we end it.
+        assert request.onward.count(b"\r\n\r\n") == (0 if request.tunnel else 1)
+        assert not re.search(rb"\r(?!\n)|(?<!\r)\n|\x00", request.onward)
+
+
+@given(st.binary(max_size=300))
+def test_whatever_the_bytes_a_handshake_is_read_or_refused(noise: bytes) -> None:
+    for content in (noise, b"\x16\x03\x01" + noise, b"\x16\x03\x01\x01\x00\x01\x00\x00\xfc\x03\x03" + noise):
+        try:
+            hello.record_bytes(content)
+            hello.server_name(content)
+        except hello.NotTls:
+            continue

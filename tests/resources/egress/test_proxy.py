@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
@@ -153,7 +154,8 @@ async def test_connections_are_bounded(opened: Opened) -> None:
     _, ask = await opened(guard, resolve=Names(), caps=Caps(head_s=1.0, connections=3))
     slow = [asyncio.create_task(ask(b"GET ")) for _ in range(3)]
     await asyncio.sleep(0.3)
-    assert (await ask(b"GET ")).startswith(b"HTTP/1.1 503 ")
+    with suppress(ConnectionResetError):  # it is closed at once, read or unread
+        assert (await ask(b"GET ")).startswith(b"HTTP/1.1 503 ")
     assert guard.refused == [("", 0, "caps.connections")]
     assert all(answer.startswith(b"HTTP/1.1 408 ") for answer in await asyncio.gather(*slow))
 
