@@ -79,11 +79,7 @@ def _open(agent: Agent) -> Sandbox:
         agent.template, variables=outfits.variables_of(agent, workspace=str(workspace), ports=port_numbers)
     )
     _intend(agent, kind=Lease.Kind.PROCESS, key=f"{agent.pk}-{agent.generation}")
-    way_out = egress.prepare(
-        host=agent.host, owner=agent.owner, generation=agent.generation, key=workspace.name,
-        network=fitted.clear.get("network", {}), template=agent.template, project_id=agent.project_id,
-        now=now, expires_at=now + LEASE_TTL,
-    )  # fmt: skip
+    way_out = _way_out(agent, fitted, key=workspace.name)
     sandbox = selection.open_sandbox(
         replace(_profile(agent, fitted, workspace=workspace, port_numbers=port_numbers), egress=way_out),
         minimum=fitted.minimum,
@@ -144,6 +140,18 @@ def _profile(agent: Agent, fitted: outfits.Outfit, *, workspace: Path, port_numb
         readable=(settings.TOOLCHAIN,),
         ports=port_numbers,
     )
+
+
+def _way_out(agent: Agent, fitted: outfits.Outfit, *, key: str) -> Path | None:
+    """What the template asks of the network, as a directory with a proxy's socket; None where it asks for nothing."""
+    if agent.host is None:
+        raise ValueError("a lease needs a host")
+    now = timezone.now()
+    return egress.prepare(
+        host=agent.host, owner=agent.owner, generation=agent.generation, key=key,
+        network=fitted.clear.get("network", {}), template=agent.template, project_id=agent.project_id,
+        now=now, expires_at=now + LEASE_TTL,
+    )  # fmt: skip
 
 
 def _running(agent: Agent, sandbox: Sandbox, *, generation: int, worker: str) -> None:
