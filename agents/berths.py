@@ -131,6 +131,7 @@ def _profile(agent: Agent, fitted: outfits.Outfit, *, workspace: Path, port_numb
         cpu_millis=spec["size"]["cpu_millis"],
         pids=spec["size"]["pids"],
         image=spec["isolation"].get("image", ""),
+        runtime=spec["isolation"].get("runtime", ""),
         environment={
             "PATH": path,
             **{f"PORT_{name.upper().replace('-', '_')}": str(number) for name, number in port_numbers.items()},

@@ -22,7 +22,18 @@ END_S = 15.0  # how long the launcher may take to kill a tree before we stop wai
 START_S = 30.0  # how long the launcher may take to start the command
 SAID_BYTES = 4096  # more than any launcher has to say
 _CHUNK = 1 << 16
+KILLED = 137  # what shells answer for SIGKILL
 _EXIT = re.compile(r"exit ([0-9]{1,3})")
+
+
+class CommandLost(SandboxFailed):
+    """The command was started, and then what supervised it was killed. ``outcome`` is what is known of it."""
+
+    code = "sandbox.command_lost"
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__("The command was lost: what ran it in the sandbox was killed.", tier=outcome.tier.value)
+        self.outcome = outcome
 
 
 @dataclass(slots=True)
@@ -153,10 +164,11 @@ class Conversation:
 
     def _outcome(self, duration_s: float) -> Outcome:
         killed = self._timed_out or self._cancelled
-        code = self._exit_code()
+        lost = not killed and self._lines() == ["sealed"]
+        code = KILLED if lost else self._exit_code()
         if not killed and code is None:
             raise SandboxFailed(self._why(), tier=self._tier.value)
-        return Outcome(
+        outcome = Outcome(
             exit_code=None if killed else code,
             stdout=self._captures["stdout"].content(),
             stderr=self._captures["stderr"].content(),
@@ -166,6 +178,9 @@ class Conversation:
             duration_s=duration_s,
             tier=self._tier,
         )
+        if lost:
+            raise CommandLost(outcome)
+        return outcome
 
     def _lines(self) -> list[str]:
         return self._said.decode("utf-8", "replace").splitlines()
@@ -181,10 +196,7 @@ class Conversation:
             return f"Nothing was started in the sandbox within {self._start_s:g} seconds."
         if len(self._said) > SAID_BYTES:
             return "The sandbox's launcher does not speak our protocol."
-        lines = self._lines()
-        if lines[:1] == ["sealed"]:
-            return "The command was lost: what ran it in the sandbox was killed."
-        causes = [line[7:] for line in lines if line.startswith("failed ")]
+        causes = [line[7:] for line in self._lines() if line.startswith("failed ")]
         tail = self._captures["stderr"].content().decode("utf-8", "replace").strip().splitlines()[-1:]
         cause = "; ".join(causes + tail or ["no cause given"])[:500]
         return f"The command could not be started in its sandbox: {printable(cause)}"

@@ -150,6 +150,7 @@ def profile_as_json(profile: Profile) -> dict[str, Any]:
         "cpu_millis": profile.cpu_millis,
         "pids": profile.pids,
         "image": profile.image,
+        "runtime": profile.runtime,
         "environment": dict(profile.environment),
         "readable": [str(path) for path in profile.readable],
         "ports": dict(profile.ports),

@@ -65,6 +65,7 @@ class Profile:
     cpu_millis: int = 500  # thousandths of one core
     pids: int = 256
     image: str = ""  # container tier only
+    runtime: str = ""  # container tier only: one of policy.RUNTIMES; empty for the engine's own
     environment: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()  # further host directories, mounted read-only (the toolchain)
     ports: Mapping[str, int] = field(default_factory=dict)  # name -> leased port, also in environment as PORT_<NAME>
