@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,7 +71,7 @@ async def web() -> AsyncIterator[Web]:
     server.close()
 
 
-Asked = Callable[..., Awaitable[bytes]]
+Asked = Callable[..., Coroutine[Any, Any, bytes]]
 Opened = Callable[..., Awaitable[tuple[BerthProxy, Asked]]]
 
 
