@@ -28,7 +28,7 @@ FILES_PER_MB, FEWEST_FILES = 64, 16_384  # ext4's own default is one inode per 1
 _FEATURES = "^has_journal,^resize_inode"
 _PROGRAM_S = 60.0
 _BUSY_S = 2.0
-_ENGINE_SOCKET = "/var/run/docker.sock"
+_ENGINE = "unix:///var/run/docker.sock"
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
@@ -165,10 +165,13 @@ def _loops_of(image: Path) -> list[str]:
 
 def _engine_is_elsewhere() -> str:
     """An engine that does not see our mounts would give its containers the empty directory beneath them."""
+    address = os.environ.get("DOCKER_HOST", _ENGINE)
+    if not address.startswith("unix://"):
+        return ""  # an engine elsewhere makes no berths here
     with socket.socket(socket.AF_UNIX) as engine:
         engine.settimeout(2)
         try:
-            engine.connect(_ENGINE_SOCKET)
+            engine.connect(address.removeprefix("unix://"))
         except OSError:
             return ""  # no engine: no containers
         credentials = engine.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
