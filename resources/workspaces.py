@@ -21,6 +21,7 @@ from resources.accounting import Usage
 from resources.disk_images import ImageFailed
 from resources.files import Beneath
 from resources.models import Host, Lease
+from resources.sandboxes import door
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ def adopt(path: Path) -> bool:
 
 def remove(path: Path) -> None:
     """Take the workspace away, with all that is in it: an image at once, whatever was written there."""
+    door.remove(path)  # first: it is found by the name of what is still there
     disk_images.remove(_image_of(path), path)
     Beneath(path).remove_tree()
 

@@ -108,8 +108,12 @@ class ContainerProvider:
     def adopt(self, reference: Reference) -> ContainerSandbox:
         """The running container of this reference; one that the engine stopped is started again."""
         profile = local.profile_from_json(reference.get("profile", {}))
-        # References of containers made before there were agents do not say it.
-        sandbox = ContainerSandbox(profile, carrier=Carrier(reference.get("carrier", Carrier.LAUNCHER)))
+        try:
+            # References of containers made before there were agents do not say it.
+            carrier = Carrier(reference.get("carrier", Carrier.LAUNCHER))
+        except ValueError as error:
+            raise SandboxGone("The sandbox's reference cannot be read.") from error
+        sandbox = ContainerSandbox(profile, carrier=carrier)
         sandbox.start()
         return sandbox
 
@@ -147,6 +151,8 @@ class ContainerSandbox:
             self._make(Carrier.LAUNCHER if self.profile.runtime else Carrier.AGENT)
             if self.carrier is Carrier.LAUNCHER and not self._runs_commands().ok:
                 self._choose(Carrier.ENGINE)
+            if self.carrier is Carrier.ENGINE and self.profile.egress is not None:
+                raise SandboxFailed("A way out needs python3 in the image.", remedy="Add python3 to the image.")
             outcome = self._runs_commands()
             if not outcome.ok:
                 raise SandboxFailed(f"The image cannot run commands: {outcome.text(300)}")
@@ -264,8 +270,9 @@ class ContainerSandbox:
             except AgentUnreachable as error:
                 self._explain(error)
             except CommandLost as error:
-                if not self.alive():
-                    raise
+                # The engine is late to notice; the agent's socket is closed before anything else in a container ends.
+                if not door.wait(self.profile.workspace, within_s=_LOOK_S):
+                    raise SandboxGone(f"{self.name} is gone: {error.detail}") from error
                 return error.outcome, False  # it killed its own supervisor; the agent ends what is left
         with engine() as client:
             if self.carrier is Carrier.ENGINE:

@@ -25,7 +25,7 @@ class MountRefused(SandboxFailed):
     """Something that belongs to the host, or lies above the workspace, was asked for."""
 
     fault_class = FaultClass.CONFIGURATION
-    code = "sandbox.mount_refused"
+    code = "isolation.mount_refused"
     remedy = "Name a directory that holds nothing but the toolchain, and a workspace of its own."
 
 

@@ -40,7 +40,7 @@ class ProfileRefused(SandboxFailed):
     """The profile asks for what no container of ours gets."""
 
     fault_class = FaultClass.CONFIGURATION
-    code = "sandbox.profile_refused"
+    code = "isolation.profile_refused"
     remedy = "Correct the template's size and isolation."
 
 

@@ -11,6 +11,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import docker
 import pytest
@@ -76,6 +77,12 @@ def test_what_is_late_is_ended_by_restarting_the_container(sandbox: ContainerSan
     assert time.monotonic() - started < 20
     assert until_gone(mark) == []
     assert shell(sandbox, "echo again").stdout == b"again\n"
+
+
+def test_a_way_out_is_refused(opener: Opener, image: str, tmp_path: Path) -> None:
+    (tmp_path / "egress").mkdir()
+    with pytest.raises(SandboxFailed, match="python3"):
+        opener(Tier.CONTAINER, image=image, egress=tmp_path / "egress")
 
 
 def test_terminals_and_dialling_are_refused_in_words(sandbox: ContainerSandbox) -> None:
