@@ -6,10 +6,11 @@ and each command starts through the bridge, which offers it on the berth's own l
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 from events.faults import FaultClass
-from resources.sandboxes.protocol import IsolationUnavailable, Profile, Tier
+from resources.sandboxes.protocol import IsolationUnavailable, Profile, SandboxFailed, Tier
 
 BRIDGE = Path(__file__).with_name("bridge.py")
 SOCKET = "proxy.sock"
@@ -38,10 +39,27 @@ def check(profile: Profile, tier: Tier) -> None:
 
 
 def mounts(profile: Profile) -> tuple[tuple[Path, str], ...]:
-    """(host path, path inside), all read-only; a connect to a socket on a read-only mount is no write."""
+    """(host path, path inside), all read-only; a connect to a socket on a read-only mount is no write.
+
+    Raises :class:`SandboxFailed` for a directory that holds anything but the proxy's socket: whatever a caller asks,
+    this shows nothing else of the host.
+    """
     if profile.egress is None:
         return ()
+    try:
+        ours = stat.S_ISDIR(profile.egress.lstat().st_mode) and all(map(_is_socket, profile.egress.iterdir()))
+    except OSError as error:
+        raise SandboxFailed(f"The egress directory cannot be looked at: {error.strerror}.") from error
+    if not ours:
+        raise SandboxFailed("The egress directory is not one of the proxy's.")
     return ((BRIDGE, _BRIDGE_INSIDE), (profile.egress, _DIRECTORY_INSIDE))
+
+
+def _is_socket(path: Path) -> bool:
+    try:
+        return path.name.startswith(SOCKET) and stat.S_ISSOCK(path.lstat().st_mode)
+    except FileNotFoundError:
+        return True  # renamed in this moment: the proxy puts a new one in place
 
 
 def through(profile: Profile, argv: tuple[str, ...], *, interpreter: str) -> tuple[str, ...]:
