@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -16,7 +17,6 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 from events.faults import Fault, FaultClass
@@ -32,6 +32,7 @@ _ENGINE = "unix:///var/run/docker.sock"
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
+_proved: set[Path] = set()
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -43,29 +44,37 @@ class ImageFailed(Fault):
     remedy = "Look at the host's kernel log; MOORAGE_WORKSPACES=directory goes without images."
 
 
-@cache
 def possible(directory: Path) -> str:
-    """Empty when images can be used beneath ``directory``, else why not. Tried once per process, with a real one."""
+    """Empty when images can be used beneath ``directory``, else why not. Tried with a real one until one worked."""
     if os.geteuid() != 0:
         return "the service is not root"
     if not os.access("/dev/loop-control", os.R_OK | os.W_OK):
         return "there are no loop devices"
     if _program("mkfs.ext4") is None or _program("mount") is None:
         return "mkfs.ext4 or mount is not installed"
-    if why := _engine_is_elsewhere():
-        return why
-    image, place = directory / f".probe-{os.getpid()}.ext4", directory / f".probe-{os.getpid()}"
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory not in _proved:
+        if why := _engine_is_elsewhere():
+            return why
         try:
-            make(image, size_mb=SMALLEST_MB)
+            _try(directory)
+        except (ImageFailed, OSError) as error:
+            return f"an image cannot be mounted here ({error})"[:200]
+        _proved.add(directory)
+    return ""
+
+
+def _try(directory: Path) -> None:
+    """Make, mount and remove a small image. One at a time on this machine; what a killed attempt left goes first."""
+    place, image = directory / ".probe", directory / ".probe.ext4"
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (directory / ".probe.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        remove(image, place)
+        make(image, size_mb=SMALLEST_MB)
+        try:
             mount(image, place)
         finally:
             remove(image, place)
-            place.rmdir()
-    except (ImageFailed, OSError) as error:
-        return f"an image cannot be mounted here ({error})"[:200]
-    return ""
 
 
 def make(image: Path, *, size_mb: int) -> None:

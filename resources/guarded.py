@@ -68,7 +68,10 @@ class Guarded:
         self._sandbox.close()
 
     def _count(self) -> Usage:
-        return workspaces.usage(self._place, kind=self._kind, limit_mb=self._limit_mb)
+        try:
+            return workspaces.usage(self._place, kind=self._kind, limit_mb=self._limit_mb)
+        except FileNotFoundError:
+            return Usage(0, 0)  # taken away meanwhile: the sandbox itself says that it is gone
 
     def _raise_if_over(self, counted: Usage) -> None:
         if counted.over:

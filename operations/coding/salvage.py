@@ -63,6 +63,7 @@ def _write_changes(stream: IO[bytes], files: Beneath, base: dict[str, TreeFile],
         listed = files.files(limit=len(base) + limits.changed_files)
     except PathTooBig:  # flooded: what the project had before is what counts
         listed = [path for path in base if files.exists(path)]
+    there = set(listed)
     count = room = 0
     for found in _readable(files, listed, base, limits):
         known = base.get(found.path)
@@ -76,7 +77,7 @@ def _write_changes(stream: IO[bytes], files: Beneath, base: dict[str, TreeFile],
         stream.write(found.content + b"\n")
         count += 1
     for path, known in base.items():
-        if known.mode in _REGULAR and path not in listed and _is_gone(files, path) and _is_allowed(path):
+        if known.mode in _REGULAR and path not in there and _is_gone(files, path) and _is_allowed(path):
             stream.write(b"D %s\n" % _quoted(path))
             count += 1
     return count

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def place(data_directory: Path) -> Any:
 
 def left(data: Path) -> list[str]:
     """Directories, images, mounts and loop devices beneath the data directory."""
-    found = [str(path) for folder in ("workspaces", "disks") for path in (data / folder).glob("*")]
+    found = [str(path) for folder in ("workspaces", "disks") for path in (data / folder).glob("[!.]*")]
     mounts = [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     loops = [path.read_text().strip() for path in Path("/sys/block").glob("loop*/loop/backing_file")]
     return found + [path for path in mounts + loops if path.startswith(str(data))]
@@ -350,3 +351,15 @@ def test_a_host_that_can_do_no_images_counts_and_says_so(data_directory: Path, s
     else:
         with pytest.raises(workspaces.ImageFailed, match="MOORAGE_WORKSPACES=image"):
             workspaces.offer()
+
+
+@pytest.mark.needs_loop_devices
+def test_asking_what_a_host_can_do_survives_a_killed_question_and_many_at_once(data_directory: Path) -> None:
+    disks = data_directory / "disks"
+    (disks / ".probe").mkdir(parents=True)
+    disk_images.make(disks / ".probe.ext4", size_mb=8)
+    disk_images.mount(disks / ".probe.ext4", disks / ".probe")
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(disk_images.possible, [disks] * 8)) == [""] * 8
+    assert disk_images.mounted_beneath(disks) == []
+    assert not (disks / ".probe.ext4").exists()
