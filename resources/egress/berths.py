@@ -6,6 +6,7 @@ import os
 import re
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -85,12 +86,11 @@ def make_directory(key: str) -> Path:
 def clear(key: str) -> None:
     """Remove the directory and what the proxy put there. Clearing twice is fine."""
     directory = root() / _checked(key)
-    if not directory.is_dir():
-        return
-    for entry in directory.iterdir():
-        if entry.name.startswith(SOCKET):
-            entry.unlink(missing_ok=True)
-    directory.rmdir()
+    with suppress(FileNotFoundError):  # gone already, or cleared by somebody else in this moment
+        for entry in directory.iterdir():
+            if entry.name.startswith(SOCKET):
+                entry.unlink(missing_ok=True)
+        directory.rmdir()
 
 
 def environment(network: Mapping[str, Any]) -> dict[str, str]:

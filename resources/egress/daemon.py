@@ -173,7 +173,10 @@ def _clear_released(host_name: str, live: set[str]) -> None:
     """Directories whose berth the ledger says is over: left by a crash between release and removal."""
     strays = [name for name in os.listdir(berths.root()) if berths.KEY.fullmatch(name) and name not in live]
     for key in berths.released(host_name, strays) if strays else ():
-        berths.clear(key)
+        try:
+            berths.clear(key)
+        except OSError as error:  # one directory that resists is no reason to serve nobody
+            log.warning("a released berth's directory stays", extra={"key": key, "why": error.strerror})
 
 
 def _record(owner: str, denial: Denial, host_name: str) -> None:

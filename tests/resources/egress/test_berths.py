@@ -24,6 +24,7 @@ from resources.sandboxes import launch, selection
 from resources.sandboxes.protocol import Command, Outcome, Profile, Sandbox, Tier
 from resources.sandboxes.way_out import EgressUnavailable
 from tests import factories
+from tests.at_once import at_once
 
 from .proxy_process import ProxyProcess
 
@@ -362,3 +363,26 @@ def _echo(listening: socket.socket) -> None:
     with connection:
         while chunk := connection.recv(1 << 16):
             connection.sendall(chunk)
+
+
+def test_clearing_twice_and_at_once_is_fine(data_directory: Path) -> None:
+    key = f"{uuid.uuid4()}-1"
+    directory = berths.make_directory(key)
+    (directory / "proxy.sock.leftover").touch()
+    assert at_once([lambda: berths.clear(key)] * 8) == [None] * 8
+    berths.clear(key)
+    assert not directory.exists()
+
+
+def test_a_directory_that_resists_keeps_nobody_else_from_being_served(host: Host) -> None:
+    now = timezone.now()
+    keys = [f"{uuid.uuid4()}-1" for _ in range(2)]
+    for key in keys:
+        berths.prepare(
+            host=host, owner=f"agent:{key[:36]}", generation=1, key=key, network={"ask": True}, template="python",
+            project_id=None, now=now, expires_at=now + timedelta(minutes=5),
+        )  # fmt: skip
+    (berths.root() / keys[0] / "of a stranger").touch()
+    leases.release(owner=f"agent:{keys[0][:36]}", actor="system", reason="test", now=now)
+    assert [berth.key for berth in daemon._ask("node-a")] == keys[1:]
+    assert (berths.root() / keys[0] / "of a stranger").exists()
