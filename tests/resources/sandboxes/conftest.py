@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -31,12 +32,12 @@ def opener(tmp_path: Path) -> Iterator[Opener]:
     opened: list[Sandbox] = []
     workspaces: list[Path] = []
 
-    def open_one(tier: Tier, **wanted: object) -> Sandbox:
+    def open_one(tier: Tier, **wanted: Any) -> Sandbox:
         generation = next(_generation)
         workspace = tmp_path / f"berth{generation}"
         workspace.mkdir()
         workspaces.append(workspace)
-        settings = {"owner": "agent:test", "generation": generation, "workspace": workspace, "cpu_millis": 2000}
+        settings: dict[str, Any] = {"owner": "agent:test", "generation": generation, "workspace": workspace, "cpu_millis": 2000}
         profile = Profile(**{**settings, **wanted})
         sandbox = selection.open_sandbox(profile, minimum=tier, prefer=tier, allow_bare=True)
         opened.append(sandbox)
@@ -49,13 +50,13 @@ def opener(tmp_path: Path) -> Iterator[Opener]:
         Beneath(workspace).remove_tree()
 
 
-def python(sandbox: Sandbox, program: str, *arguments: str, **wanted: object) -> Outcome:
+def python(sandbox: Sandbox, program: str, *arguments: str, **wanted: Any) -> Outcome:
     """Run a Python program inside."""
     interpreter = "python3" if sandbox.tier is Tier.CONTAINER else launch.interpreter()
     return sandbox.run(Command(argv=(interpreter, "-I", "-c", program, *arguments), **wanted))
 
 
-def shell(sandbox: Sandbox, script: str, **wanted: object) -> Outcome:
+def shell(sandbox: Sandbox, script: str, **wanted: Any) -> Outcome:
     """Run a shell script inside."""
     return sandbox.run(Command(argv=("sh", "-c", script), **wanted))
 

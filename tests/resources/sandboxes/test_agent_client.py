@@ -18,9 +18,9 @@ from resources.sandboxes.agent_client import Agent, AgentBabbles
 from resources.sandboxes.conversation import CommandLost
 from resources.sandboxes.door import AgentUnreachable
 from resources.sandboxes.launch import Plan
-from resources.sandboxes.protocol import Command, Profile, SandboxFailed, Tier
+from resources.sandboxes.protocol import Command, Outcome, Profile, SandboxFailed, Stats, Tier
 
-from .hostile_agent import HEADER, behind_the_door
+from .hostile_agent import HEADER, Manners, behind_the_door
 
 COMMAND = Command(argv=("true",), timeout_s=1, output_limit_bytes=1000)
 PLAN = Plan(tier=Tier.CONTAINER, name="n", argv=("true",), cwd=Path("/"), environment={}, seal={})
@@ -35,7 +35,7 @@ def workspace(tmp_path: Path) -> Iterator[Path]:
     door.remove(place)
 
 
-def figures(workspace: Path) -> object:
+def figures(workspace: Path) -> Stats:
     return Agent(workspace).stats(Profile(owner="a", generation=1, workspace=workspace, memory_mb=64, pids=9))
 
 
@@ -113,7 +113,7 @@ def test_an_agent_that_starts_nothing_is_a_fault_before_a_long_command_times_out
     assert time.monotonic() - started < 3
 
 
-def words(text: bytes, *, output: bytes = b"") -> object:
+def words(text: bytes, *, output: bytes = b"") -> Manners:
     def manners(_connection: socket.socket, descriptors: list[int]) -> None:
         os.write(descriptors[1], output)
         os.write(descriptors[3], text)
@@ -121,13 +121,13 @@ def words(text: bytes, *, output: bytes = b"") -> object:
     return manners
 
 
-def run(workspace: Path, manners: object) -> object:
-    with behind_the_door(workspace, manners):  # type: ignore[arg-type]
+def run(workspace: Path, manners: Manners) -> tuple[Outcome, bool]:
+    with behind_the_door(workspace, manners):
         return Agent(workspace).run(PLAN, COMMAND, cancelled=None)
 
 
 def test_an_ordinary_answer_is_an_outcome(workspace: Path) -> None:
-    outcome, stuck = run(workspace, words(b"sealed\nexit 7\n", output=b"hello"))  # type: ignore[misc]
+    outcome, stuck = run(workspace, words(b"sealed\nexit 7\n", output=b"hello"))
     assert (outcome.exit_code, outcome.stdout, stuck) == (7, b"hello", False)
 
 
@@ -193,7 +193,7 @@ def test_impossible_figures_are_unknown_and_never_above_the_limits(workspace: Pa
 
     with behind_the_door(workspace, lie):
         stats = figures(workspace)
-    assert (stats.memory_mb, stats.processes, stats.cpu_s) == (None, 9, None)  # type: ignore[attr-defined]
+    assert (stats.memory_mb, stats.processes, stats.cpu_s) == (None, 9, None)
 
 
 def test_a_drop_of_bytes_now_and_then_buys_no_time(workspace: Path) -> None:

@@ -21,11 +21,11 @@ from .conftest import Opener, shell
 PROFILE = Profile(owner="agent:1", generation=3, workspace=Path("/srv/w"), memory_mb=512, cpu_millis=250, pids=99)
 
 
-def made(**wanted: object) -> dict[str, object]:
+def made(**wanted: Any) -> dict[str, Any]:
     programs = policy.Programs(launcher=Path("/l"), agent=Path("/a"), door=Path("/srv/w.door"))
     return policy.container(
-        wanted.pop("profile", PROFILE),  # type: ignore[arg-type]
-        **{"name": "n", "uid": 5, "gid": 5, "tools": (), "programs": programs, **wanted},  # type: ignore[arg-type]
+        wanted.pop("profile", PROFILE),
+        **{"name": "n", "uid": 5, "gid": 5, "tools": (), "programs": programs, **wanted},
     )
 
 

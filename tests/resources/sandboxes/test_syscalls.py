@@ -85,6 +85,7 @@ def test_it_holds_for_what_an_operator_executes_by_hand(opener: Opener) -> None:
         container = client.containers.get(sandbox.reference()["name"])
         options = container.attrs["HostConfig"]["SecurityOpt"]
         code, output = container.exec_run(["python3", "-c", ATTACK % numbers])
+    assert isinstance(output, bytes)
     assert code == 0, output
     # Only where the kernel has IPv6 can the last be made.
     assert set(output.decode().splitlines()) <= {"family 2", "family 1", "family 10"}, output
