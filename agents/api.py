@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -14,6 +14,7 @@ from rest_framework.routers import SimpleRouter
 
 from agents import health, lifecycle, placement, visibility
 from agents.models import Agent
+from resources import workspaces
 
 
 class AgentSerializer(serializers.ModelSerializer[Agent]):
@@ -27,7 +28,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
 
     class Meta:
         model = Agent
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "name", "template", "capabilities", "state", "generation", "project_id", "host", "tier", "tier_note",
             "blocked_by", "queue_position", "waiting_since", "error", "created_at", "state_since",
         )  # fmt: skip
@@ -35,6 +36,32 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
 
     def get_queue_position(self, agent: Agent) -> int | None:
         return placement.queue_in(cast("dict[str, Any]", self.context)).position(agent)
+
+
+class DiskSerializer(serializers.Serializer[Any]):
+    """What an agent's workspace may hold, and held when it was last counted."""
+
+    kind = serializers.ChoiceField(choices=[kind.value for kind in workspaces.Kind])
+    limit_mb = serializers.IntegerField()
+    used_mb = serializers.IntegerField(allow_null=True)
+    files = serializers.IntegerField(allow_null=True)
+    over = serializers.CharField(allow_null=True, allow_blank=True)
+    measured_at = serializers.DateTimeField(allow_null=True)
+    note = serializers.CharField(allow_null=True, allow_blank=True)
+
+
+class AgentDetailSerializer(AgentSerializer):
+    """An agent with its disk."""
+
+    disk = serializers.SerializerMethodField()
+
+    class Meta(AgentSerializer.Meta):
+        fields: tuple[str, ...] = (*AgentSerializer.Meta.fields, "disk")
+        read_only_fields = fields
+
+    @extend_schema_field(DiskSerializer(allow_null=True))
+    def get_disk(self, agent: Agent) -> dict[str, Any] | None:
+        return workspaces.accounted(workspaces.lease_of(agent.owner))
 
 
 class SpawnSerializer(serializers.Serializer[Agent]):
@@ -77,9 +104,10 @@ class AgentViewSet(viewsets.GenericViewSet[Agent]):
         page = self.paginate_queryset(self.get_queryset())
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
+    @extend_schema(responses=AgentDetailSerializer)
     def retrieve(self, request: Request, pk: str) -> Response:
         """One agent."""
-        return Response(self.get_serializer(visibility.agent(request.user, pk)).data)
+        return Response(AgentDetailSerializer(visibility.agent(request.user, pk)).data)
 
     @extend_schema(request=SpawnSerializer, responses={202: AgentSerializer})
     def create(self, request: Request) -> Response:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import os
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -20,8 +22,8 @@ from agents import health, lifecycle, outfits
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
 from events.faults import Fault
-from resources import leases, ports, uids
-from resources.files import Beneath
+from resources import leases, ports, uids, workspaces
+from resources.egress import berths as egress
 from resources.models import Lease
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Profile, Sandbox, SandboxFailed, SandboxGone, Tier
@@ -31,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def workspace_of(agent: Agent, *, generation: int) -> Path:
     """The directory of one berth: named after its owner and generation, so that a sweep can tell whose it is."""
-    return Path(settings.DATA) / "workspaces" / f"{agent.pk}-{generation}"
+    return workspaces.place_of(f"{agent.pk}-{generation}")
 
 
 def open_berth(agent_id: uuid.UUID | str, *, generation: int, worker: str) -> None:
@@ -82,7 +84,9 @@ def _abandon(agent: Agent, sandbox: Sandbox | None, *, worker: str) -> None:
     log.info("agent moved on while its berth was opened", extra={"agent": str(agent.pk)})
     if sandbox is not None:
         sandbox.close()
-    Beneath(workspace_of(agent, generation=agent.generation)).remove_tree()
+    workspace = workspace_of(agent, generation=agent.generation)
+    egress.clear(workspace.name)
+    workspaces.remove(workspace)
     leases.release(
         owner=agent.owner, generation=agent.generation, actor=worker, reason="agent moved on", now=timezone.now()
     )
@@ -95,14 +99,16 @@ def _open(agent: Agent) -> Sandbox:
         lease.name: int(ports.confirm(lease=lease, now=now).key)
         for lease in leases.live(owner=agent.owner, kind=Lease.Kind.PORT)
     }
-    _intend(agent, kind=Lease.Kind.DIRECTORY, key=workspace.name)
-    _make(workspace)
+    _make(agent, workspace)
     fitted = outfits.outfit(
         agent.template, variables=outfits.variables_of(agent, workspace=str(workspace), ports=port_numbers)
     )
     _intend(agent, kind=Lease.Kind.PROCESS, key=f"{agent.pk}-{agent.generation}")
+    way_out = _way_out(agent, fitted, key=workspace.name)
     sandbox = selection.open_sandbox(
-        _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers, uid=_uid(agent)),
+        replace(
+            _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers, uid=_uid(agent)), egress=way_out
+        ),
         minimum=fitted.minimum,
         allow_bare=settings.ALLOW_BARE,
         prefer=Tier(settings.ISOLATION) if settings.ISOLATION else None,
@@ -124,20 +130,31 @@ def _uid(agent: Agent) -> int | None:
     return int(leased[0].key)
 
 
-def _make(workspace: Path) -> None:
-    workspace.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    if workspace.exists():  # left by an attempt that was killed: nothing of it was ever handed out
-        Beneath(workspace).remove_tree()
-    workspace.mkdir(mode=0o700)
+def _make(agent: Agent, workspace: Path) -> None:
+    """The bound is what admission reserved. The ledger says what will be made before it is."""
+
+    def make(offer: workspaces.Offer) -> None:
+        detail = {"kind": offer.kind.value, "limit_mb": limit_mb, "note": offer.note, "reason": offer.reason}
+        _intend(agent, kind=Lease.Kind.DIRECTORY, key=workspace.name, detail=detail)
+        workspaces.create(workspace, limit_mb=limit_mb, kind=offer.kind)
+
+    limit_mb = outfits.size_of(agent.resolved["spec"]).disk_mb
+    try:
+        make(workspaces.offer())
+    except workspaces.ImageFailed as failed:
+        make(workspaces.other_offer(failed))
 
 
-def _intend(agent: Agent, *, kind: Lease.Kind, key: str) -> None:
+def _intend(agent: Agent, *, kind: Lease.Kind, key: str, detail: dict[str, Any] | None = None) -> None:
     if agent.host is None:
         raise ValueError("a lease needs a host")
     now = timezone.now()
-    Lease.objects.get_or_create(
+    Lease.objects.update_or_create(
         host=agent.host, kind=kind, key=key, owner=agent.owner, state__in=Lease.LIVE,
-        defaults={"generation": agent.generation, "created_at": now, "expires_at": now + LEASE_TTL},
+        defaults={"detail": detail} if detail else {},
+        create_defaults={
+            "generation": agent.generation, "created_at": now, "expires_at": now + LEASE_TTL, "detail": detail or {},
+        },
     )  # fmt: skip
 
 
@@ -154,9 +171,11 @@ def _profile(
         cpu_millis=spec["size"]["cpu_millis"],
         pids=spec["size"]["pids"],
         image=spec["isolation"].get("image", ""),
+        runtime=spec["isolation"].get("runtime", ""),
         environment={
             "PATH": path,
             **{f"PORT_{name.upper().replace('-', '_')}": str(number) for name, number in port_numbers.items()},
+            **egress.environment(spec.get("network", {})),
             **spec.get("environment", {}),
         },
         readable=(settings.TOOLCHAIN,),
@@ -166,12 +185,27 @@ def _profile(
     )
 
 
+def _way_out(agent: Agent, fitted: outfits.Outfit, *, key: str) -> Path | None:
+    """What the template asks of the network, as a directory with a proxy's socket; None where it asks for nothing."""
+    if agent.host is None:
+        raise ValueError("a lease needs a host")
+    now = timezone.now()
+    return egress.prepare(
+        host=agent.host, owner=agent.owner, generation=agent.generation, key=key,
+        network=fitted.clear.get("network", {}), template=agent.template, project_id=agent.project_id,
+        now=now, expires_at=now + LEASE_TTL,
+    )  # fmt: skip
+
+
 def _running(agent: Agent, sandbox: Sandbox, *, generation: int, worker: str) -> None:
     with transaction.atomic():
         current = lifecycle.load(agent.pk)
         if (current.generation, current.claimed_until) != (generation, agent.claimed_until):
             raise lifecycle.faults.StaleGeneration(f"agent {agent.name} changed while its berth was opened")
-        current.tier, current.tier_note = sandbox.tier.value, sandbox.note[:300]
+        current.tier = sandbox.tier.value
+        workspace = workspaces.lease_of(agent.owner)
+        note = workspace.detail.get("note", "") if workspace else ""
+        current.tier_note = f"{note} {sandbox.note}".strip()[:300]
         current.sandbox, current.resolved = sandbox.reference(), agent.resolved
         leases.hold(owner=agent.owner)
         lifecycle.move(
@@ -201,7 +235,7 @@ def _tear_down(agent: Agent) -> None:
             selection.adopt(agent.sandbox).close()
         except SandboxGone:
             log.info("sandbox was gone already", extra={"agent": str(agent.pk)})
-    root = Path(settings.DATA) / "workspaces"
+    for lease in leases.live(owner=agent.owner, kind=Lease.Kind.EGRESS):
+        egress.clear(lease.key)
     for lease in leases.live(owner=agent.owner, kind=Lease.Kind.DIRECTORY):
-        if (root / lease.key).exists():
-            Beneath(root / lease.key).remove_tree()
+        workspaces.remove(workspaces.place_of(lease.key))

@@ -13,7 +13,8 @@ from agents import health, lifecycle
 from agents.faults import BerthLost
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
-from resources import hosts, leases
+from resources import hosts, leases, workspaces
+from resources.files import WorkspaceFull
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import SandboxGone
 
@@ -77,12 +78,24 @@ def inspect(*, host: str, now: datetime, worker: str) -> int:
         except SandboxGone:
             there = False
         health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=there, detail="there" if there else "gone")
-        if there:
+        fault = _overfull(agent, now=now) if there else BerthLost("the sandbox is gone", host=host)
+        if fault is None:
             alive += 1
         else:
-            fault = BerthLost("the sandbox is gone", host=host)
             lifecycle.fail(agent.pk, generation=agent.generation, fault=fault, actor=worker)
     return alive
+
+
+def _overfull(agent: Agent, *, now: datetime) -> WorkspaceFull | None:
+    """Counts the agent's disk. One that is only counted, not bounded, and too much, ends its berth."""
+    lease = workspaces.lease_of(agent.owner)
+    counted = workspaces.measure(lease, now=now) if lease else None
+    if lease is None or counted is None or not counted.over:
+        return None
+    kind, limit_mb = workspaces.bounds_of(lease)
+    if kind is workspaces.Kind.IMAGE:
+        return None  # it harms nobody, and its own commands are told
+    return WorkspaceFull(f"The berth was ended: {counted.over}.", limit_mb=limit_mb, used_mb=counted.used_mb)
 
 
 def release_expired(*, now: datetime) -> int:

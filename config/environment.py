@@ -7,9 +7,11 @@ Values come from the environment; ``NAME_FILE`` gives a secret as a file instead
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 class BadSetting(Exception):
@@ -65,6 +67,11 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "MOORAGE_HOST_DISK_MB", "0", "Disk lent to workspaces, in MB; 0 means half of what is free at the first start."
     ),
+    Setting(
+        "MOORAGE_WORKSPACES",
+        "auto",
+        "What holds workspaces to their size: image (a file system each), directory (counted), or auto.",
+    ),
     Setting("MOORAGE_PORT_RANGE", "20000-20999", "Ports lent to berths, outside the kernel's ephemeral range."),
     Setting("MOORAGE_UID_RANGE", "210000-214999", "User ids lent to berths where the service is root; nobody else's."),
     Setting("MOORAGE_WORKER_PROCESSES", "2", "Children of the worker started by `make up`."),
@@ -90,6 +97,17 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "MOORAGE_GIT_TOKEN", "", "Token for https remotes, handed to git by a credential helper only.", secret=True
     ),
+    Setting(
+        "MOORAGE_EGRESS_PRIVATE_HOSTS",
+        "",
+        "Hosts that berths may be granted although their addresses are private, comma-separated.",
+    ),
+    Setting(
+        "MOORAGE_PACKAGE_MIRROR_URL",
+        "",
+        "Package index for berths whose template says `network.mirror`: https://host/simple/, no credentials.",
+    ),
+    Setting("MOORAGE_NPM_REGISTRY_URL", "", "npm registry for the same berths; MOORAGE_PACKAGE_MIRROR_URL when empty."),
     Setting("MOORAGE_GIT_TOKEN_HOSTS", "github.com", "Hosts that are shown MOORAGE_GIT_TOKEN, comma-separated."),
     Setting(
         "MOORAGE_GITHUB_URL",
@@ -108,6 +126,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_REDISPATCH_S", "20", "After how long a wake-up that nobody took is sent again, in seconds."),
     Setting("MOORAGE_SWEEP_S", "5", "How often the sweeps run, in seconds."),
     Setting("MOORAGE_HOST_TTL_S", "30", "After how long without a heartbeat a host counts as lost, in seconds."),
+    Setting("MOORAGE_KEEP_WORK_DAYS", "30", "Days for which work of ended operations is kept; 0 is for ever."),
     Setting("MOORAGE_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR."),
 )
 
@@ -150,6 +169,19 @@ class Environment:
         if value not in {"0", "1", "true", "false", "yes", "no"}:
             raise BadSetting(f"{name}={value!r} must be 0 or 1")
         return value in {"1", "true", "yes"}
+
+    def mirror(self, name: str) -> str:
+        """An http or https URL that holds no credentials, or nothing: programs in berths print their environment."""
+        value = self.text(name)
+        try:
+            parts = urlsplit(value)
+            good = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1)
+        except ValueError:
+            good = False
+        if value and (not good or "@" in value or not re.fullmatch(r"[!-~]+", value)):
+            # Without the value: what is wrong with it may be that it holds a password.
+            raise BadSetting(f"{name} must be http(s)://host[:port]/path without user name and password")
+        return value
 
     def names(self, name: str, *, separator: str = ",") -> list[str]:
         return [part.strip() for part in self.text(name).split(separator) if part.strip()]

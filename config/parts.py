@@ -84,6 +84,7 @@ def parts(
         _control(env, broker_url=broker_url, after=("migrate", *redis)),
         _beat(env, after=("migrate", *redis)),
         _session_host(data),
+        Part(name="egress", argv=_manage("egress"), after=("migrate",), ready_line="egress serves"),
         *((_flower(environment, after=("worker", *redis), address=address),) if "flower" not in leave_out else ()),
     )
     kept = tuple(part for part in table if part.name not in leave_out)

@@ -12,6 +12,7 @@ api_routes: list[URLPattern | URLResolver] = [
     path("", include("sessions.api")),
     path("", include("templates_app.api")),
     path("", include("resources.api")),
+    path("", include("resources.egress.api")),
     path("", include("events.api")),
     path("health/", health.HealthView.as_view(), name="health"),
     path("queues/", health.QueuesView.as_view(), name="queues"),

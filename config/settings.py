@@ -256,6 +256,9 @@ HOST_SLOTS = env.whole("MOORAGE_HOST_SLOTS")
 HOST_MEMORY_MB = env.whole("MOORAGE_HOST_MEMORY_MB")
 HOST_CPU_MILLIS = env.whole("MOORAGE_HOST_CPU_MILLIS")
 HOST_DISK_MB = env.whole("MOORAGE_HOST_DISK_MB")
+WORKSPACES = env.text("MOORAGE_WORKSPACES")
+if WORKSPACES not in {"auto", "image", "directory"}:
+    raise BadSetting(f"MOORAGE_WORKSPACES={WORKSPACES!r} must be auto, image or directory")
 PORT_RANGE = env.ports("MOORAGE_PORT_RANGE")
 UID_RANGE = env.span("MOORAGE_UID_RANGE", least=1000, most=2**32 - 2)
 INSTALL_ID = kept_secret(DATA / "secrets" / "install_id")  # no secret, but made once and kept likewise
@@ -266,6 +269,10 @@ if ISOLATION not in {"", "container", "process", "landlock", "bare"}:
 ALLOW_BARE = env.flag("MOORAGE_ALLOW_BARE")
 TOOLCHAIN = _beneath_base(env.text("MOORAGE_TOOLCHAIN"))
 TEMPLATE_DIRECTORIES = [BASE_DIR / "templates_app" / "library", DATA / "templates"]
+
+EGRESS_PRIVATE_HOSTS = [host.lower() for host in env.names("MOORAGE_EGRESS_PRIVATE_HOSTS")]
+PACKAGE_MIRROR_URL = env.mirror("MOORAGE_PACKAGE_MIRROR_URL")
+NPM_REGISTRY_URL = env.mirror("MOORAGE_NPM_REGISTRY_URL")
 
 REPOSITORY_ROOTS = [_beneath_base(root) for root in env.names("MOORAGE_REPOSITORY_ROOTS", separator=":")]
 REPOSITORY_HOSTS = env.names("MOORAGE_REPOSITORY_HOSTS")
@@ -285,6 +292,7 @@ MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)
 
 CLAIM_TTL_S = env.number("MOORAGE_CLAIM_TTL_S", least=1)
 REDISPATCH_S = env.number("MOORAGE_REDISPATCH_S", least=1)
+KEEP_WORK_DAYS = env.number("MOORAGE_KEEP_WORK_DAYS")
 
 FLOWER_PORT = env.whole("MOORAGE_FLOWER_PORT", least=1)
 

@@ -173,6 +173,9 @@ class Step(models.Model):
         LOST = "lost", "Worker lost"
 
     operation = models.ForeignKey(Operation, on_delete=models.CASCADE, related_name="steps")
+    agent = models.ForeignKey(
+        Agent, null=True, blank=True, on_delete=models.SET_NULL, related_name="steps", help_text="Whose berth it was."
+    )
     turn = models.PositiveIntegerField()
     stage = models.CharField(max_length=10, choices=Stage.choices)
     attempt = models.PositiveSmallIntegerField(help_text="Counts the entries into this stage, from 1.")

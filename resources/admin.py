@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from events import journal
-from events.operator_pages import OperatorPage, ReadOnly, badge, moment
+from events.faults import Fault
+from events.operator_pages import OperatorPage, ReadOnly, badge, moment, told
 from resources import hosts
-from resources.models import Host, Lease
+from resources.egress import grants
+from resources.models import EgressGrant, Host, Lease
 
 _FIGURES = {
     "cores": "Cores",
@@ -141,3 +144,32 @@ class LeaseAdmin(ReadOnly):
     @admin.display(description="taken", ordering="created_at")
     def created(self, lease: Lease) -> SafeString | str:
         return moment(lease.created_at)
+
+
+@admin.register(EgressGrant)
+class EgressGrantAdmin(ReadOnly):
+    """What operators let berths reach. New ones are made by the API: docs/egress.md."""
+
+    list_display = ("destination", "template", "project_id", "status", "granted_by", "reason", "created")
+    list_filter = ("template",)
+    search_fields = ("host", "template")
+    actions = ("withdraw",)
+
+    @admin.action(description="Withdraw", permissions=["view"])
+    def withdraw(self, request: HttpRequest, rows: QuerySet[EgressGrant]) -> None:
+        """End the chosen grants and the connections that rest on them."""
+        for row in rows:
+            try:
+                grants.withdraw(row.pk, actor=f"user:{request.user}", reason="asked in the console", now=timezone.now())
+            except Fault as fault:
+                self.message_user(request, told(fault), messages.ERROR)
+            else:
+                self.message_user(request, f"{row} is withdrawn.", messages.SUCCESS)
+
+    @admin.display(description="state")
+    def status(self, grant: EgressGrant) -> SafeString:
+        return badge("withdrawn" if grant.withdrawn_at else "granted")
+
+    @admin.display(description="granted", ordering="created_at")
+    def created(self, grant: EgressGrant) -> SafeString | str:
+        return moment(grant.created_at)

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from resources import hosts
+from resources import hosts, workspaces
 from resources.models import Host, Lease
 
 
@@ -23,6 +23,7 @@ class HostSerializer(serializers.ModelSerializer[Host]):
     capacity = serializers.SerializerMethodField()
     reserved = serializers.SerializerMethodField()
     facts = serializers.DictField(read_only=True)
+    disk_used_mb = serializers.SerializerMethodField(help_text="What its workspaces held when they were last counted.")
 
     class Meta:
         model = Host
@@ -32,6 +33,7 @@ class HostSerializer(serializers.ModelSerializer[Host]):
             "verdict",
             "capacity",
             "reserved",
+            "disk_used_mb",
             "draining_since",
             "heartbeat_at",
             "facts",
@@ -57,6 +59,9 @@ class HostSerializer(serializers.ModelSerializer[Host]):
             context["usages"] = hosts.usages()  # one look for a whole list
         used = context["usages"].get(host.pk, hosts.UNUSED)
         return {name: getattr(used, name) for name in ("slots", "memory_mb", "cpu_millis", "disk_mb", "ports")}
+
+    def get_disk_used_mb(self, host: Host) -> int:
+        return workspaces.used_mb(host)
 
 
 class LeaseSerializer(serializers.ModelSerializer[Lease]):

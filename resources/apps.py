@@ -13,6 +13,7 @@ class ResourcesConfig(AppConfig):
         from events import policy
 
         policy.register("host", hosts_are_for_staff)
+        policy.register("egress", hosts_are_for_staff)
 
 
 def hosts_are_for_staff(user: Any, _host_id: str) -> bool:

@@ -22,6 +22,7 @@ DEPTH_LIMIT = 200
 # `.moorage` holds the berth's own home and temporary directory: no project file is in it.
 SKIPPED_DIRECTORIES = frozenset({".git", ".moorage"})
 _ESCAPES = (errno.ELOOP, errno.EXDEV)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PathEscapes(Fault):
@@ -44,6 +45,14 @@ class PathTooBig(Fault):
     fault_class = FaultClass.RESOURCE
     code = "path.too_big"
     remedy = "Remove or ignore the large file."
+
+
+class WorkspaceFull(Fault):
+    """No room is left beneath the directory, in bytes or in files, or it holds more than it may."""
+
+    fault_class = FaultClass.RESOURCE
+    code = "workspace.full"
+    remedy = "Give the template a larger size.disk_mb, or see to it that the work leaves less behind."
 
 
 class Beneath:
@@ -69,7 +78,7 @@ class Beneath:
     def write(self, path: str, content: bytes) -> None:
         """Create or replace atomically, parents included; an existing file keeps its permission bits."""
         parts = _parts(path)
-        with self._directory(parts[:-1]) as directory:
+        with _room(path), self._directory(parts[:-1]) as directory:
             mode = _mode_to_keep(path, parts[-1], directory)
             temporary = f".moorage-{secrets.token_hex(8)}.tmp"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -97,7 +106,7 @@ class Beneath:
 
     def make_directory(self, path: str) -> None:
         """Create a directory and its parents; one that exists is fine, a link in its place is not."""
-        with self._directory(_parts(path)):
+        with _room(path), self._directory(_parts(path)):
             return
 
     @contextmanager
@@ -244,6 +253,16 @@ def _parts(path: str) -> tuple[str, ...]:
     if ".." in parts or not parts:
         raise PathEscapes(f"{path!r} does not stay beneath the directory.")
     return parts
+
+
+@contextmanager
+def _room(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise WorkspaceFull(f"{path} cannot be written: {os.strerror(error.errno)}.") from error
+        raise
 
 
 def _require_regular(path: str, mode: int) -> None:

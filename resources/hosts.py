@@ -17,6 +17,7 @@ from django.db.models import Count, Q, Sum
 
 from events.faults import Fault
 from events.journal import record
+from resources import workspaces
 from resources.models import Host, Lease
 from resources.sandboxes import selection
 
@@ -95,7 +96,16 @@ def own_facts(*, workspaces: Path) -> dict[str, Any]:
         "memory_total_mb": memory.total // 2**20,
         "memory_free_mb": memory.available // 2**20,
         "disk_free_mb": disk.free // 2**20,
+        "workspaces": _workspaces(),
     }
+
+
+def _workspaces() -> dict[str, str]:
+    try:
+        offer = workspaces.offer()
+    except Fault as fault:
+        return {"kind": "none", "reason": fault.detail}
+    return {"kind": offer.kind.value, "reason": offer.reason}
 
 
 def register(*, name: str, capacity: Capacity, facts: dict[str, Any], now: datetime) -> Host:

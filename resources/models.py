@@ -47,6 +47,7 @@ class Lease(models.Model):
         DIRECTORY = "directory", "Directory"
         PROCESS = "process", "Process"
         CONTAINER = "container", "Container"
+        EGRESS = "egress", "Way out"
 
     class State(models.TextChoices):
         INTENT = "intent", "Intended"
@@ -100,3 +101,50 @@ class Tick(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} at {self.due_at:%H:%M:%S}"
+
+
+class EgressGrant(models.Model):
+    """An operator's yes to one destination, for the berths of one template or of one project."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    template = models.CharField(max_length=80, blank=True, help_text="Berths of this very template.")
+    project_id = models.UUIDField(null=True, blank=True, help_text="Or berths of this project.")  # a room above
+    host = models.CharField(max_length=255, help_text="A host, or *.suffix.")
+    port = models.PositiveIntegerField(default=0, help_text="0 means 80 and 443.")
+    granted_by = models.CharField(max_length=150)
+    reason = models.CharField(max_length=300)
+    created_at = models.DateTimeField()
+    withdrawn_at = models.DateTimeField(null=True, blank=True)
+    withdrawn_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(template="", project_id__isnull=False) | (~Q(template="") & Q(project_id__isnull=True)),
+                name="egress_grants_are_for_one_thing",
+            ),
+            models.UniqueConstraint(
+                fields=["template", "host", "port"],
+                condition=Q(withdrawn_at__isnull=True, project_id__isnull=True),
+                name="one_egress_grant_per_template",
+            ),
+            models.UniqueConstraint(
+                fields=["project_id", "host", "port"],
+                condition=Q(withdrawn_at__isnull=True, template=""),
+                name="one_egress_grant_per_project",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.destination} for {self.template or self.project_id}"
+
+    @property
+    def destination(self) -> str:
+        """As it was asked for."""
+        return f"{self.host}:{self.port}" if self.port else self.host
+
+    @property
+    def topic(self) -> str:
+        """Its stream in the journal."""
+        return f"egress.{self.pk}"

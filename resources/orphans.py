@@ -2,6 +2,8 @@
 
 Removed on the second sighting.
 
+A workspace is whatever is left of it: directory, image, mount or loop device.
+
 The sweep refuses to act when the ledger is younger than what it sees, and when the plan exceeds a fifth of what is
 there: then something is wrong with the ledger, not with the host.
 """
@@ -10,16 +12,14 @@ from __future__ import annotations
 
 import logging
 import re
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from django.conf import settings
 
 from events.faults import Fault
-from resources.files import Beneath
+from resources import workspaces
 from resources.models import Host, Lease
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Profile
@@ -42,11 +42,10 @@ class Plan:
 
 def sweep(*, host_name: str, now: datetime) -> Plan:
     """Look once; remove what was an orphan at an earlier look too, a grace period ago."""
-    root = Path(settings.DATA) / "workspaces"
     host = Host.objects.filter(name=host_name).first()
-    if host is None or not root.is_dir():
+    if host is None:
         return Plan((), refused="this host has no ledger")
-    found = _workspaces(root)
+    found = [(name, _changed(name, now)) for name in workspaces.names() if _OURS.fullmatch(name)]
     held = set(
         Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, state__in=Lease.LIVE).values_list("key", flat=True)
     )
@@ -56,36 +55,30 @@ def sweep(*, host_name: str, now: datetime) -> Plan:
     if planned.refused:
         log.warning("orphan sweep refuses to act", extra={"reason": planned.refused})
         return planned
-    removed = [name for name in planned.remove if _remove(root / name, known[name])]
+    removed = [name for name in planned.remove if _remove(known[name])]
     for name in removed:
         del _seen_before[name]
     return Plan(tuple(removed))
 
 
-def _remove(workspace: Path, lease: Lease) -> bool:
+def _remove(lease: Lease) -> bool:
     """What runs in it first, then the workspace. False when something resists: the next sweep tries again."""
+    workspace = workspaces.place_of(lease.key)
     leftover = Profile(owner=lease.owner, generation=lease.generation, workspace=workspace, install=settings.INSTALL_ID)
     log.info("removing orphan workspace", extra={"workspace": workspace.name})
     try:
         selection.end_leftovers(leftover)
-        Beneath(workspace).remove_tree()
+        workspaces.remove(workspace)
     except (Fault, OSError) as error:
         log.warning("orphan cannot be removed", extra={"workspace": workspace.name, "error": str(error)})
         return False
     return True
 
 
-def _workspaces(root: Path) -> list[tuple[str, datetime]]:
-    """Directories named as ours are, with the time of their last change that their inhabitant cannot set."""
-    found = []
-    for entry in root.iterdir():
-        try:
-            seen = entry.lstat()
-        except FileNotFoundError:
-            continue  # cleared while we looked
-        if _OURS.fullmatch(entry.name) and stat.S_ISDIR(seen.st_mode):
-            found.append((entry.name, datetime.fromtimestamp(seen.st_ctime, tz=UTC)))
-    return found
+def _changed(name: str, now: datetime) -> datetime:
+    seconds = workspaces.changed_at(name)
+    # A loop device of a file that was unlinked is all that is left: nothing in it has a date.
+    return now if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
 
 
 def plan(

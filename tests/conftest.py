@@ -10,7 +10,8 @@ import ctypes
 import os
 import shutil
 import socket
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,11 @@ def _has_landlock() -> bool:
     return ctypes.CDLL(None, use_errno=True).syscall(create_ruleset, None, 0, version_query) > 0
 
 
+def _has_loop_devices() -> bool:
+    programs = shutil.which("mkfs.ext4", path="/usr/sbin:/sbin") and shutil.which("mount")
+    return bool(programs) and os.geteuid() == 0 and os.access("/dev/loop-control", os.W_OK)
+
+
 def _has_chromium() -> bool:
     return shutil.which("chromium") is not None
 
@@ -44,6 +50,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "needs_docker": (_has_docker, "a Docker engine"),
     "needs_bubblewrap": (lambda: shutil.which("bwrap") is not None, "bubblewrap"),
     "needs_landlock": (_has_landlock, "a kernel with Landlock"),
+    "needs_loop_devices": (_has_loop_devices, "root, loop devices and mkfs.ext4"),
     "needs_chromium": (_has_chromium, "Debian's chromium"),
 }
 _missing: dict[str, int] = {}
@@ -77,6 +84,16 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         if connection.vendor == "sqlite":
             connection.cursor().execute("DROP TRIGGER IF EXISTS events_event_no_delete")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_stays_mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A test that failed, or that kills what would clean up, leaves workspaces mounted: pytest cannot remove those."""
+    yield
+    beneath = f"{tmp_path_factory.getbasetemp()}/"
+    mounts = [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for place in reversed([place for place in mounts if place.startswith(beneath)]):
+        subprocess.run(["umount", "--lazy", place], check=False)
 
 
 @pytest.fixture

@@ -71,8 +71,8 @@ def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetim
             steps.filter(outcome=Step.Outcome.RUNNING).update(outcome=Step.Outcome.LOST, finished_at=now)
         entries = {at for at, of, outcome in earlier if of == stage and at != turn and outcome != Step.Outcome.WAITING}
         step = Step.objects.create(
-            operation_id=operation_id, turn=turn, stage=stage, attempt=1 + len(entries), claim=token, worker=worker,
-            started_at=now,
+            operation_id=operation_id, agent_id=operation.agent_id, turn=turn, stage=stage, attempt=1 + len(entries),
+            claim=token, worker=worker, started_at=now,
         )  # fmt: skip
     lost = sum(at == turn and outcome in {Step.Outcome.RUNNING, Step.Outcome.LOST} for at, _, outcome in earlier)
     return Claim(operation, turn, token, step, lost)

@@ -21,6 +21,7 @@ from operations.coding.stage_log import StageLog
 from operations.coding.storable import storable
 from operations.faults import StageInterrupted
 from operations.models import Evidence, Operation, Stage, Step
+from resources.guarded import guarded
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Sandbox, SandboxGone
 
@@ -140,7 +141,7 @@ class Context:
         """The berth's sandbox, found again. Raises SandboxGone."""
         if self.agent.sandbox is None:
             raise SandboxGone(f"agent {self.agent.name} has no sandbox")
-        return selection.adopt(self.agent.sandbox)
+        return guarded(selection.adopt(self.agent.sandbox), owner=self.agent.owner)
 
     @cached_property
     def workspace(self) -> Path:

@@ -74,7 +74,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(r"code\.does_not_compile", ErrorKind.COMPILATION_ERROR),
     Symptom(r"tests\.failed|gates\.failed|review\.vetoed|code\.no_changes", ErrorKind.TEST_FAILURE),
     Symptom(
-        r"sandbox\..*|agent\.berth_lost|git\.snapshot_failed|git\.no_space|ports\.exhausted",
+        r"sandbox\..*|workspace\..*|agent\.berth_lost|git\.snapshot_failed|git\.no_space|ports\.exhausted",
         ErrorKind.ENVIRONMENT_ERROR,
     ),
     Symptom(r"git\.(unreachable|busy|failed)", ErrorKind.GIT_ERROR),

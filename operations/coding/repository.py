@@ -105,6 +105,12 @@ def snapshot(
     return bundles.take_in(vault=vault, bundle=bundle, base_tree=base_tree, limits=limits)
 
 
+def is_never_taken(path: str) -> bool:
+    """Whether a snapshot leaves this path out, where the base does not have it."""
+    parts = path.split("/")
+    return not set(NEVER_TAKEN).isdisjoint(parts) or parts[-1].endswith(tuple(s[1:] for s in _NEVER_TAKEN_SUFFIXES))
+
+
 @dataclass(frozen=True, slots=True)
 class _Berth:
     """The sandbox side: a desk of its own each time, with a repository of ours and the bundles that cross over."""

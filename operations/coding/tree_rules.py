@@ -32,12 +32,13 @@ def check(*, vault: Vault, base_tree: str, tree: str, limits: Limits, quarantine
         raise TooBig(f"The change touches {len(entries)} files", limit=limits.changed_files)
     arriving = [entry for entry in entries if entry.status != "D"]
     for entry in arriving:
-        _check_name(entry.raw_path)
+        check_name(entry.raw_path)
         _check_mode(entry)
     _check_contents(vault, arriving, limits, quarantine)
 
 
-def _check_name(raw: bytes) -> None:
+def check_name(raw: bytes) -> None:
+    """Raise ``git.content_refused`` for a path that no repository should have."""
     try:
         path = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -17,7 +17,8 @@ from typing import Any
 from docker import DockerClient
 
 from resources.sandboxes.capture import Capture
-from resources.sandboxes.launch import DRAIN_S, END_S, POLL_S, Plan
+from resources.sandboxes.conversation import DRAIN_S, END_S, POLL_S
+from resources.sandboxes.launch import Plan
 from resources.sandboxes.policy import LAUNCHER_INSIDE
 from resources.sandboxes.protocol import Command, Outcome, SandboxFailed
 
@@ -54,17 +55,54 @@ class _Frames:
                 self._header.clear()
 
 
-def run(client: DockerClient, plan: Plan, command: Command, *, cancelled: Callable[[], bool] | None) -> Outcome:
-    """Run ``plan`` in the container of its name; SandboxFailed when it could not be started there."""
+def run(
+    client: DockerClient, plan: Plan, command: Command, *, cancelled: Callable[[], bool] | None
+) -> tuple[Outcome, bool]:
+    """Run ``plan`` by the launcher in the container of its name: (the outcome, whether something may still run).
+
+    SandboxFailed when it could not be started there.
+    """
     argv = ["python3", "-I", "-S", "-B", LAUNCHER_INSIDE, "attend", plan.name]
     execution = client.api.exec_create(plan.name, argv, stdin=True, stdout=True, stderr=True)["Id"]
-    stream: Any = client.api.exec_start(execution, socket=True)
     line = plan.as_line(terminal=False, hold=True, stdin=command.stdin)
+    outcome, stuck = _hold(client, execution, _Input(line, lifeline=True), plan, command, cancelled)
+    if outcome.exit_code == SANDBOX_FAILED and b"moorage: " in outcome.stderr:
+        raise SandboxFailed(f"The command could not be started in its sandbox: {outcome.text(500)}")
+    return outcome, stuck
+
+
+def run_unattended(
+    client: DockerClient, plan: Plan, command: Command, *, cancelled: Callable[[], bool] | None
+) -> tuple[Outcome, bool]:
+    """Run the command as it is, in an image without Python. Nobody inside can end it, so what is late is stuck."""
+    execution = client.api.exec_create(
+        plan.name, list(plan.argv), stdin=True, environment=plan.environment, workdir=str(plan.cwd)
+    )["Id"]
+    return _hold(client, execution, _Input(command.stdin, lifeline=False), plan, command, cancelled)
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """What is sent first. A ``lifeline`` then stays open, and its end is obeyed; else the end is sent at once."""
+
+    content: bytes
+    lifeline: bool
+
+
+def _hold(
+    client: DockerClient,
+    execution: str,
+    given: _Input,
+    plan: Plan,
+    command: Command,
+    cancelled: Callable[[], bool] | None,
+) -> tuple[Outcome, bool]:
+    stream: Any = client.api.exec_start(execution, socket=True)
     # The engine's client wraps the socket for blocking reads; we need to wait for several things at once.
     connection = socket.socket(fileno=os.dup(stream.fileno()))
     try:
         captures = {name: Capture(command.output_limit_bytes) for name in _STREAMS.values()}
-        conversation = _Conversation(connection, line, _Frames(captures), command.timeout_s)
+        conversation = _Conversation(connection, given, _Frames(captures), command.timeout_s)
         conversation.hold(cancelled)
     finally:
         connection.close()
@@ -81,11 +119,7 @@ def run(client: DockerClient, plan: Plan, command: Command, *, cancelled: Callab
         duration_s=conversation.duration_s,
         tier=plan.tier,
     )
-    if code == SANDBOX_FAILED and b"moorage: " in outcome.stderr:
-        raise SandboxFailed(f"The command could not be started in its sandbox: {outcome.text(500)}")
-    if conversation.stuck:
-        client.api.restart(plan.name, timeout=0)  # nothing less ends a process that does not obey its launcher
-    return outcome
+    return outcome, conversation.stuck
 
 
 def _exit_code(client: DockerClient, execution: str) -> int:
@@ -101,9 +135,10 @@ def _exit_code(client: DockerClient, execution: str) -> int:
 class _Conversation:
     """Sends the plan, takes the output, hangs up when time is over or the command is no longer wanted."""
 
-    def __init__(self, connection: socket.socket, line: bytes, frames: _Frames, timeout_s: float) -> None:
+    def __init__(self, connection: socket.socket, given: _Input, frames: _Frames, timeout_s: float) -> None:
         self._connection = connection
-        self._outgoing = memoryview(line)
+        self._outgoing = memoryview(given.content)
+        self._lifeline = given.lifeline
         self._frames = frames
         self._timeout_s = timeout_s
         self._open = True
@@ -128,7 +163,7 @@ class _Conversation:
                         next_poll = now + POLL_S
                     if self.timed_out or self.cancelled:
                         self._hang_up()
-                        give_up_at = now + END_S
+                        give_up_at = now + (END_S if self._lifeline else 0)
                 elif now >= give_up_at:
                     self.stuck = True
                     break
@@ -141,6 +176,8 @@ class _Conversation:
                 self._send()
                 if not self._outgoing:
                     selector.modify(self._connection, selectors.EVENT_READ)
+                    if not self._lifeline:
+                        self._hang_up()
             if events & selectors.EVENT_READ:
                 self._receive()
 

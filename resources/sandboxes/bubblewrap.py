@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from resources.sandboxes import cgroups, local, sealing
+from resources.sandboxes import cgroups, local, sealing, way_out
 from resources.sandboxes.launch import LAUNCHER, Plan, interpreter
 from resources.sandboxes.protocol import (
     Availability,
@@ -107,7 +107,7 @@ def _plan(profile: Profile, name: str, command: Command, groups: tuple[Path, ...
     return Plan(
         tier=Tier.PROCESS,
         name=name,
-        argv=command.argv,
+        argv=way_out.through(profile, command.argv, interpreter=interpreter()),
         cwd=command.cwd or profile.workspace,
         environment=environment(profile, command),
         seal=sealing.seal(profile, uid=uid, network=Network.NAMESPACE, held=cgroups.covered()),
@@ -131,6 +131,7 @@ def wrapper(profile: Profile) -> tuple[str, ...]:
         *_system(),
         *_parents(path for path in shown if path.exists() or path == Path(_LAUNCHER_INSIDE)),
         *_read_only(path for path in (*SETTINGS, *tools) if path.exists()),
+        *(word for source, inside in way_out.mounts(profile) for word in ("--ro-bind", str(source), inside)),
         "--ro-bind", str(LAUNCHER), _LAUNCHER_INSIDE,
         "--bind", str(profile.workspace), str(profile.workspace),
         "--remount-ro", "/dev", "--remount-ro", "/",

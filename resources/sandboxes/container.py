@@ -1,23 +1,26 @@
-"""The container tier: one idle container per sandbox, commands executed in it."""
+"""The container tier: one container per sandbox, whose first process is the berth's agent; commands go through it."""
 
 from __future__ import annotations
 
 import dataclasses
-import fcntl
+import logging
 import os
-import secrets
-import shutil
+import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
-import docker
 import docker.errors
-import requests
 
 from resources.files import Beneath
-from resources.sandboxes import attach, local, policy, sealing, surroundings, terminal
+from resources.sandboxes import attach, door, engine_terminal, local, policy, sealing, surroundings, terminal, way_out
+from resources.sandboxes.agent_client import Agent
+from resources.sandboxes.conversation import CommandLost
+from resources.sandboxes.door import AgentUnreachable
+from resources.sandboxes.engine import UNREACHABLE, engine, words
 from resources.sandboxes.launch import LAUNCHER, Plan
 from resources.sandboxes.protocol import (
     Availability,
@@ -35,13 +38,35 @@ from resources.sandboxes.seccomp import Network
 from resources.sandboxes.surroundings import environment
 from resources.sandboxes.visible import toolchain
 
+log = logging.getLogger(__name__)
+
 UNLEASED_UID = 10001  # where the service is root and leased no uid
-_CLIENT = "apt-get install docker-cli (or docker.io)"
+AGENT = Path(__file__).with_name("berth_agent.py")
 _LOCAL = "unix://"
 _PROBE_S = 2
-_CALL_S = 60
+_PROVE_S = 60
+_AGENT_S = 15.0  # how long an agent may take to listen, while its container runs
+_LOOK_S = 0.5
 _HELD = frozenset({"memory", "pids", "cpu"})
-_UNREACHABLE = (docker.errors.DockerException, requests.exceptions.RequestException)
+_GVISOR_REMEDY = "Install gVisor, then: runsc install && systemctl reload docker"
+
+
+class Carrier(StrEnum):
+    """What brings commands into a container."""
+
+    AGENT = "agent"
+    LAUNCHER = "launcher"  # by the engine's exec, but ended as a tree
+    ENGINE = "engine"  # by the engine's exec alone
+
+
+_NOTE = "Shares the host's kernel; only loopback inside: leased ports are not reachable from outside it."
+_GVISOR_NOTE = "Runs on gVisor; only loopback inside: leased ports are not reachable from outside it."
+_CARRIED = {
+    Carrier.AGENT: "",
+    Carrier.LAUNCHER: " The agent cannot be used here: commands go through the engine's exec, more slowly.",
+    Carrier.ENGINE: " The image has no Python: commands go through the engine's exec, without a filter of their own;"
+    " what they leave running runs on, a late one is ended by restarting the container, and there are no terminals.",
+}
 
 
 class ContainerProvider:
@@ -55,70 +80,82 @@ class ContainerProvider:
             # Workspaces are mounted by path, and an exec's stream is read from the socket itself, past any TLS.
             return Availability(self.tier, False, "DOCKER_HOST names an engine elsewhere", "unset DOCKER_HOST")
         try:
-            with _engine(timeout_s=_PROBE_S) as client:
+            with engine(timeout_s=_PROBE_S) as client:
                 client.images.get(policy.DEFAULT_IMAGE)
+                has_gvisor = policy.GVISOR in client.info()["Runtimes"]
         except docker.errors.ImageNotFound:
             return Availability(self.tier, False, f"the image {policy.DEFAULT_IMAGE} is not there", "make images")
-        except _UNREACHABLE as error:
+        except UNREACHABLE as error:
             remedy = "Install and start Docker, and let the service's user reach its socket."
             return Availability(self.tier, False, f"no Docker engine answers ({type(error).__name__})", remedy)
-        return Availability(self.tier, available=True, reason=_NOTE, remedy="")
+        gvisor = "gVisor can be asked for (runtime: runsc)." if has_gvisor else "gVisor (runsc) is not installed."
+        return Availability(self.tier, available=True, reason=f"{_NOTE} {gvisor}", remedy="")
 
     def open(self, profile: Profile) -> ContainerSandbox:
         """Create and start the container; one left over from a crash under the same name is replaced."""
         profile = dataclasses.replace(profile, uid=_uid(profile))
+        _require_runtime(profile.runtime)
         sandbox = ContainerSandbox(profile)
         try:
             sandbox.create()
         except docker.errors.ImageNotFound as error:
             image = profile.image or policy.DEFAULT_IMAGE
             raise IsolationUnavailable(f"container: the image {image} is not there", remedy="make images") from error
-        except _UNREACHABLE as error:
-            raise SandboxFailed(f"The container cannot be made: {_words(error)}") from error
+        except UNREACHABLE as error:
+            raise SandboxFailed(f"The container cannot be made: {words(error)}") from error
         return sandbox
 
     def adopt(self, reference: Reference) -> ContainerSandbox:
         """The running container of this reference; one that the engine stopped is started again."""
-        sandbox = ContainerSandbox(local.profile_from_json(reference.get("profile", {})))
+        profile = local.profile_from_json(reference.get("profile", {}))
+        try:
+            # References of containers made before there were agents do not say it.
+            carrier = Carrier(reference.get("carrier", Carrier.LAUNCHER))
+        except ValueError as error:
+            raise SandboxGone("The sandbox's reference cannot be read.") from error
+        sandbox = ContainerSandbox(profile, carrier=carrier)
         sandbox.start()
         return sandbox
-
-
-_NOTE = "Shares the host's kernel; only loopback inside: leased ports are not reachable from outside it."
 
 
 class ContainerSandbox:
     """An open container; see the protocol."""
 
     tier: Tier = Tier.CONTAINER
-    note: str = _NOTE
+    note: str
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, *, carrier: Carrier = Carrier.AGENT) -> None:
         self.profile = profile
         self.name = local.name_of(profile)
+        self._choose(carrier)
+
+    def _choose(self, carrier: Carrier) -> None:
+        self.carrier = carrier
+        self.note = (_GVISOR_NOTE if self.profile.runtime else _NOTE) + _CARRIED[carrier]
 
     def reference(self) -> Reference:
         """JSON from which the sandbox is adopted."""
-        return {"tier": self.tier.value, "name": self.name, "profile": local.profile_as_json(self.profile)}
+        return {
+            "tier": self.tier.value,
+            "name": self.name,
+            "carrier": self.carrier.value,
+            "profile": local.profile_as_json(self.profile),
+        }
 
     def create(self) -> None:
         """Prepare the workspace, create, start, and see that a command runs."""
-        self._prepare_workspace()
-        uid = self.profile.uid
-        assert uid is not None  # noqa: S101 — the provider has decided it
-        wanted = policy.container(
-            self.profile,
-            name=self.name,
-            uid=uid,
-            gid=uid if os.geteuid() == 0 else os.getgid() or uid,
-            tools=toolchain(self.profile.readable),
-            launcher=LAUNCHER,
-        )
         self.close()
-        with _engine(timeout_s=_CALL_S) as client:
-            client.containers.create(self.profile.image or policy.DEFAULT_IMAGE, **wanted).start()
+        self._prepare_workspace()
         try:
-            self._prove()
+            # Descriptors do not pass through gVisor's sockets, so its agent could not be given any.
+            self._make(Carrier.LAUNCHER if self.profile.runtime else Carrier.AGENT)
+            if self.carrier is Carrier.LAUNCHER and not self._runs_commands().ok:
+                self._choose(Carrier.ENGINE)
+            if self.carrier is Carrier.ENGINE and self.profile.egress is not None:
+                raise SandboxFailed("A way out needs python3 in the image.", remedy="Add python3 to the image.")
+            outcome = self._runs_commands()
+            if not outcome.ok:
+                raise SandboxFailed(f"The image cannot run commands: {outcome.text(300)}")
         except BaseException:
             self.close()
             raise
@@ -128,44 +165,69 @@ class ContainerSandbox:
         try:
             with self._container() as found:
                 if found.status != "running":
-                    found.start()
-        except _UNREACHABLE as error:
-            raise SandboxGone(f"{self.name} cannot be started: {_words(error)}") from error
+                    self._build_door()
+                    self._begin(found)
+        except SandboxGone:
+            door.remove(self.profile.workspace)
+            raise
+        except UNREACHABLE as error:
+            raise SandboxGone(f"{self.name} cannot be started: {words(error)}") from error
 
     def run(self, command: Command, *, cancelled: Callable[[], bool] | None = None) -> Outcome:
         """Run to the end; see the protocol."""
         plan = self._plan(local.checked(self.profile, command))
         try:
-            with _engine(timeout_s=_CALL_S) as client:
-                return attach.run(client, plan, command, cancelled=cancelled)
+            outcome, stuck = self._carry(plan, command, cancelled=cancelled)
+            if stuck:
+                self._restart()  # nothing less ends a process that does not obey
         except docker.errors.NotFound as error:
             raise SandboxGone(f"{self.name} is gone.") from error
-        except _UNREACHABLE as error:
+        except SandboxFailed as error:
             if not self.alive():
-                raise SandboxGone(f"{self.name} is gone: {_words(error)}") from error
-            raise SandboxFailed(f"The container engine refused: {_words(error)}") from error
+                raise SandboxGone(f"{self.name} is gone: {error.detail}") from error
+            raise
+        except UNREACHABLE as error:
+            if not self.alive():
+                raise SandboxGone(f"{self.name} is gone: {words(error)}") from error
+            raise SandboxFailed(f"The container engine refused: {words(error)}") from error
+        return outcome
 
     def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
-        """(launcher pid, PTY master); the engine's own client carries the terminal."""
+        """(pid of our side, PTY master); SIGTERM to the pid ends the tree."""
         plan = self._plan(local.checked(self.profile, command))
+        if self.carrier is Carrier.ENGINE:
+            raise SandboxFailed("A terminal needs python3 in the image.", remedy="Add python3 to the image.")
+        if self.carrier is Carrier.AGENT:
+            owner = self.profile.uid if os.geteuid() == 0 else None
+            try:
+                return terminal.spawn_in_berth(self._agent, plan, columns=columns, rows=rows, owner=owner)
+            except AgentUnreachable as error:
+                self._explain(error)
         if not self.alive():
             raise SandboxGone(f"{self.name} is gone.")
-        lock_path = f".moorage/terminal-{secrets.token_hex(8)}"
-        files = Beneath(self.profile.workspace)
-        files.write(lock_path, b"")
-        # Held by the launcher outside; the launcher inside ends its tree as soon as it can have the lock.
-        with files.opened(lock_path) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            local_plan = self._through_client(plan, self.profile.workspace / lock_path)
-            return terminal.spawn_pty(local_plan, columns=columns, rows=rows, keep=lock)
+        return engine_terminal.spawn_pty(plan, workspace=self.profile.workspace, columns=columns, rows=rows)
+
+    def dial(self, port: int) -> socket.socket:
+        """A stream to a TCP port that a program inside listens on. SandboxFailed when none does."""
+        if self.carrier is not Carrier.AGENT:
+            raise SandboxFailed("Only the berth's agent can dial a port inside, and it cannot be used here.")
+        return self._agent.dial(port)
 
     def stats(self) -> Stats:
-        """What the engine counts for the container."""
+        """What the berth's agent counts; what the engine counts where it cannot be asked."""
+        if self.carrier is Carrier.AGENT:
+            try:
+                return self._agent.stats(self.profile)
+            except SandboxFailed as error:
+                self._explain(error)
+        return self._engine_stats()
+
+    def _engine_stats(self) -> Stats:
         try:
             with self._container() as found:
                 figures: dict[str, Any] = found.stats(stream=False, one_shot=True)
-        except _UNREACHABLE as error:
-            raise SandboxGone(f"{self.name} cannot be asked: {_words(error)}") from error
+        except UNREACHABLE as error:
+            raise SandboxGone(f"{self.name} cannot be asked: {words(error)}") from error
         memory = figures.get("memory_stats", {}).get("usage")
         cpu_ns = figures.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
         return Stats(
@@ -179,7 +241,7 @@ class ContainerSandbox:
         try:
             with self._container() as found:
                 return bool(found.status == "running")
-        except (SandboxGone, *_UNREACHABLE):
+        except (SandboxGone, *UNREACHABLE):
             return False
 
     def close(self) -> None:
@@ -189,12 +251,104 @@ class ContainerSandbox:
             with self._container() as found:
                 found.remove(force=True, v=True)
         except (SandboxGone, docker.errors.NotFound):
-            return
+            log.debug("container was gone already", extra={"container": self.name})
         except docker.errors.APIError as error:
             if error.status_code != 409:  # removal is already in progress
-                raise SandboxFailed(f"The container cannot be removed: {_words(error)}") from error
-        except _UNREACHABLE as error:
-            raise SandboxFailed(f"The container cannot be removed: {_words(error)}") from error
+                raise SandboxFailed(f"The container cannot be removed: {words(error)}") from error
+        except UNREACHABLE as error:
+            raise SandboxFailed(f"The container cannot be removed: {words(error)}") from error
+        door.remove(self.profile.workspace)
+
+    @property
+    def _agent(self) -> Agent:
+        return Agent(self.profile.workspace)
+
+    def _carry(self, plan: Plan, command: Command, *, cancelled: Callable[[], bool] | None) -> tuple[Outcome, bool]:
+        if self.carrier is Carrier.AGENT:
+            try:
+                return self._agent.run(plan, command, cancelled=cancelled)
+            except AgentUnreachable as error:
+                self._explain(error)
+            except CommandLost as error:
+                # The engine is late to notice; the agent's socket is closed before anything else in a container ends.
+                if not door.wait(self.profile.workspace, within_s=_LOOK_S):
+                    raise SandboxGone(f"{self.name} is gone: {error.detail}") from error
+                return error.outcome, False  # it killed its own supervisor; the agent ends what is left
+        with engine() as client:
+            if self.carrier is Carrier.ENGINE:
+                return attach.run_unattended(client, plan, command, cancelled=cancelled)
+            return attach.run(client, plan, command, cancelled=cancelled)
+
+    def _explain(self, error: SandboxFailed) -> None:
+        """The agent did not help: because the container is gone, or else, and then the engine has to."""
+        if not self.alive():
+            raise SandboxGone(f"{self.name} is gone: {error.detail}") from error
+        log.warning("agent does not answer", extra={"container": self.name, "reason": error.detail})
+
+    def _make(self, carrier: Carrier) -> None:
+        """Create and start; where the agent cannot start for want of Python, once more without it."""
+        self._choose(carrier)
+        self._build_door()
+        with engine() as client:
+            made = client.containers.create(self.profile.image or policy.DEFAULT_IMAGE, **self._wanted())
+            try:
+                self._begin(made)
+                made.reload()
+                if made.status == "running":
+                    return
+            except docker.errors.APIError as error:
+                if carrier is not Carrier.AGENT or "python3" not in words(error):
+                    raise
+            made.remove(force=True)
+        if carrier is not Carrier.AGENT:
+            raise SandboxFailed("The container ended at once: the image has no sleep.")
+        self._make(Carrier.ENGINE)
+
+    def _wanted(self) -> dict[str, Any]:
+        uid = self.profile.uid
+        assert uid is not None  # noqa: S101 — the provider has decided it
+        return policy.container(
+            self.profile,
+            name=self.name,
+            uid=uid,
+            gid=uid if os.geteuid() == 0 else os.getgid() or uid,
+            tools=toolchain(self.profile.readable),
+            programs=policy.Programs(
+                launcher=LAUNCHER,
+                agent=AGENT,
+                door=door.place(self.profile.workspace) if self.carrier is Carrier.AGENT else None,
+            ),
+        )
+
+    def _begin(self, made: Any) -> None:
+        """Start; with an agent, shut its door once it listens."""
+        if self.carrier is not Carrier.AGENT:
+            made.start()
+            return
+        made.start()
+        until = time.monotonic() + _AGENT_S
+        while time.monotonic() < until:
+            if door.wait(self.profile.workspace, within_s=_LOOK_S):
+                door.shut(self.profile.workspace)
+                return
+            made.reload()
+            if made.status != "running":
+                return
+        log.warning("agent does not listen", extra={"container": self.name})
+        self._choose(Carrier.LAUNCHER)
+
+    def _restart(self) -> None:
+        with self._container() as found:
+            found.kill()
+            found.wait(timeout=attach.END_S)
+            self._build_door()
+            self._begin(found)
+
+    def _build_door(self) -> None:
+        """For an agent that will start: before, nothing runs inside that could use it."""
+        if self.carrier is Carrier.AGENT:
+            assert self.profile.uid is not None  # noqa: S101 — the provider has decided it
+            door.build(self.profile.workspace, uid=self.profile.uid)
 
     def _prepare_workspace(self) -> None:
         files = Beneath(self.profile.workspace)
@@ -207,45 +361,22 @@ class ContainerSandbox:
         except OSError as error:
             raise SandboxFailed(f"The workspace cannot be prepared: {error.strerror}.") from error
 
-    def _prove(self) -> None:
-        outcome = self.run(Command(argv=("true",), timeout_s=_CALL_S))
-        if not outcome.ok:
-            raise SandboxFailed(f"The image cannot run commands (it needs python3): {outcome.text(300)}")
+    def _runs_commands(self) -> Outcome:
+        return self.run(Command(argv=("true",), timeout_s=_PROVE_S))
 
     def _plan(self, command: Command) -> Plan:
         return Plan(
             tier=self.tier,
             name=self.name,
-            argv=command.argv,
+            argv=way_out.through(self.profile, command.argv, interpreter="python3"),
             cwd=command.cwd or self.profile.workspace,
             environment=environment(self.profile, command),
             seal=sealing.seal(self.profile, uid=None, network=Network.NAMESPACE, held=_HELD),
         )
 
-    def _through_client(self, plan: Plan, lock: Path) -> Plan:
-        """A plan for this side: the engine's own client, which carries terminal, keys and window size."""
-        client = shutil.which("docker")
-        if client is None:
-            raise SandboxFailed("A terminal in a container needs the docker client.", remedy=_CLIENT)
-        inside = ("python3", "-I", "-S", "-B", policy.LAUNCHER_INSIDE, "terminal", self.name, str(lock))
-        settings = {name: os.environ[name] for name in ("DOCKER_HOST", "DOCKER_CERT_PATH") if name in os.environ}
-        return Plan(
-            tier=self.tier,
-            name=self.name,
-            argv=(client, "exec", "--interactive", "--tty", "--env", "MOORAGE_PLAN", self.name, *inside),
-            cwd=Path("/"),
-            environment={
-                **settings,
-                "PATH": surroundings.DEFAULT_PATH,
-                "HOME": "/nonexistent",
-                "MOORAGE_PLAN": plan.as_line(terminal=True, hold=False).decode(),
-            },
-            seal={**plan.seal, "drop_privileges": False, "seccomp": ""},
-        )
-
     @contextmanager
     def _container(self) -> Iterator[Any]:
-        with _engine(timeout_s=_CALL_S) as client:
+        with engine() as client:
             try:
                 found = client.containers.get(self.name)
             except docker.errors.NotFound as error:
@@ -255,13 +386,16 @@ class ContainerSandbox:
             yield found
 
 
-@contextmanager
-def _engine(*, timeout_s: int) -> Iterator[docker.DockerClient]:
-    client = docker.from_env(timeout=timeout_s)
+def _require_runtime(runtime: str) -> None:
+    if not runtime:
+        return
     try:
-        yield client
-    finally:
-        client.close()
+        with engine() as client:
+            known = client.info()["Runtimes"]
+    except UNREACHABLE as error:
+        raise SandboxFailed(f"The container engine does not answer: {words(error)}") from error
+    if runtime not in known:
+        raise IsolationUnavailable(f"container: the engine has no runtime {runtime}", remedy=_GVISOR_REMEDY)
 
 
 def _uid(profile: Profile) -> int:
@@ -269,7 +403,3 @@ def _uid(profile: Profile) -> int:
     if os.geteuid() != 0:
         return os.geteuid()
     return profile.uid or UNLEASED_UID
-
-
-def _words(error: Exception) -> str:
-    return str(getattr(error, "explanation", None) or error)[:300]

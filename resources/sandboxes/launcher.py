@@ -233,8 +233,8 @@ def hand_over(inner, status):
     os.closerange(10, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
 
-def descendants():
-    """All processes beneath this one; a subreaper's orphans are its children, so none is missed for long."""
+def descendants(ancestor):
+    """All processes beneath ``ancestor``; a subreaper's orphans are its children, so none is missed for long."""
     parents = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -243,16 +243,16 @@ def descendants():
                     parents[int(name)] = int(stat.read().rpartition(b")")[2].split()[1])
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
-    family, grew = {os.getpid()}, True
+    family, grew = {ancestor}, True
     while grew:
         kin = {pid for pid, parent in parents.items() if parent in family} - family
         family |= kin
         grew = bool(kin)
-    return family - {os.getpid()}
+    return family - {ancestor}
 
 
 def signal_all(number):
-    for pid in descendants():
+    for pid in descendants(os.getpid()):
         try:
             os.kill(pid, number)
         except ProcessLookupError:

@@ -150,11 +150,13 @@ def profile_as_json(profile: Profile) -> dict[str, Any]:
         "cpu_millis": profile.cpu_millis,
         "pids": profile.pids,
         "image": profile.image,
+        "runtime": profile.runtime,
         "environment": dict(profile.environment),
         "readable": [str(path) for path in profile.readable],
         "ports": dict(profile.ports),
         "uid": profile.uid,
         "install": profile.install,
+        "egress": None if profile.egress is None else str(profile.egress),
     }
 
 
@@ -162,7 +164,8 @@ def profile_from_json(document: dict[str, Any]) -> Profile:
     """The profile of a reference; SandboxGone for a reference that is none."""
     try:
         paths = tuple(Path(path) for path in document["readable"])
-        return Profile(**{**document, "workspace": Path(document["workspace"]), "readable": paths})
+        egress = Path(document["egress"]) if document.get("egress") else None
+        return Profile(**{**document, "workspace": Path(document["workspace"]), "readable": paths, "egress": egress})
     except (KeyError, TypeError) as error:
         raise SandboxGone("The sandbox's reference cannot be read.") from error
 

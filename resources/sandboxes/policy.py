@@ -6,16 +6,25 @@ the numbers and paths of the profile.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from docker.types import LogConfig, Mount, Ulimit
 
-from resources.sandboxes.protocol import Profile
+from events.faults import FaultClass
+from resources.sandboxes import mounts, syscalls, way_out
+from resources.sandboxes.protocol import Profile, SandboxFailed
 
 DEFAULT_IMAGE = "moorage/sandbox:latest"
 LAUNCHER_INSIDE = "/run/moorage/launcher.py"
+AGENT_INSIDE = "/run/moorage/berth_agent.py"
+DOOR_INSIDE = "/run/moorage/door"
+GVISOR = "runsc"
+RUNTIMES = ("", GVISOR)  # what may be asked for; the engine may know others, for instance one that brings devices
+AT_LEAST = {"memory_mb": 6, "cpu_millis": 1, "pids": 1}  # zero and less mean "without limit" to the engine
 LABEL = "moorage.sandbox"
 OWNER_LABEL, GENERATION_LABEL, INSTALL_LABEL = "moorage.owner", "moorage.generation", "moorage.install"
 _CPU_PERIOD_US = 100_000
@@ -32,18 +41,35 @@ def labels(profile: Profile, name: str) -> dict[str, str]:
     }
 
 
+class ProfileRefused(SandboxFailed):
+    """The profile asks for what no container of ours gets."""
+
+    fault_class = FaultClass.CONFIGURATION
+    code = "isolation.profile_refused"
+    remedy = "Correct the template's size and isolation."
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Our programs on the host, mounted read-only; ``door`` is where the agent listens, None to start none."""
+
+    launcher: Path
+    agent: Path
+    door: Path | None
+
+
 def container(
-    profile: Profile, *, name: str, uid: int, gid: int, tools: Iterable[Path], launcher: Path
+    profile: Profile, *, name: str, uid: int, gid: int, tools: Iterable[Path], programs: Programs
 ) -> dict[str, Any]:
-    """Arguments of ``containers.create``. Raises ValueError for uid or gid 0: nobody is root in a berth."""
-    if uid == 0 or gid == 0:
-        raise ValueError("a berth never runs as root")
+    """Arguments of ``containers.create``. ProfileRefused or MountRefused for what no container of ours gets."""
+    _check(profile, uid=uid, gid=gid)
+    tools = tuple(tools)
+    mounts.check(workspace=profile.workspace, readable=tools)
     return {
         "name": name,
         "labels": labels(profile, name),
-        # Held open by an idle process under the engine's init; commands are executed in it.
-        "entrypoint": ["sleep"],
-        "command": ["infinity"],
+        **_first_process(programs),
+        **({"runtime": profile.runtime} if profile.runtime else {}),
         "user": f"{uid}:{gid}",
         "working_dir": str(profile.workspace),
         "hostname": "berth",
@@ -57,20 +83,39 @@ def container(
         "cpu_quota": max(1000, profile.cpu_millis * _CPU_PERIOD_US // 1000),
         "pids_limit": profile.pids,
         "cap_drop": ["ALL"],
-        # The engine's own syscall profile stays in force; the launcher puts ours on top of it.
-        "security_opt": ["no-new-privileges:true"],
+        "security_opt": ["no-new-privileges:true", f"seccomp={syscalls.profile(platform.machine())}"],
         "read_only": True,
         "tmpfs": dict(_TMP),
-        "init": True,
         "log_config": LogConfig(type="json-file", config={"max-size": "1m", "max-file": "2"}),
         "ulimits": [Ulimit(name="nofile", soft=4096, hard=4096), Ulimit(name="core", soft=0, hard=0)],
-        "mounts": _mounts(profile, tools, launcher),
+        "mounts": _mounts(profile, tools, programs),
     }
 
 
-def _mounts(profile: Profile, tools: Iterable[Path], launcher: Path) -> list[Mount]:
-    """The workspace, writable; tools and launcher, read-only; nothing else of the host. Same paths as outside."""
-    mounts = [Mount(str(path), str(path), type="bind", read_only=True) for path in tools]
-    mounts.append(Mount(LAUNCHER_INSIDE, str(launcher), type="bind", read_only=True))
-    mounts.append(Mount(str(profile.workspace), str(profile.workspace), type="bind", read_only=False))
-    return mounts
+def _check(profile: Profile, *, uid: int, gid: int) -> None:
+    if uid <= 0 or gid <= 0:
+        raise ProfileRefused("A berth never runs as root.")
+    if profile.runtime not in RUNTIMES:
+        raise ProfileRefused(f"The runtime {profile.runtime!r} is none that isolates.")
+    for name, least in AT_LEAST.items():
+        if getattr(profile, name) < least:
+            raise ProfileRefused(f"{name} is {getattr(profile, name)}, below {least}: it would be no limit.")
+
+
+def _first_process(programs: Programs) -> dict[str, Any]:
+    """The berth's agent, which reaps and cannot be signalled from inside; else an idle process under an init."""
+    if programs.door is None:
+        return {"entrypoint": ["sleep"], "command": ["infinity"], "init": True}
+    return {"entrypoint": ["python3"], "command": ["-I", "-S", "-B", AGENT_INSIDE, DOOR_INSIDE], "init": False}
+
+
+def _mounts(profile: Profile, tools: Iterable[Path], programs: Programs) -> list[Mount]:
+    """Workspace and door, writable; tools and our programs, read-only; nothing else of the host. Same paths outside."""
+    made = [Mount(str(path), str(path), type="bind", read_only=True) for path in tools]
+    made.append(Mount(LAUNCHER_INSIDE, str(programs.launcher), type="bind", read_only=True))
+    made.append(Mount(AGENT_INSIDE, str(programs.agent), type="bind", read_only=True))
+    made += [Mount(inside, str(path), type="bind", read_only=True) for path, inside in way_out.mounts(profile)]
+    made.append(Mount(str(profile.workspace), str(profile.workspace), type="bind", read_only=False))
+    if programs.door is not None:
+        made.append(Mount(DOOR_INSIDE, str(programs.door), type="bind", read_only=False))
+    return made

@@ -65,9 +65,11 @@ class Profile:
     cpu_millis: int = 500  # thousandths of one core
     pids: int = 256
     image: str = ""  # container tier only
+    runtime: str = ""  # container tier only: one of policy.RUNTIMES; empty for the engine's own
     environment: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()  # further host directories, mounted read-only (the toolchain)
     ports: Mapping[str, int] = field(default_factory=dict)  # name -> leased port, also in environment as PORT_<NAME>
+    egress: Path | None = None  # host directory of this berth's proxy socket; None: nothing leaves
     uid: int | None = None  # leased, unprivileged, where the service is root; the workspace becomes its
     install: str = ""  # which Moorage it belongs to, where several share a machine; a label on what can carry one
 

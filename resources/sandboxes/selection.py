@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from resources.sandboxes import local
+from resources.sandboxes import local, way_out
 from resources.sandboxes.bare import BareProvider
 from resources.sandboxes.bubblewrap import BubblewrapProvider
 from resources.sandboxes.container import ContainerProvider
@@ -73,7 +73,9 @@ def choose(*, minimum: Tier, allow_bare: bool, prefer: Tier | None = None) -> Pr
 
 def open_sandbox(profile: Profile, *, minimum: Tier, allow_bare: bool, prefer: Tier | None = None) -> Sandbox:
     """A sandbox of the tier that :func:`choose` picks. No weaker tier is tried when opening fails."""
-    return choose(minimum=minimum, allow_bare=allow_bare, prefer=prefer).open(profile)
+    provider = choose(minimum=minimum, allow_bare=allow_bare, prefer=prefer)
+    way_out.check(profile, provider.tier)
+    return provider.open(profile)
 
 
 def adopt(reference: Reference) -> Sandbox:

@@ -9,11 +9,17 @@ import signal
 import struct
 import termios
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from resources.sandboxes.launch import START_S, Plan, launcher_argv
+from resources.sandboxes.agent_client import Agent
+from resources.sandboxes.conversation import START_S, printable
+from resources.sandboxes.launch import Plan, interpreter, launcher_argv
 from resources.sandboxes.protocol import SandboxFailed
 
+STAND_IN = Path(__file__).with_name("stand_in.py")
 _CONTROL, _STATUS = 3, 4
+_WORDS_BYTES = 500
 _ABOVE_TARGETS = 20
 
 
@@ -31,12 +37,18 @@ def spawn_pty(plan: Plan, *, columns: int, rows: int, keep: int | None = None) -
         status, status_write = os.pipe2(os.O_CLOEXEC)
         try:
             try:
-                pid = _spawn(plan.name, slave=slave, control=control_read, status=status_write, keep=keep)
+                given = [slave, slave, slave, control_read, status_write, *([] if keep is None else [keep])]
+                pid = _spawn(launcher_argv(plan.name, control=_CONTROL, status=_STATUS), given)
             finally:
                 os.close(control_read)
                 os.close(status_write)
             _send(control, plan.as_line(terminal=True, hold=False))
-            _wait_until_sealed(status, pid)
+            try:
+                _wait_until_sealed(status)
+            except SandboxFailed:
+                os.kill(pid, signal.SIGTERM)
+                os.waitpid(pid, 0)
+                raise
         finally:
             os.close(control)
             os.close(status)
@@ -48,14 +60,47 @@ def spawn_pty(plan: Plan, *, columns: int, rows: int, keep: int | None = None) -
     return pid, master
 
 
-def _spawn(name: str, *, slave: int, control: int, status: int, keep: int | None) -> int:
+def spawn_in_berth(agent: Agent, plan: Plan, *, columns: int, rows: int, owner: int | None) -> tuple[int, int]:
+    """The same by a berth's agent: (the pid of a stand-in, which the caller reaps; the master descriptor).
+
+    The terminal is made here and its inner end passed in: what we read from is never the inhabitant's choice.
+    ``owner`` is the uid that may open it by name.
+    """
+    master, slave = os.openpty()
+    try:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        if owner is not None:
+            os.fchown(slave, owner, -1)
+        connection, status = agent.start_terminal(plan, slave=slave)
+        try:
+            _wait_until_sealed(status)
+            pid = _stand_in(plan.name, connection=connection.fileno(), status=status)
+        finally:
+            connection.close()
+            os.close(status)
+    except BaseException:
+        os.close(master)
+        raise
+    finally:
+        os.close(slave)
+    return pid, master
+
+
+def _stand_in(name: str, *, connection: int, status: int) -> int:
+    silence = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        argv = [interpreter(), "-I", "-S", "-B", str(STAND_IN), name, str(_CONTROL), str(_STATUS)]
+        return _spawn(argv, (silence, silence, silence, connection, status))
+    finally:
+        os.close(silence)
+
+
+def _spawn(argv: list[str], given: Sequence[int]) -> int:
     """posix_spawn, not Popen: the caller owns the pid, and no Popen object waits for it behind its back."""
-    given = [slave, slave, slave, control, status, *([] if keep is None else [keep])]
     # Copies above the targets, so that no dup2 lands on a source that is still needed.
     sources = [fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, _ABOVE_TARGETS) for each in given]
     try:
         wiring = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(sources)]
-        argv = launcher_argv(name, control=_CONTROL, status=_STATUS)
         return os.posix_spawn(argv[0], argv, {}, file_actions=wiring)
     finally:
         for source in sources:
@@ -71,17 +116,15 @@ def _send(control: int, line: bytes) -> None:
         return  # the launcher died at once: the wait below says so
 
 
-def _wait_until_sealed(status: int, pid: int) -> None:
+def _wait_until_sealed(status: int) -> None:
+    """Read the launcher's first line, and nothing beyond it. SandboxFailed unless it is ``sealed``."""
     said, until = b"", time.monotonic() + START_S
-    while b"\n" not in said and time.monotonic() < until:
+    while b"\n" not in said and len(said) < _WORDS_BYTES and time.monotonic() < until:
         if select.select([status], [], [], 0.2)[0]:
-            chunk = os.read(status, 4096)
-            if not chunk:
+            piece = os.read(status, 1)
+            if not piece:
                 break
-            said += chunk
-    if said.startswith(b"sealed\n"):
-        return
-    os.kill(pid, signal.SIGTERM)
-    os.waitpid(pid, 0)
-    cause = said.partition(b"\n")[0].decode("utf-8", "replace").removeprefix("failed ") or "no cause given"
-    raise SandboxFailed(f"The terminal could not be started in its sandbox: {cause[:500]}")
+            said += piece
+    if said != b"sealed\n":
+        cause = said.partition(b"\n")[0].decode("utf-8", "replace").removeprefix("failed ") or "no cause given"
+        raise SandboxFailed(f"The terminal could not be started in its sandbox: {printable(cause)}")

@@ -248,8 +248,7 @@ def test_an_opener_killed_before_its_sandbox_is_followed_by_one_that_starts_clea
     killed = berths._claim(agent.pk, generation=1, state=State.SPAWNING)
     assert killed is not None
     leftover = berths.workspace_of(agent, generation=1)
-    berths._intend(killed, kind=Lease.Kind.DIRECTORY, key=leftover.name)
-    berths._make(leftover)
+    berths._make(killed, leftover)
     (leftover / "half").write_text("written")
     open_it(agent)
     assert loaded(agent).state == State.SPAWNING, "its claim still lives"

@@ -16,7 +16,7 @@ from config.environment import TABLE
 from config.parts import parts
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {"migrate", "web", "worker", "control", "beat", "sessionhost", "flower"}
+OURS = {"migrate", "web", "worker", "control", "beat", "sessionhost", "egress", "flower"}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -77,8 +77,8 @@ def test_database_and_redis_are_on_networks_without_a_way_out(compose: dict[str,
             assert compose["networks"][network]["internal"] is True
 
 
-def test_only_the_worker_has_a_network_for_the_outside(services: dict[str, Any]) -> None:
-    assert [name for name, service in services.items() if "outside" in service["networks"]] == ["worker"]
+def test_only_the_worker_and_the_egress_proxy_have_a_network_for_the_outside(services: dict[str, Any]) -> None:
+    assert {name for name, service in services.items() if "outside" in service["networks"]} == {"worker", "egress"}
 
 
 def test_nobody_reaches_the_engine_unless_the_overlay_is_named() -> None:
@@ -120,7 +120,7 @@ def test_it_runs_the_same_parts_as_make_up(services: dict[str, Any], tmp_path: P
 
 def test_what_can_be_asked_has_a_health_check(services: dict[str, Any]) -> None:
     unasked = {name for name, service in services.items() if "healthcheck" not in service}
-    assert unasked == {"migrate", "beat"}
+    assert unasked == {"migrate", "beat", "egress"}
 
 
 def test_the_script_of_secrets_makes_every_one_that_is_named(compose: dict[str, Any], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from agents import placement, upkeep
 from events import delivery
 from events.faults import Fault
 from operations import figures, queues
-from operations.coding import engine, safekeeping
+from operations.coding import engine, retention, safekeeping
 from resources import orphans, ports, ticks
 from resources.models import Host
 from sessions import upkeep as terminals
@@ -95,8 +95,10 @@ def perform(duties: Sequence[Duty], *, now: datetime) -> None:
 
 @shared_task(name="cleanup.tidy_vaults")
 def tidy_vaults(*, host: str, **_newer: Any) -> None:
-    """Repack the vaults of this host, and drop what killed workers left there."""
-    safekeeping.tidy_vaults(now=timezone.now())
+    """Drop kept work whose time is over, repack the vaults of this host, and drop what killed workers left there."""
+    now = timezone.now()
+    retention.forget_old(now=now)
+    safekeeping.tidy_vaults(now=now)
 
 
 @shared_task(name="cleanup.recheck_ports")

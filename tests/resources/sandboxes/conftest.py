@@ -37,7 +37,12 @@ def opener(tmp_path: Path) -> Iterator[Opener]:
         workspace = tmp_path / f"berth{generation}"
         workspace.mkdir()
         workspaces.append(workspace)
-        settings = {"owner": "agent:test", "generation": generation, "workspace": workspace, "cpu_millis": 2000}
+        settings: dict[str, Any] = {
+            "owner": "agent:test",
+            "generation": generation,
+            "workspace": workspace,
+            "cpu_millis": 2000,
+        }
         profile = Profile(**{**settings, **wanted})
         sandbox = selection.open_sandbox(profile, minimum=tier, prefer=tier, allow_bare=True)
         opened.append(sandbox)

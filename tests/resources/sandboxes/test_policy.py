@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import socket
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -11,8 +13,8 @@ from typing import Any
 import docker
 import pytest
 
-from resources.sandboxes import policy, selection
-from resources.sandboxes.protocol import Profile, SandboxGone, Tier
+from resources.sandboxes import mounts, policy, selection
+from resources.sandboxes.protocol import IsolationUnavailable, Profile, SandboxGone, Tier
 
 from .conftest import Opener, shell
 
@@ -22,7 +24,11 @@ PROFILE = Profile(
 
 
 def made(**wanted: Any) -> dict[str, Any]:
-    return policy.container(PROFILE, **{"name": "n", "uid": 5, "gid": 5, "tools": (), "launcher": Path("/l"), **wanted})
+    programs = policy.Programs(launcher=Path("/l"), agent=Path("/a"), door=Path("/srv/w.door"))
+    return policy.container(
+        wanted.pop("profile", PROFILE),
+        **{"name": "n", "uid": 5, "gid": 5, "tools": (), "programs": programs, **wanted},
+    )
 
 
 def test_floor_is_what_the_design_says() -> None:
@@ -30,9 +36,7 @@ def test_floor_is_what_the_design_says() -> None:
     expected = {
         "network_mode": "none",
         "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
         "read_only": True,
-        "init": True,
         "pids_limit": 99,
         "mem_limit": 512 << 20,
         "memswap_limit": 512 << 20,
@@ -46,20 +50,141 @@ def test_floor_is_what_the_design_says() -> None:
         },
     }
     assert {name: arguments[name] for name in expected} == expected
-    assert not {"privileged", "cap_add", "devices", "volumes", "ports", "pid_mode"} & set(arguments)
+    forbidden = (
+        "privileged cap_add devices device_cgroup_rules volumes volumes_from ports pid_mode uts_mode userns_mode"
+    )
+    assert not set(forbidden.split()) & set(arguments)
+    assert arguments["ipc_mode"] == "private"
+    options = arguments["security_opt"]
+    assert isinstance(options, list)
+    assert options[0] == "no-new-privileges:true"
+    assert options[1].startswith("seccomp={")
+    assert len(options) == 2
+
+
+def test_without_an_agent_an_init_reaps() -> None:
+    programs = policy.Programs(launcher=Path("/l"), agent=Path("/a"), door=None)
+    arguments = made(programs=programs)
+    assert (arguments["entrypoint"], arguments["init"]) == (["sleep"], True)
+    assert made()["init"] is False, "the agent itself is the first process: nobody inside can signal it"
 
 
 def test_only_the_workspace_is_writable() -> None:
     arguments = made(tools=(Path("/opt/tool"), Path("/srv/tool")))
     writable = [mount["Target"] for mount in arguments["mounts"] if not mount["ReadOnly"]]
-    assert writable == ["/srv/w"]
+    assert writable == ["/srv/w", "/run/moorage/door"]
     assert "noexec" in arguments["tmpfs"]["/tmp"]
 
 
-@pytest.mark.parametrize(("uid", "gid"), [(0, 5), (5, 0), (0, 0)])
+@pytest.mark.parametrize(("uid", "gid"), [(0, 5), (5, 0), (0, 0), (-1, 5)])
 def test_root_is_refused(uid: int, gid: int) -> None:
-    with pytest.raises(ValueError, match="root"):
+    with pytest.raises(policy.ProfileRefused, match="root"):
         made(uid=uid, gid=gid)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"memory_mb": 0},
+        {"memory_mb": -1},
+        {"pids": 0},
+        {"pids": -1},
+        {"cpu_millis": 0},
+        {"runtime": "nvidia"},
+        {"runtime": "runc --privileged"},
+    ],
+)
+def test_limits_that_are_none_and_other_runtimes_are_refused(wanted: dict[str, Any]) -> None:
+    with pytest.raises(policy.ProfileRefused):
+        made(profile=dataclasses.replace(PROFILE, **wanted))
+
+
+@pytest.mark.parametrize(
+    "workspace",
+    [
+        "/",
+        "/etc",
+        "/etc/moorage",
+        "/proc",
+        "/proc/1/root",
+        "/sys/fs/cgroup",
+        "/dev/shm/x",
+        "/run/x",
+        "/var/run/x",
+        "/root",
+        "/home",
+        "/var",
+        "/var/lib/docker/x",
+        "/srv/../etc/x",
+        "//srv/x",
+        "srv/x",
+        "/boot/x",
+        "/tmp",
+    ],
+)
+def test_no_workspace_that_belongs_to_the_host_is_mounted(workspace: str) -> None:
+    with pytest.raises(mounts.MountRefused):
+        made(profile=dataclasses.replace(PROFILE, workspace=Path(workspace)))
+
+
+@pytest.mark.parametrize(
+    "directory",
+    [
+        "/",
+        "/srv",
+        "/srv/w",
+        "/proc",
+        "/proc/self",
+        "/run/docker.sock",
+        "/var/run/docker.sock",
+        "/dev",
+        "/etc",
+        "/etc/ssl",
+        "/root",
+        "/home",
+        "/var/lib/docker",
+        "/var/lib/containerd/io",
+        "/opt/../etc",
+        "relative",
+    ],
+)
+def test_no_directory_above_the_workspace_or_of_the_host_is_mounted(directory: str) -> None:
+    with pytest.raises(mounts.MountRefused):
+        made(tools=(Path("/opt/tool"), Path(directory)))
+
+
+def test_a_link_counts_as_what_it_leads_to(tmp_path: Path) -> None:
+    workspace = tmp_path / "berths" / "w"
+    workspace.mkdir(parents=True)
+    for name, target in {"proc": "/proc", "above": str(tmp_path / "berths"), "etc": "/etc/ssl"}.items():
+        (tmp_path / name).symlink_to(target)
+        with pytest.raises(mounts.MountRefused):
+            mounts.check(workspace=workspace, readable=(tmp_path / name,))
+    (tmp_path / "w2").symlink_to(workspace)
+    with pytest.raises(mounts.MountRefused, match="link"):
+        mounts.check(workspace=tmp_path / "w2", readable=())
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(tmp_path / "engine.sock"))
+        with pytest.raises(mounts.MountRefused, match="socket"):
+            mounts.check(workspace=workspace, readable=(tmp_path / "engine.sock",))
+    mounts.check(workspace=workspace, readable=(tmp_path / "berths" / "w" / "inner", Path("/opt/tool")))
+
+
+def test_a_runtime_is_passed_on() -> None:
+    assert made(profile=dataclasses.replace(PROFILE, runtime="runsc"))["runtime"] == "runsc"
+    assert "runtime" not in made()
+
+
+@pytest.mark.needs_docker
+def test_a_runtime_that_the_engine_lacks_fails_closed(tmp_path: Path) -> None:
+    with closing(docker.from_env()) as client:
+        has_gvisor = "runsc" in client.info()["Runtimes"]
+    reason = selection.availabilities(fresh=True)[0].reason
+    assert ("not installed" not in reason) is has_gvisor
+    profile = Profile(owner="agent:test", generation=1, workspace=tmp_path / "berth", runtime="runsc-missing")
+    with pytest.raises(IsolationUnavailable, match="no runtime") as caught:
+        selection.open_sandbox(profile, minimum=Tier.CONTAINER, allow_bare=False)
+    assert "gVisor" in caught.value.remedy_text
 
 
 @pytest.mark.needs_docker
