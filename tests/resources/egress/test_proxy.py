@@ -206,6 +206,8 @@ def client_hello(name: str | None) -> bytes:
         (b"\x16\x03\x01\x00\x05\x01\x00\xff\xff\x03", "tunnel.not_tls"),
         (client_hello("ok.example")[:40].replace(client_hello("ok.example")[3:5], b"\x00\x23", 1), "tunnel.not_tls"),
     ],
+    # A hello holds random bytes: as names they would differ between the processes that share the tests out.
+    ids=["ours", "upper-case", "another", "no-name", "http", "ssh", "empty", "lying-length", "cut-off"],
 )
 async def test_through_port_443_goes_only_tls_for_the_host_that_was_asked_for(
     opened: Opened, web: Web, said: bytes, reason: str
