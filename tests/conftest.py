@@ -17,6 +17,10 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from tests.fakes.redis_process import redis_process, redis_url
+
+__all__ = ["redis_process", "redis_url"]  # here and nowhere else: imported twice, there would be two of them
+
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps a loop running in the test thread
 
 

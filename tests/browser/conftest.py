@@ -18,9 +18,7 @@ from django.db import connection
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from events import live
-from tests.fakes.redis_process import RedisProcess, redis_process, redis_url
-
-__all__ = ["redis_process", "redis_url"]
+from tests.fakes.redis_process import RedisProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "tide-over-the-sill"

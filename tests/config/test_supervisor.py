@@ -265,6 +265,12 @@ def test_a_killed_supervisor_leaves_no_process_of_the_real_stack(environment: di
     assert alive == []
 
 
+def relatives(pid: int) -> list[psutil.Process]:
+    """The process and all that it has started."""
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
+
+
 @pytest.mark.needs_redis
 @pytest.mark.slow
 def test_the_real_stack_comes_up_survives_a_killed_redis_and_goes(
@@ -274,8 +280,8 @@ def test_the_real_stack_comes_up_survives_a_killed_redis_and_goes(
     run = Path(environment["MOORAGE_DATA"]) / "run"
     with Supervisor(table, environment, log=log) as supervisor:
         assert run.stat().st_mode & 0o777 == 0o700
-        family = psutil.Process().children(recursive=True)
         before = supervisor.pids()
+        family = [one for pid in before.values() for one in relatives(pid)]
         os.kill(before["redis"], signal.SIGKILL)
         eventually(lambda: "redis is up" in log.getvalue().split("redis killed by SIGKILL")[-1], within_s=20)
         assert supervisor.pids()["beat"] == before["beat"]

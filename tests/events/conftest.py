@@ -18,9 +18,7 @@ from config.sockets import websocket
 from events import live
 from tests.events import berths
 from tests.events.web_process import WebProcess
-from tests.fakes.redis_process import RedisProcess, redis_process, redis_url
-
-__all__ = ["redis_process", "redis_url"]
+from tests.fakes.redis_process import RedisProcess
 
 berths.register()
 
