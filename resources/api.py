@@ -61,7 +61,10 @@ class HostSerializer(serializers.ModelSerializer[Host]):
         return {name: getattr(used, name) for name in ("slots", "memory_mb", "cpu_millis", "disk_mb", "ports")}
 
     def get_disk_used_mb(self, host: Host) -> int:
-        return workspaces.used_mb(host)
+        context = cast("dict[str, Any]", self.context)
+        if "disks" not in context:
+            context["disks"] = workspaces.used_mb()  # one look for a whole list
+        return int(context["disks"].get(host.pk, 0))
 
 
 class LeaseSerializer(serializers.ModelSerializer[Lease]):

@@ -86,6 +86,7 @@ def world(ada: Any, operation: Operation) -> dict[str, str]:
     return {
         "operations": str(operation.pk), "projects": str(operation.project_id), "agents": str(agent.pk),
         "hosts": str(host.pk), "leases": str(lease.pk), "templates": "python", "sessions": NOTHING,
+        "egress": NOTHING,
     }  # fmt: skip
 
 

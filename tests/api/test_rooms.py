@@ -84,7 +84,7 @@ class TestAgents:
         body = asked.json()
         assert {key: body[key] for key in wish} == wish
         assert (body["state"], body["host"], body["queue_position"]) == ("spawning", None, 1)
-        assert client.get(asked["Location"]).json() == body
+        assert client.get(asked["Location"]).json() == {**body, "disk": None}
         health = client.get(f"{asked['Location']}health/").json()
         assert health["verdict"] in {"healthy", "idle", "stuck", "lost", "unknown"}
         assert health["cause"]

@@ -270,7 +270,7 @@ def test_use_is_noted_in_the_ledger_and_shown(place: Path, kind: Kind) -> None:
     assert shown is not None
     assert (shown["kind"], shown["limit_mb"], shown["over"]) == (kind.value, 32, "")
     assert 5 <= shown["used_mb"] <= 7
-    assert workspaces.used_mb(host) == shown["used_mb"]
+    assert workspaces.used_mb() == {host.pk: shown["used_mb"]}
 
 
 def make_and_remove_for_ever(place: Path) -> int:

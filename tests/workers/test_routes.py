@@ -22,7 +22,7 @@ FOR_PEOPLE = frozenset(
         "operation.waiting", "operation.approval_required", "operation.succeeded", "operation.failed",
         "operation.cancelled", "operation.pull_request_merged", "agent.blocked", "agent.stopped", "agent.cleared",
         "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
-        "project.operation_ended",
+        "project.operation_ended", "operation.work_kept", "agent.egress_denied",
     }
 )  # fmt: skip
 SUBJECTS = ("operation.", "agent.", "host.", "project.")
