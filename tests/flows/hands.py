@@ -129,10 +129,18 @@ def kill_in(*, id: str, stage: str, parts: list[str], whole: bool = False, timeo
     return found
 
 
+def _words(process: psutil.Process) -> list[str]:
+    """Its command line; nothing of one that has ended since it was listed, as commands in berths do all the time."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
 def _family(part: str, *, whole: bool) -> list[psutil.Process]:
     """The part's own process, or its pool's children; as they are now."""
     stack = psutil.Process(os.getppid()).children(recursive=True)
-    ours = [process for process in stack if any(word.startswith(f"{part}@") for word in process.cmdline())]
+    ours = [process for process in stack if any(word.startswith(f"{part}@") for word in _words(process))]
     pids = {process.pid for process in ours}
     return [process for process in ours if (process.ppid() not in pids) == whole]
 
