@@ -26,6 +26,7 @@ from resources import leases, ports, uids, workspaces
 from resources.egress import berths as egress
 from resources.models import Lease
 from resources.sandboxes import selection
+from resources.sandboxes.engine import EngineUnreachable
 from resources.sandboxes.protocol import Profile, Sandbox, SandboxFailed, SandboxGone, Tier
 
 log = logging.getLogger(__name__)
@@ -221,7 +222,11 @@ def clear_berth(agent_id: uuid.UUID | str, *, generation: int, worker: str) -> N
     )
     if agent is None:
         return
-    _tear_down(agent)
+    try:
+        _tear_down(agent)
+    except EngineUnreachable as silent:  # what runs there cannot be ended: the leases stay, and the sweep comes back
+        health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=timezone.now(), ok=False, detail=silent.detail)
+        return
     with transaction.atomic():
         current = lifecycle.load(agent.pk)
         if current.generation != generation:

@@ -16,6 +16,7 @@ from agents.placement import LEASE_TTL
 from resources import hosts, leases, workspaces
 from resources.files import WorkspaceFull
 from resources.sandboxes import selection
+from resources.sandboxes.engine import EngineUnreachable
 from resources.sandboxes.protocol import SandboxGone
 
 GONE_FOR_GOOD = timedelta(minutes=10)  # a host without a heartbeat for so long does not clear its berths any more
@@ -77,6 +78,9 @@ def inspect(*, host: str, now: datetime, worker: str) -> int:
             there = agent.sandbox is not None and selection.adopt(agent.sandbox).alive()
         except SandboxGone:
             there = False
+        except EngineUnreachable as silent:  # nobody can say: its agent stays, and the screen says why
+            health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=False, detail=silent.detail)
+            continue
         health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=there, detail="there" if there else "gone")
         fault = _overfull(agent, now=now) if there else BerthLost("the sandbox is gone", host=host)
         if fault is None:

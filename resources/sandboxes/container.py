@@ -20,7 +20,7 @@ from resources.sandboxes import attach, door, engine_terminal, local, policy, se
 from resources.sandboxes.agent_client import Agent
 from resources.sandboxes.conversation import CommandLost
 from resources.sandboxes.door import AgentUnreachable
-from resources.sandboxes.engine import UNREACHABLE, engine, words
+from resources.sandboxes.engine import UNREACHABLE, EngineUnreachable, engine, is_silence, words
 from resources.sandboxes.launch import LAUNCHER, Plan
 from resources.sandboxes.protocol import (
     Availability,
@@ -102,7 +102,7 @@ class ContainerProvider:
             image = profile.image or policy.DEFAULT_IMAGE
             raise IsolationUnavailable(f"container: the image {image} is not there", remedy="make images") from error
         except UNREACHABLE as error:
-            raise SandboxFailed(f"The container cannot be made: {words(error)}") from error
+            raise _failure("The container cannot be made", error) from error
         return sandbox
 
     def adopt(self, reference: Reference) -> ContainerSandbox:
@@ -171,6 +171,8 @@ class ContainerSandbox:
             door.remove(self.profile.workspace)
             raise
         except UNREACHABLE as error:
+            if is_silence(error):
+                raise EngineUnreachable(f"The container engine does not answer: {words(error)}") from error
             raise SandboxGone(f"{self.name} cannot be started: {words(error)}") from error
 
     def run(self, command: Command, *, cancelled: Callable[[], bool] | None = None) -> Outcome:
@@ -189,7 +191,7 @@ class ContainerSandbox:
         except UNREACHABLE as error:
             if not self.alive():
                 raise SandboxGone(f"{self.name} is gone: {words(error)}") from error
-            raise SandboxFailed(f"The container engine refused: {words(error)}") from error
+            raise _failure("The container engine refused", error) from error
         return outcome
 
     def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
@@ -227,7 +229,7 @@ class ContainerSandbox:
             with self._container() as found:
                 figures: dict[str, Any] = found.stats(stream=False, one_shot=True)
         except UNREACHABLE as error:
-            raise SandboxGone(f"{self.name} cannot be asked: {words(error)}") from error
+            raise _failure("The container cannot be asked", error) from error
         memory = figures.get("memory_stats", {}).get("usage")
         cpu_ns = figures.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
         return Stats(
@@ -237,12 +239,14 @@ class ContainerSandbox:
         )
 
     def alive(self) -> bool:
-        """Whether the engine runs it and it carries our labels."""
+        """Whether the engine runs it and it carries our labels. EngineUnreachable when that cannot be said."""
         try:
             with self._container() as found:
                 return bool(found.status == "running")
-        except (SandboxGone, *UNREACHABLE):
+        except SandboxGone:
             return False
+        except UNREACHABLE as error:
+            raise _failure("The container cannot be asked", error) from error
 
     def close(self) -> None:
         """Remove the container and all that runs in it; one that is gone or not ours is left alone."""
@@ -256,7 +260,7 @@ class ContainerSandbox:
             if error.status_code != 409:  # removal is already in progress
                 raise SandboxFailed(f"The container cannot be removed: {words(error)}") from error
         except UNREACHABLE as error:
-            raise SandboxFailed(f"The container cannot be removed: {words(error)}") from error
+            raise _failure("The container cannot be removed", error) from error
         door.remove(self.profile.workspace)
 
     @property
@@ -393,9 +397,15 @@ def _require_runtime(runtime: str) -> None:
         with engine() as client:
             known = client.info()["Runtimes"]
     except UNREACHABLE as error:
-        raise SandboxFailed(f"The container engine does not answer: {words(error)}") from error
+        raise _failure("The container engine does not answer", error) from error
     if runtime not in known:
         raise IsolationUnavailable(f"container: the engine has no runtime {runtime}", remedy=_GVISOR_REMEDY)
+
+
+def _failure(what: str, error: Exception) -> SandboxFailed:
+    """The engine's trouble as a fault: silence is told from a refusal."""
+    kind = EngineUnreachable if is_silence(error) else SandboxFailed
+    return kind(f"{what}: {words(error)}")
 
 
 def _uid(profile: Profile) -> int:

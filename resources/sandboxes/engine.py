@@ -1,26 +1,73 @@
-"""The Docker engine of this machine: one connection per use, and what its refusals mean."""
+"""The Docker engine of this machine: one connection per use, behind a breaker, and what its refusals mean."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import docker
 import docker.errors
 import requests
+from django.conf import settings
+
+from events.faults import FaultClass
+from resources import breakers
+from resources.sandboxes.protocol import SandboxFailed
 
 CALL_S = 60
 UNREACHABLE = (docker.errors.DockerException, requests.exceptions.RequestException)
+_SILENT = (requests.exceptions.ConnectionError, requests.exceptions.Timeout)
+
+
+class EngineResting(docker.errors.DockerException):
+    """The engine failed again and again: it is not asked for a moment."""
+
+
+class EngineUnreachable(SandboxFailed):
+    """The engine does not answer: whether the sandbox is there cannot be said."""
+
+    fault_class = FaultClass.TRANSIENT
+    code = "engine.unreachable"
+    remedy = "Start the Docker engine of this host; `python manage.py doctor` says whether it answers."
+
+
+class _NoAnswer(Exception):
+    """The engine did not even say its version."""
 
 
 @contextmanager
 def engine(*, timeout_s: int = CALL_S) -> Iterator[docker.DockerClient]:
     """A client of the engine that the environment names, closed afterwards."""
-    client = docker.from_env(timeout=timeout_s)
+    try:
+        with breakers.guard(service(), failures=(_NoAnswer,)):
+            try:
+                client = docker.from_env(timeout=timeout_s)  # asks for the version: it answers, or it does not
+            except UNREACHABLE as error:
+                raise _NoAnswer(words(error)) from error
+    except _NoAnswer as error:
+        raise (error.__cause__ or error) from None
+    except breakers.ServiceResting as resting:
+        raise EngineResting(resting.detail) from resting
     try:
         yield client
     finally:
         client.close()
+
+
+def service() -> str:
+    """What its breaker is called: each host has an engine of its own, and may be told to use another."""
+    where = os.environ.get("DOCKER_HOST", "")
+    other = f".{hashlib.sha256(where.encode()).hexdigest()[:8]}" if where else ""
+    return f"engine.{settings.HOST_NAME}{other}"
+
+
+def is_silence(error: Exception) -> bool:
+    """Whether the engine did not answer at all, rather than refuse."""
+    if isinstance(error, docker.errors.APIError):
+        return False
+    return isinstance(error, (*_SILENT, docker.errors.DockerException))
 
 
 def words(error: Exception) -> str:

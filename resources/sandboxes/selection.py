@@ -11,6 +11,7 @@ from resources.sandboxes import local, way_out
 from resources.sandboxes.bare import BareProvider
 from resources.sandboxes.bubblewrap import BubblewrapProvider
 from resources.sandboxes.container import ContainerProvider
+from resources.sandboxes.engine import EngineUnreachable
 from resources.sandboxes.landlock import LandlockProvider
 from resources.sandboxes.protocol import (
     Availability,
@@ -79,7 +80,10 @@ def open_sandbox(profile: Profile, *, minimum: Tier, allow_bare: bool, prefer: T
 
 
 def adopt(reference: Reference) -> Sandbox:
-    """The sandbox that a reference points at; SandboxGone when it is not there any more."""
+    """The sandbox that a reference points at; SandboxGone when it is not there any more.
+
+    EngineUnreachable when that cannot be said now.
+    """
     try:
         tier = Tier(reference["tier"])
     except (KeyError, ValueError) as error:
@@ -90,9 +94,10 @@ def adopt(reference: Reference) -> Sandbox:
 def end_leftovers(profile: Profile) -> None:
     """End whatever still stands under the profile's name, in whichever tier; nothing there is fine.
 
-    Raises SandboxFailed when something there cannot be ended.
+    Raises SandboxFailed when something there cannot be ended. An engine that does not answer keeps nobody waiting:
+    most hosts without one never had one, and where it comes back its containers are orphans of their own.
     """
     local.end_launchers(local.name_of(profile))
     for tier in PROVIDERS:
-        with suppress(SandboxGone):
+        with suppress(SandboxGone, EngineUnreachable):
             adopt({"tier": tier.value, "profile": local.profile_as_json(profile)}).close()
