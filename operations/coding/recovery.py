@@ -77,6 +77,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
         r"sandbox\..*|workspace\..*|agent\.berth_lost|git\.snapshot_failed|git\.no_space|ports\.exhausted",
         ErrorKind.ENVIRONMENT_ERROR,
     ),
+    # A berth that could not be opened needs another one; in a later stage the engine may come back to the same berth.
+    Symptom(r"engine\.unreachable", ErrorKind.ENVIRONMENT_ERROR, frozenset({Stage.INIT})),
     Symptom(r"git\.(unreachable|busy|failed)", ErrorKind.GIT_ERROR),
     Symptom(r"vault\.tree_missing", ErrorKind.VAULT_LOST),
     Symptom(r"stage\.timeout", ErrorKind.TIMEOUT),

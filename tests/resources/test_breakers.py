@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import redis
@@ -62,7 +62,7 @@ def position(name: str = NAME) -> Position:
 def rested(client: redis.Redis, name: str = NAME) -> None:
     """As if the rest were over."""
     key = breakers._KEY + name
-    state = breakers._read(client.get(key))
+    state = breakers._read(cast("bytes", client.get(key)))
     client.set(key, json.dumps(asdict(replace(state, open_until=state.opened_at))))
 
 
@@ -170,7 +170,7 @@ def test_of_many_that_ask_a_rested_one_at_once_exactly_one_probes(shared: redis.
         return "probe" if breakers._change(NAME, breakers.asked)[1] == 0 else "refused"
 
     answers = at_once([ask for _ in range(16)])
-    assert sorted(answers) == ["probe"] + ["refused"] * 15
+    assert sorted(map(str, answers)) == ["probe"] + ["refused"] * 15
 
 
 def _fail_elsewhere() -> None:
