@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -73,6 +73,27 @@ TABLE: tuple[Setting, ...] = (
         "What holds workspaces to their size: image (a file system each), directory (counted), or auto.",
     ),
     Setting("MOORAGE_PORT_RANGE", "20000-20999", "Ports lent to berths, outside the kernel's ephemeral range."),
+    Setting(
+        "MOORAGE_PORT_QUARANTINE_S",
+        "60",
+        "How long a port rests after its release before it is lent again, in seconds: old connections run out.",
+    ),
+    Setting(
+        "MOORAGE_USER_QUOTA",
+        "",
+        "What one user may hold at a time: slots=4,memory_mb=8192,cpu_millis=4000,disk_mb=20000, or a part; empty is no limit.",
+    ),
+    Setting("MOORAGE_PROJECT_QUOTA", "", "The same for one project, over all its users."),
+    Setting(
+        "MOORAGE_AGING_S",
+        "600",
+        "After each such time of waiting for a berth, priority counts one higher, in seconds; 0 is never.",
+    ),
+    Setting(
+        "MOORAGE_WARM_POOL",
+        "",
+        "Containers kept ready on each host, by template: python=2,web=1. They count in what the host lends.",
+    ),
     Setting("MOORAGE_UID_RANGE", "210000-214999", "User ids lent to berths where the service is root; nobody else's."),
     Setting("MOORAGE_WORKER_PROCESSES", "2", "Children of the worker started by `make up`."),
     Setting(
@@ -185,6 +206,17 @@ class Environment:
 
     def names(self, name: str, *, separator: str = ",") -> list[str]:
         return [part.strip() for part in self.text(name).split(separator) if part.strip()]
+
+    def amounts(self, name: str, *, known: Collection[str] = ()) -> dict[str, int]:
+        """NAME=NUMBER, comma-separated; without ``known`` any name will do."""
+        found: dict[str, int] = {}
+        for part in self.names(name):
+            key, _, value = (piece.strip() for piece in part.partition("="))
+            if not key or (known and key not in known) or not value.isdecimal() or key in found:
+                wanted = f"one of {', '.join(known)}" if known else "each name once"
+                raise BadSetting(f"{name}={self.text(name)!r} must be NAME=NUMBER,… with {wanted}")
+            found[key] = int(value)
+        return found
 
     def span(self, name: str, *, least: int, most: int) -> tuple[int, int]:
         """FIRST-LAST, both included."""

@@ -261,6 +261,12 @@ WORKSPACES = env.text("MOORAGE_WORKSPACES")
 if WORKSPACES not in {"auto", "image", "directory"}:
     raise BadSetting(f"MOORAGE_WORKSPACES={WORKSPACES!r} must be auto, image or directory")
 PORT_RANGE = env.ports("MOORAGE_PORT_RANGE")
+PORT_QUARANTINE_S = env.number("MOORAGE_PORT_QUARANTINE_S")
+_AMOUNTS = ("slots", "memory_mb", "cpu_millis", "disk_mb")
+USER_QUOTA = env.amounts("MOORAGE_USER_QUOTA", known=_AMOUNTS)
+PROJECT_QUOTA = env.amounts("MOORAGE_PROJECT_QUOTA", known=_AMOUNTS)
+AGING_S = env.number("MOORAGE_AGING_S")
+WARM_POOL = env.amounts("MOORAGE_WARM_POOL")
 UID_RANGE = env.span("MOORAGE_UID_RANGE", least=1000, most=2**32 - 2)
 INSTALL_ID = kept_secret(DATA / "secrets" / "install_id")  # no secret, but made once and kept likewise
 HOST_TTL_S = env.number("MOORAGE_HOST_TTL_S", least=1)

@@ -34,6 +34,41 @@ class Host(models.Model):
         return self.name
 
 
+class Account(models.Model):
+    """A user or a project as a borrower: limits of its own, where it has any, in place of the settings' defaults.
+
+    Its row is what two admissions for the same borrower on different hosts wait for each other at.
+    """
+
+    class Kind(models.TextChoices):
+        USER = "user", "User"
+        PROJECT = "project", "Project"
+
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    key = models.CharField(max_length=36, help_text="A user's or a project's id.")
+    slots = models.PositiveIntegerField(null=True, blank=True, help_text="Berths at once; empty for the default.")
+    memory_mb = models.PositiveIntegerField(null=True, blank=True, help_text="Memory in MB; empty for the default.")
+    cpu_millis = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Thousandths of a core; empty for the default."
+    )
+    disk_mb = models.PositiveBigIntegerField(null=True, blank=True, help_text="Disk in MB; empty for the default.")
+    reason = models.CharField(max_length=300, blank=True)
+    changed_by = models.CharField(max_length=150, blank=True)
+    changed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["kind", "key"]
+        constraints = [models.UniqueConstraint(fields=["kind", "key"], name="one_account_per_borrower")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key}"
+
+    @property
+    def topic(self) -> str:
+        """Its stream in the journal."""
+        return f"account.{self.kind}-{self.key}"
+
+
 class Lease(models.Model):
     """One thing taken from a host by one owner. At most one live lease per host, kind and key."""
 
@@ -67,6 +102,8 @@ class Lease(models.Model):
     amount = models.PositiveBigIntegerField(default=1)
     owner = models.CharField(max_length=60, db_index=True, help_text="agent:<uuid>")
     generation = models.PositiveIntegerField(help_text="The owner's fencing token when it was taken.")
+    for_user = models.CharField(max_length=36, blank=True, help_text="Id of the user whose quota it counts in.")
+    for_project = models.CharField(max_length=36, blank=True, help_text="Id of the project whose quota it counts in.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.INTENT)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(help_text="Released by the sweep when its owner does not renew it.")
