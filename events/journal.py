@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from events import delivery
-from events.models import Event, Undelivered
+from events.models import Event
 from events.recorded import Recorded
 
 
@@ -25,11 +25,18 @@ class Subject(Protocol):
     def topic(self) -> str: ...
 
 
+# Statements and not the ORM: every change of every room goes through here, and the ORM took five times as long.
 _NEXT_SEQ = """
 INSERT INTO events_topic (name, head) VALUES (%s, 1)
 ON CONFLICT (name) DO UPDATE SET head = events_topic.head + 1
 RETURNING head
 """
+_APPEND = """
+INSERT INTO events_event (topic, seq, kind, actor, reason, data, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s)
+RETURNING id
+"""
+_OWE = "INSERT INTO events_undelivered (event_id, attempts, next_attempt_at) VALUES (%s, 0, %s)"
+_DATA = Event._meta.get_field("data")
 # The sweep leaves a fresh event to the commit hook; only what that hook did not deliver is late.
 GRACE = timedelta(seconds=5)
 
@@ -43,15 +50,17 @@ def record(kind: str, subject: Subject | str, *, actor: str, reason: str = "", *
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("journal.record belongs inside the transaction of its change")
     topic = subject if isinstance(subject, str) else subject.topic
+    now = timezone.now()
+    at, due = map(connection.ops.adapt_datetimefield_value, (now, now + GRACE))
+    actor, reason = actor[:150], reason[:500]
+    stored = _DATA.get_db_prep_save(data, connection)
     with connection.cursor() as cursor:
         cursor.execute(_NEXT_SEQ, [topic])
         (seq,) = cursor.fetchone()
-    now = timezone.now()
-    event = Event.objects.create(
-        topic=topic, seq=seq, kind=kind, actor=actor[:150], reason=reason[:500], data=data, created_at=now
-    )
-    Undelivered.objects.create(event=event, next_attempt_at=now + GRACE)
-    recorded = Recorded.of(event)
+        cursor.execute(_APPEND, [topic, seq, kind, actor, reason, stored, at])
+        (event_id,) = cursor.fetchone()
+        cursor.execute(_OWE, [event_id, due])
+    recorded = Recorded(event_id, topic, seq, kind, actor, reason, data, now)
     transaction.on_commit(lambda: delivery.deliver(recorded), robust=True)
     return recorded
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from agents import lifecycle
@@ -22,6 +22,12 @@ from operations import faults, policy
 from operations.models import Operation, Project, Stage, Step
 from operations.snapshots import snapshot
 
+# What a request fixes; everything else of the row moves, and is all that is written after it.
+_FIXED = frozenset(
+    {"id", "type", "project", "capability", "requirements", "engine", "template", "approval", "priority",
+     "idempotency_key", "created_by", "created_at"}
+)  # fmt: skip
+MOVING = tuple(field.name for field in Operation._meta.concrete_fields if field.name not in _FIXED)
 LONGEST_REQUIREMENT = 512_000  # characters; a larger change is better a branch of its own
 
 
@@ -153,8 +159,11 @@ def _resume(by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, t
 
 def load(operation_id: uuid.UUID | str) -> Operation:
     """The operation with its row locked where the database locks rows. Inside a transaction only."""
-    rows = Operation.objects.select_for_update(of=("self",)).select_related("project", "agent__host")
-    operation = rows.filter(pk=operation_id).first()
+    key = Operation._meta.pk.get_db_prep_value(operation_id, connection)
+    # Each write of each stage begins here, and the ORM takes three times as long to spell this statement out.
+    lock = "FOR UPDATE" if connection.features.has_select_for_update else ""
+    found = Operation.objects.raw(f"SELECT * FROM operations_operation WHERE id = %s {lock}", [key])  # noqa: S608
+    operation = next(iter(found), None)
     if operation is None:
         raise faults.OperationNotFound(f"there is no operation {operation_id}")
     return operation
@@ -170,7 +179,7 @@ def advance(operation: Operation, *, wake_up_in_s: float | None = 0) -> None:
     operation.claim, operation.claimed_until = "", None
     pause = settings.REDISPATCH_S if wake_up_in_s == 0 else wake_up_in_s
     operation.wake_up_at = None if pause is None else timezone.now() + timedelta(seconds=pause)
-    operation.save()
+    operation.save(update_fields=MOVING)
 
 
 def end(operation: Operation, *, status: Operation.Status) -> None:

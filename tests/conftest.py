@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
+from events import receipts
 from tests.fakes.redis_process import redis_process, redis_url
 
 __all__ = ["redis_process", "redis_url"]  # here and nowhere else: imported twice, there would be two of them
@@ -75,6 +76,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = kept
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """What this process delivered is cleared away while the test's database is still there."""
+    receipts.hand_in()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

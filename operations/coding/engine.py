@@ -24,8 +24,9 @@ from events.faults import Fault, Remembered
 from events.journal import record
 from operations import faults
 from operations.coding import recovery
-from operations.coding.claims import MOST_LOST_WORKERS, Claim, Pulse, claim
+from operations.coding.claims import MOST_LOST_WORKERS, Claim, claim
 from operations.coding.context import AwaitBerth, Context, Done, Outcome
+from operations.coding.pulse import Pulse
 from operations.coding.stage_log import StageLog
 from operations.coding.stages import STAGES
 from operations.coding.storable import storable
@@ -161,10 +162,11 @@ def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worke
                 step.outcome = Step.Outcome.LOST
             step.save(update_fields=["log", "finished_at", "outcome"])
             return
-        Evidence.objects.bulk_create(
-            (witnessed.row(operation=operation, turn=claimed.turn, now=now) for witnessed in context.witnessed),
-            ignore_conflicts=True,
-        )
+        if context.witnessed:
+            Evidence.objects.bulk_create(
+                [witnessed.row(operation=operation, turn=claimed.turn, now=now) for witnessed in context.witnessed],
+                ignore_conflicts=True,
+            )
         lost = _berth_lost(operation)
         if lost is not None or isinstance(outcome, Fault):
             _recover(operation, lost or outcome, step=step, actor=worker)  # type: ignore[arg-type] # one is a fault
@@ -192,7 +194,7 @@ def _await_berth(operation: Operation, step: Step, *, actor: str) -> None:
         # It may have moved while we looked: then its own wake-up found us busy.
         pause_s = BERTH_RECHECK_S if operation.agent.state == Agent.State.SPAWNING else 0
         operation.wake_up_at = timezone.now() + timedelta(seconds=pause_s)
-        operation.save()
+        operation.save(update_fields=["status", "claim", "claimed_until", "wake_up_at"])
         return
     step.outcome = Step.Outcome.WAITING
     step.save()

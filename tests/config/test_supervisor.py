@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,19 +16,13 @@ import pytest
 
 from config.parts import ROOT, DataPathTooLong, Part, kept_secret, parts
 from config.supervisor import AlreadyRunning, PortTaken, StackNotReady, Supervisor
+from tests.patience import eventually
 
 FOREVER = "import time\nwhile True: time.sleep(0.05)"
 
 
 def program(name: str, code: str, **more: object) -> Part:
     return Part(name=name, argv=(sys.executable, "-c", code), **more)  # type: ignore[arg-type]
-
-
-def eventually(condition: Callable[[], object], *, within_s: float = 10.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def gone(pid: int) -> bool:

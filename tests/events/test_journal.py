@@ -16,6 +16,7 @@ from events.models import AppendOnly, Event, Undelivered
 from events.recorded import Recorded
 from tests.events.berths import moved
 from tests.fakes.redis_process import RedisProcess
+from tests.patience import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -101,7 +102,7 @@ def test_a_rollback_leaves_no_event_no_gap_and_nothing_on_the_stream(live_redis:
 
 def test_a_delivered_event_leaves_the_outbox(live_redis: RedisProcess) -> None:
     moved("a", n=1)
-    assert not Undelivered.objects.exists()
+    eventually(lambda: not Undelivered.objects.exists())
     assert client().xlen(STREAM) == 1
 
 

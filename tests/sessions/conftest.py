@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,17 +24,9 @@ from resources.sandboxes import selection
 from resources.sandboxes.protocol import Profile, Sandbox, Tier
 from sessions.host import client
 from sessions.models import Terminal
+from tests.patience import eventually
 
 HOST = "quay"
-
-
-def eventually(condition: Callable[[], Any], *, within_s: float = 10.0) -> Any:
-    """The first true answer of ``condition``; fails when none comes in time."""
-    deadline = time.monotonic() + within_s
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return answer
 
 
 class DaemonProcess:

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from resources.sandboxes.protocol import Command, Outcome, Profile, Sandbox, Tie
 from resources.sandboxes.way_out import EgressUnavailable
 from tests import factories
 from tests.at_once import at_once
+from tests.patience import eventually
 
 from .proxy_process import ProxyProcess
 
@@ -156,13 +157,6 @@ def fetch(sandbox: Sandbox, *urls: str) -> list[str]:
 def denials(owner: str) -> list[tuple[str, str]]:
     rows = Event.objects.filter(topic=owner.replace(":", "."), kind="agent.egress_denied").order_by("seq")
     return [(row.data["egress"]["host"], row.data["egress"]["reason"]) for row in rows]
-
-
-def eventually(condition: Callable[[], object], *, within_s: float = 10.0) -> None:
-    until = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < until, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("tier", GUARDED)
