@@ -13,11 +13,12 @@ from agents import health, lifecycle
 from agents.faults import BerthLost
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
+from events.journal import record
 from resources import hosts, leases, workspaces
 from resources.files import WorkspaceFull
 from resources.sandboxes import selection
 from resources.sandboxes.engine import EngineUnreachable
-from resources.sandboxes.protocol import SandboxGone
+from resources.sandboxes.protocol import SandboxGone, Tier
 
 GONE_FOR_GOOD = timedelta(minutes=10)  # a host without a heartbeat for so long does not clear its berths any more
 
@@ -88,6 +89,49 @@ def inspect(*, host: str, now: datetime, worker: str) -> int:
         else:
             lifecycle.fail(agent.pk, generation=agent.generation, fault=fault, actor=worker)
     return alive
+
+
+def sandbox_died(*, owner: str, name: str, cause: str, removed: bool, now: datetime, worker: str) -> bool:
+    """The engine says that a container died: shown at once, with its cause. False when no running agent has it.
+
+    One that is still there is started again at the next look, with its workspace; one that was removed breaks its
+    agent. A berth that is being cleared dies as it should.
+    """
+    agent = _agent_named(owner)
+    if agent is None or agent.state != Agent.State.RUNNING or (agent.sandbox or {}).get("name") != name:
+        return False
+    health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=False, detail=cause)
+    if removed:
+        fault = BerthLost(f"the sandbox is gone: {cause}", cause=cause)
+        return lifecycle.fail(agent.pk, generation=agent.generation, fault=fault, actor=worker) is not None
+    return _note(agent, "agent.sandbox_died", reason=cause, worker=worker)
+
+
+def out_of_memory(*, owner: str, name: str, worker: str) -> bool:
+    """A process in a berth was ended for want of memory: said in the agent's stream."""
+    agent = _agent_named(owner)
+    if agent is None or agent.state != Agent.State.RUNNING or (agent.sandbox or {}).get("name") != name:
+        return False
+    words = "a process was ended: the berth's memory was used up"
+    return _note(agent, "agent.out_of_memory", reason=words, worker=worker)
+
+
+def _note(agent: Agent, kind: str, *, reason: str, worker: str) -> bool:
+    with transaction.atomic():
+        current = lifecycle.load(agent.pk)
+        if current.generation != agent.generation:
+            return False
+        record(kind, current, actor=worker, reason=reason, **lifecycle.snapshot(current))
+    return True
+
+
+def engine_silent(*, host: str, now: datetime, words: str) -> int:
+    """The engine of a host does not answer: said of every agent whose berth is a container there."""
+    berthed = Agent.objects.filter(state=Agent.State.RUNNING, host__name=host, tier=Tier.CONTAINER.value)
+    for agent in berthed:
+        detail = f"the container engine is gone: {words}"
+        health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=False, detail=detail)
+    return len(berthed)
 
 
 def _overfull(agent: Agent, *, now: datetime) -> WorkspaceFull | None:

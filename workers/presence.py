@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from resources import hosts
+from workers import listening
 
 log = logging.getLogger(__name__)
 _stop = threading.Event()
@@ -35,6 +37,8 @@ def _started(sender: Any, **_signal: Any) -> None:
     if not any(queue.name == f"host.{settings.HOST_NAME}" for queue in sender.task_consumer.queues):
         return  # it lends nothing of this machine
     threading.Thread(target=_beat, name="host-presence", daemon=True).start()
+    follow = partial(listening.listen, worker=name(), stop=_stop)
+    threading.Thread(target=follow, name="engine-events", daemon=True).start()
 
 
 def _stopping(**_signal: Any) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import docker
 import docker.errors
@@ -17,6 +18,7 @@ from resources import breakers
 from resources.sandboxes.protocol import SandboxFailed
 
 CALL_S = 60
+_USUAL = "unix:///var/run/docker.sock"
 UNREACHABLE = (docker.errors.DockerException, requests.exceptions.RequestException)
 _SILENT = (requests.exceptions.ConnectionError, requests.exceptions.Timeout)
 
@@ -40,6 +42,9 @@ class _NoAnswer(Exception):
 @contextmanager
 def engine(*, timeout_s: int = CALL_S) -> Iterator[docker.DockerClient]:
     """A client of the engine that the environment names, closed afterwards."""
+    if (socket := _socket()) and not socket.exists():
+        # Nothing to be gentle with: most hosts without an engine never had one.
+        raise docker.errors.DockerException(f"there is no engine at {socket}")
     try:
         with breakers.guard(service(), failures=(_NoAnswer,)):
             try:
@@ -54,6 +59,12 @@ def engine(*, timeout_s: int = CALL_S) -> Iterator[docker.DockerClient]:
         yield client
     finally:
         client.close()
+
+
+def _socket() -> Path | None:
+    """Where the engine listens; None where that is no place on this machine."""
+    where = os.environ.get("DOCKER_HOST") or _USUAL
+    return Path(where.removeprefix("unix://")) if where.startswith("unix://") else None
 
 
 def service() -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from functools import partial
@@ -239,11 +241,20 @@ def test_redis_that_dies_and_returns_costs_no_error(shared: redis.Redis, redis_p
 def test_an_engine_that_does_not_answer_is_not_a_sandbox_that_is_gone(
     alone: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
-    profile = {
-        "owner": "agent:x", "generation": 1, "workspace": str(tmp_path), "readable": [], "environment": {},
-    }  # fmt: skip
-    adopt = partial(selection.adopt, {"tier": "container", "profile": profile})
+    with tempfile.TemporaryDirectory(prefix="moor-") as short, socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(f"{short}/docker.sock")  # bound and nobody behind it, as a killed engine leaves it
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{short}/docker.sock")
+        _assert_silence_is_told(tmp_path)
+    with pytest.raises(EngineUnreachable, match="there is no engine at"):
+        selection.adopt({"tier": "container", "profile": _profile(tmp_path)})
+
+
+def _profile(workspace: Path) -> dict[str, Any]:
+    return {"owner": "agent:x", "generation": 1, "workspace": str(workspace), "readable": [], "environment": {}}
+
+
+def _assert_silence_is_told(workspace: Path) -> None:
+    adopt = partial(selection.adopt, {"tier": "container", "profile": _profile(workspace)})
     for _ in range(THRESHOLD):
         with pytest.raises(EngineUnreachable) as silent:
             adopt()
