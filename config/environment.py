@@ -81,7 +81,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "MOORAGE_USER_QUOTA",
         "",
-        "What one user may hold at a time: slots=4,memory_mb=8192,cpu_millis=4000,disk_mb=20000 or a part; empty: no limit.",
+        "What one user may hold at a time: slots=4,memory_mb=8192,cpu_millis=4000,disk_mb=9000, or a part of it.",
     ),
     Setting("MOORAGE_PROJECT_QUOTA", "", "The same for one project, over all its users."),
     Setting(

@@ -112,7 +112,11 @@ class Lease(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["host", "state", "kind"]), models.Index(fields=["state", "expires_at"])]
+        indexes = [
+            models.Index(fields=["host", "state", "kind"]),
+            models.Index(fields=["state", "expires_at"]),
+            models.Index(fields=["kind", "released_at"], name="leases_released_of_kind"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["host", "kind", "key"],
