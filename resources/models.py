@@ -7,6 +7,9 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from resources.watched import Orphan as Orphan
+from resources.watched import Sample as Sample
+
 
 class Host(models.Model):
     """One machine that lends berths. Whether it is alive is derived from ``heartbeat_at``, never stored."""
