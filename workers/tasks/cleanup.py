@@ -61,7 +61,6 @@ DUTIES: tuple[Duty, ...] = (
     Duty("wake agents", 2, _wake_agents),
     Duty("place waiting agents", 15, lambda now: void(placement.place_waiting(now=now))),
     Duty("tend the warm pool", 10, _on_every_host("agents.tend_pool", when=lambda: bool(settings.WARM_POOL))),
-    Duty("tend the warm pool", 10, _on_every_host("agents.tend_pool", when=lambda: bool(settings.WARM_POOL))),
     Duty("renew leases", 60, lambda now: void(upkeep.renew_leases(now=now))),
     Duty("release leases without owner", 60, lambda now: void(upkeep.release_expired(now=now))),
     Duty("agents of lost hosts", 2, lambda now: void(upkeep.fail_on_lost_hosts(now=now))),
