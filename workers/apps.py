@@ -7,7 +7,8 @@ class WorkersConfig(AppConfig):
 
     def ready(self) -> None:
         from events import bus
-        from workers import presence, routes
+        from workers import pool, presence, routes
 
         bus.subscribe(routes.dispatch)
         presence.connect()
+        pool.connect()
