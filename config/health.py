@@ -23,7 +23,7 @@ from events import live as live_stream
 from events.models import Undelivered
 from operations import queues
 from operations.models import Operation
-from resources import hosts
+from resources import breakers, hosts
 from resources.api import HostSerializer
 from resources.models import Host
 
@@ -80,7 +80,32 @@ def _outbox() -> Part:
     return Part("outbox", True, "empty")
 
 
-CHECKS: tuple[Callable[[], Part], ...] = (_database, _redis, _hosts, _outbox)
+def _services() -> Part:
+    """The breakers: which outside services are left alone because they fail."""
+    resting = [breaker for breaker in breakers.known() if breaker.position is not breakers.Position.CLOSED]
+    if not resting:
+        return Part("outside services", True, "none is failing")
+    said = "; ".join(
+        f"{one.name} is left alone since {one.opened_at:%H:%M:%S} UTC ({one.reason}); "
+        + (f"next try in {one.next_try_in_s:.0f} s" if one.next_try_in_s else "the next call tries it")
+        for one in resting
+    )
+    return Part("outside services", False, said, "Look whether the service runs; it is tried again by itself.")
+
+
+def _egress() -> Part:
+    """What each living host's worker found at its last beat."""
+    now = timezone.now()
+    alive = [host for host in Host.objects.all() if hosts.verdict(host, now=now) is not hosts.Verdict.LOST]
+    said = {host.name: host.facts.get("egress") or {} for host in alive}
+    if silent := {name: facts["detail"] for name, facts in said.items() if facts.get("unserved")}:
+        words = "; ".join(f"{name}: {detail}" for name, detail in silent.items())
+        return Part("egress proxy", False, words, "Start it on that host: `python manage.py egress` (make up does).")
+    served = sum(facts.get("berths", 0) for facts in said.values())
+    return Part("egress proxy", True, f"serves {served} berths" if served else "no berth may reach out")
+
+
+CHECKS: tuple[Callable[[], Part], ...] = (_database, _redis, _hosts, _outbox, _services, _egress)
 
 
 def parts() -> list[Part]:

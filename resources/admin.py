@@ -18,7 +18,7 @@ from events.faults import Fault
 from events.operator_pages import OperatorPage, ReadOnly, badge, moment, told
 from resources import hosts
 from resources.egress import grants
-from resources.models import EgressGrant, Host, Lease
+from resources.models import EgressGrant, Host, Lease, Orphan
 
 _FIGURES = {
     "cores": "Cores",
@@ -144,6 +144,29 @@ class LeaseAdmin(ReadOnly):
     @admin.display(description="taken", ordering="created_at")
     def created(self, lease: Lease) -> SafeString | str:
         return moment(lease.created_at)
+
+
+@admin.register(Orphan)
+class OrphanAdmin(ReadOnly):
+    """What carries our mark and belongs to nobody: why it is listed, and what will happen to it."""
+
+    list_title = "Orphans"
+    list_display = ("kind", "key", "status", "reason", "host", "first_seen", "last_seen")
+    list_filter = ("fate", "kind", "host")
+    list_select_related = ("host",)
+    search_fields = ("key", "owner")
+
+    @admin.display(description="what happens", ordering="fate")
+    def status(self, orphan: Orphan) -> SafeString:
+        return badge(orphan.get_fate_display())
+
+    @admin.display(description="first seen", ordering="first_seen_at")
+    def first_seen(self, orphan: Orphan) -> SafeString | str:
+        return moment(orphan.first_seen_at)
+
+    @admin.display(description="last seen", ordering="last_seen_at")
+    def last_seen(self, orphan: Orphan) -> SafeString | str:
+        return moment(orphan.last_seen_at)
 
 
 @admin.register(EgressGrant)
