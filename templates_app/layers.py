@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from templates_app.nodes import How, Leaf, ListNode, MapNode, Node, Written
+from templates_app.nodes import How, Leaf, ListNode, MapNode, Node, Written, plain
 from templates_app.schema import FREE, Kind, Schema, Strategy, child, element, kind_wanted, list_rule, range_fact
 from templates_app.validate import directives_in, plain_key
 from templates_app.yaml_text import Json, Path
@@ -25,11 +25,7 @@ class MapLayer:
     entries: tuple[tuple[str, Content], ...]
     written: Written
     ready: MapNode | None
-
-    @property
-    def leaves(self) -> dict[str, Node] | None:
-        """The fields, where all of them are scalars."""
-        return self.ready.items if self.ready is not None and self.ready.flat else None
+    leaves: dict[str, Node] | None  # the fields, where all of them are scalars
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +118,7 @@ class _Preparation:
         whole = {key: node for key, node in nodes.items() if node is not None}
         flat = all(isinstance(node, tuple) for node in nodes.values())
         node = MapNode(whole, written, flat=flat) if len(whole) == len(nodes) else None
-        return MapLayer(tuple(contents.items()), written, node)
+        return MapLayer(tuple(contents.items()), written, node, whole if flat else None)
 
     def of_list(self, value: list[Json], schema: Schema, path: Path, how: How) -> ListLayer:
         rule = list_rule(schema)
@@ -135,7 +131,10 @@ class _Preparation:
         replaced = rule.strategy is Strategy.REPLACE and kind_wanted(schema) is Kind.LIST
         values = tuple(identity(item) for item in value) if unites else ()
         doubled = len(set(values)) < len(values)
-        whole = ListNode(nodes, written, None, rule.key, replaced) if len(nodes) == len(items) and not doubled else None
+        whole = None
+        if len(nodes) == len(items) and not doubled:
+            as_written = self._locate([plain(node) for node in nodes], path, how)
+            whole = ListNode(nodes, written, None, rule.key, replaced, as_written)
         return ListLayer(
             strategy=rule.strategy,
             key=rule.key,

@@ -50,6 +50,8 @@ class _Layer:
 
         ``shadow`` is what lay there where base is None.
         """
+        if base.__class__ is MapNode and content.__class__ is MapLayer:  # by far the most frequent
+            return self._map(base, content, None)  # type: ignore[arg-type]
         if isinstance(content, Delete):
             if base is None:
                 self._warn(f"there is no {shown(content.written.path[:-1])} to delete", content.written)
@@ -60,8 +62,6 @@ class _Layer:
             return self._on_a_list(base, content, shadow)
         if base is None or _gives_way(base, content):
             return self._fresh(content, shadow if base is None else base)
-        if isinstance(base, MapNode) and isinstance(content, MapLayer):
-            return self._map(base, content, None)
         if isinstance(base, ListNode) and isinstance(content, ListLayer):
             if content.strategy is Strategy.REPLACE:
                 return self._list(content, base)
@@ -92,6 +92,9 @@ class _Layer:
             if content.__class__ is tuple and (under is None or under.__class__ is tuple):
                 items[key] = content  # type: ignore[assignment] # its class is tuple: a leaf
                 continue
+            if under.__class__ is ListNode and content.__class__ is ListLayer and content.strategy is Strategy.REPLACE:  # type: ignore[union-attr]
+                items[key] = self._list(content, under)  # type: ignore[arg-type]
+                continue
             node = self.merged(under, content, shadow=before.get(key))
             if node is None:
                 items.pop(key, None)
@@ -109,6 +112,8 @@ class _Layer:
         empty = ListNode([], layer.written, shadow, layer.key, layer.replaced)
         if layer.strategy is not Strategy.REPLACE:
             return self._extended(empty, layer, prepend=False)
+        if (ready := layer.ready) is not None:
+            return ListNode(ready.items, layer.written, shadow, layer.key, layer.replaced, ready.whole)
         items = [self._element(item) for item in layer.items]
         return ListNode(items, layer.written, shadow, layer.key, layer.replaced)
 
@@ -125,7 +130,7 @@ class _Layer:
         if layer.strategy is Strategy.KEY:
             kept, new = self._keyed(kept, layer, contents)
         elif layer.strategy is Strategy.UNION:
-            seen = {identity(plain(node)) for node in kept}
+            seen = {identity(node[0].value if isinstance(node, tuple) else plain(node)) for node in kept}
             new = []
             for value, content in zip(layer.values, contents, strict=True):
                 if value not in seen:

@@ -60,13 +60,17 @@ class MapNode:
 
 @dataclass(slots=True)
 class ListNode:
-    """A list; ``key`` is what its elements are merged by, ``replaced`` whether a later list takes its place."""
+    """A list; ``key`` is what its elements are merged by, ``replaced`` whether a later list takes its place.
+
+    ``whole`` is the list with its value, where it is just as one layer wrote it.
+    """
 
     items: list[Node]
     written: Written
     below: Node | None = field(default=None, repr=False)
     key: str = ""
     replaced: bool = False
+    whole: Written | None = field(default=None, repr=False)
 
 
 Node: TypeAlias = "tuple[Written, Node | None] | MapNode | ListNode"

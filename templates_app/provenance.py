@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from templates_app.documents import shown
-from templates_app.nodes import How, Leaf, MapNode, Node, Written, newest, plain
+from templates_app.nodes import How, Leaf, ListNode, MapNode, Node, Written, newest, plain
 from templates_app.variables import MASK, Secret
 from templates_app.yaml_text import Json, Path
 
@@ -83,18 +83,16 @@ class _History:
 
     def _earlier(self, key: str, item: Node, earlier: list[dict[str, Node]]) -> tuple[Written, ...]:
         """What a key held before, nearest first, until it was not there. A variable's text counts by itself."""
-        found: list[Written] = []
         while isinstance(item, tuple) and item[1] is not None:
             item = item[1]
-        for items in earlier:
-            under = items.get(key)
+        found: list[Written] = []
+        for under in [items.get(key) for items in earlier]:
             if under is item:
                 continue
-            if under.__class__ is tuple:
-                found.append(under[0])  # type: ignore[index] # its class is tuple: a leaf
-                item = under  # type: ignore[assignment]
-                continue
-            return (*found, *self._of(under))
+            if under.__class__ is not tuple:
+                return (*found, *self._of(under))
+            found.append(under[0])  # type: ignore[index] # its class is tuple: a leaf
+            item = under  # type: ignore[assignment]
         return tuple(found)
 
     def _of(self, node: Node | None) -> tuple[Written, ...]:
@@ -108,8 +106,10 @@ class _History:
             return (node[0], *self._of(node[1]))
         known = self._containers.get(id(node))
         if known is None:
-            by = newest(node)
-            shown_as = Written(plain(node), by.template, by.version, by.file, by.path, by.line, by.column, by.how)
+            shown_as = node.whole if isinstance(node, ListNode) else None
+            if shown_as is None:
+                by = newest(node)
+                shown_as = Written(plain(node), by.template, by.version, by.file, by.path, by.line, by.column, by.how)
             known = self._containers[id(node)] = (shown_as, *self._of(node.below))
         return known
 
