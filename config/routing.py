@@ -13,6 +13,7 @@ api_routes: list[URLPattern | URLResolver] = [
     path("", include("templates_app.api")),
     path("", include("resources.api")),
     path("", include("resources.egress.api")),
+    path("", include("resources.quotas_api")),
     path("", include("events.api")),
     path("health/", health.HealthView.as_view(), name="health"),
     path("queues/", health.QueuesView.as_view(), name="queues"),
