@@ -41,12 +41,12 @@ def sync(*, host: str, directories: Sequence[Path]) -> Outcome:
     number = active.number()
     news = {name for name, file in files.items() if name not in seen or seen[name].stamp != file.stamp}
     news |= {name for name, row in seen.items() if name not in files and row.stamp != _GONE}
-    # What was refused may fit now that something else has changed.
-    news |= {name for name, row in seen.items() if row.verdict == _Verdict.REFUSED and row.judged_at != number}
+    # What was refused may fit now that something else has changed, here or anywhere.
+    news |= {
+        name for name, row in seen.items() if row.verdict == _Verdict.REFUSED and (news or row.judged_at != number)
+    }
     if not news:
         return Outcome()
-    if any(name not in seen or seen[name].stamp != files[name].stamp for name in news & files.keys()):
-        news |= {name for name, row in seen.items() if row.verdict == _Verdict.REFUSED}
     rows = {row.name: row for row in Template.objects.select_related("current").filter(name__in=news)}
     changes = {name: _change(name, files.get(name), host=host, directories=directories) for name in news}
     changes = {
