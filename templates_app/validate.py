@@ -64,7 +64,7 @@ def _value(value: Json, schema: Schema, path: Path) -> Iterator[Problem]:
         yield ("type_mismatch", words if wanted is not Kind.SCALAR else _first(value, schema), path, "")
     elif isinstance(value, dict):
         yield from _map(value, schema, path)
-    elif isinstance(value, list):
+    elif isinstance(value, list) and not range_fact(schema):
         yield from _list(value, schema, path)
     else:
         yield from ((code, words, path, "") for _, code, words in problems_of(value, schema))

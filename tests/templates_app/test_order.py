@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from templates_app.documents import Document
@@ -110,6 +110,7 @@ def families(draw: st.DrawFn) -> dict[str, Document]:
     return documents
 
 
+@settings(deadline=None)
 @given(families(), st.randoms())
 def test_the_order_respects_every_list_of_parents_and_not_the_load_order(
     documents: dict[str, Document], random: Random

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from templates_app.library import load
@@ -74,6 +74,7 @@ def test_an_inline_default_takes_the_declared_type() -> None:
     assert codes_of(spawn, spec) == ["type_mismatch"]
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("${}ax:-?+ "), max_size=30))
 def test_run_time_values_are_never_scanned_again(value: str) -> None:
     assert text("${X}", X=value) == value
@@ -81,6 +82,7 @@ def test_run_time_values_are_never_scanned_again(value: str) -> None:
     assert text("${Y:-${X}}", X=value) == value
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("${}ax:-?+ ."), max_size=40))
 def test_any_text_either_reads_or_is_refused_in_words(template: str) -> None:
     if syntax_problem(template):
