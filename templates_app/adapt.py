@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from templates_app.conditions import BadCondition, holds
+from templates_app.declarations import Variable, with_rule
 from templates_app.documents import Document, Rule
 from templates_app.locks import Locks
 from templates_app.merge import Merger
-from templates_app.variables import Variable, json_copy, with_rule
+from templates_app.variables import json_copy
 from templates_app.yaml_text import Json
 
 HOST = "host."

@@ -62,6 +62,11 @@ class _Walk:
 
     def _text(self, node: Leaf, text: str, path: Path) -> Node:
         written = node[0]
+        for name in self._values.spelled_out(text):
+            message = f"{name} is secret; its value may not stand in a template"
+            hint = "give it at spawn time, or name it under `secrets`"
+            document = self._by_name[written.template]
+            self.errors.append(document.located("secret_in_template", message, written.path, hint=hint))
         try:
             value = self._values.text(text)
             if schema_at(path).get("type") == "string" and kind_of(value) is Kind.SCALAR:
