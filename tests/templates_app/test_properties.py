@@ -107,7 +107,7 @@ def test_a_leaf_names_a_layer_that_took_part_and_shadows_only_earlier_ones(docum
         return
     order = [one.name for one in result.layers]
     for entry in result.provenance:
-        places = [order.index(one.template) for one in (entry, *entry.shadowed)]
+        places = [order.index(name) for name in (entry.template, *(one.template for one in entry.shadowed))]
         assert places == sorted(places, reverse=True)
 
 
