@@ -110,7 +110,7 @@ def draft(request: HttpRequest, name: str, *, site: AdminSite) -> HttpResponse:
 
 def new(request: HttpRequest, *, site: AdminSite) -> HttpResponse:
     """A draft of a new template."""
-    form = admin_forms.NewForm(request.POST or None)
+    form = admin_forms.NewForm(request.POST or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         name, extends, text = (form.cleaned_data[field] for field in ("name", "extends", "devcontainer"))
         try:
@@ -143,6 +143,7 @@ def do(request: HttpRequest, name: str, verb: str, *, site: AdminSite) -> HttpRe
 def _draft_page(
     request: HttpRequest, name: str, site: AdminSite, *, form: Any, row: Draft | None, **more: Any
 ) -> HttpResponse:
+    form.label_suffix = ""
     context = {
         **site.each_context(request), "title": f"Draft of {name}", "name": name, "form": form, "draft": row,
         "in_force": name in active.templates().documents, **more,
