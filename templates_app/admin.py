@@ -24,6 +24,7 @@ from templates_app import states as said
 from templates_app.faults import TemplateFault
 from templates_app.models import Draft, Version
 from templates_app.resolve import Resolved, resolve
+from templates_app.schema import matches, template_schema
 
 TABS = {
     "resolved": "Resolved", "source": "Source", "parents": "Parents", "versions": "Versions",
@@ -86,6 +87,8 @@ def page(request: HttpRequest, name: str, tab: str = "resolved", *, site: AdminS
 
 def draft(request: HttpRequest, name: str, *, site: AdminSite) -> HttpResponse:
     """The text that is worked on: save it, check it, put it into force, or discard it."""
+    if not matches(template_schema()["properties"]["name"]["pattern"], name):
+        raise Http404("no template can have this name")
     row = Draft.objects.filter(name=name).first()
     if request.method != "POST":
         text = row.text if row else _text(name)
