@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from agents import health, lifecycle, placement, visibility
+from agents import health, lifecycle, outfit_changes, placement, visibility
 from agents.models import Agent
 from resources import workspaces
 
@@ -25,17 +25,21 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     blocked_by = serializers.ListField(child=serializers.DictField(), read_only=True)
     error = serializers.DictField(read_only=True, allow_null=True)
     queue_position = serializers.SerializerMethodField()
+    outdated = serializers.SerializerMethodField(help_text="Whether its template has changed since")
 
     class Meta:
         model = Agent
         fields: tuple[str, ...] = (
             "id", "name", "template", "capabilities", "state", "generation", "project_id", "host", "tier", "tier_note",
-            "blocked_by", "queue_position", "waiting_since", "error", "created_at", "state_since",
+            "blocked_by", "queue_position", "waiting_since", "error", "created_at", "state_since", "outdated",
         )  # fmt: skip
         read_only_fields = fields
 
     def get_queue_position(self, agent: Agent) -> int | None:
         return placement.queue_in(cast("dict[str, Any]", self.context)).position(agent)
+
+    def get_outdated(self, agent: Agent) -> bool:
+        return outfit_changes.in_force(cast("dict[str, Any]", self.context)).outdated(agent)
 
 
 class DiskSerializer(serializers.Serializer[Any]):

@@ -18,18 +18,20 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from agents import health, lifecycle, outfits
+from agents import health, lifecycle, outfits, sizes
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
 from events.faults import Fault
-from resources import leases, ports, uids, workspaces
+from resources import leases, ports, uids, warm, workspaces
 from resources.egress import berths as egress
 from resources.models import Lease
 from resources.sandboxes import selection
 from resources.sandboxes.engine import EngineUnreachable
-from resources.sandboxes.protocol import Profile, Sandbox, SandboxFailed, SandboxGone, Tier
+from resources.sandboxes.protocol import Profile, Reference, Sandbox, SandboxFailed, SandboxGone, Tier
 
 log = logging.getLogger(__name__)
+
+_REPLACED = (Lease.Kind.DIRECTORY, Lease.Kind.PROCESS)  # of a warm berth that died: the new one has its own
 
 
 def workspace_of(agent: Agent, *, generation: int) -> Path:
@@ -85,9 +87,7 @@ def _abandon(agent: Agent, sandbox: Sandbox | None, *, worker: str) -> None:
     log.info("agent moved on while its berth was opened", extra={"agent": str(agent.pk)})
     if sandbox is not None:
         sandbox.close()
-    workspace = workspace_of(agent, generation=agent.generation)
-    egress.clear(workspace.name)
-    workspaces.remove(workspace)
+    _remove_what_is_leased(agent, generation=agent.generation)
     leases.release(
         owner=agent.owner, generation=agent.generation, actor=worker, reason="agent moved on", now=timezone.now()
     )
@@ -95,15 +95,22 @@ def _abandon(agent: Agent, sandbox: Sandbox | None, *, worker: str) -> None:
 
 def _open(agent: Agent) -> Sandbox:
     now = timezone.now()
-    workspace = workspace_of(agent, generation=agent.generation)
     port_numbers = {
         lease.name: int(ports.confirm(lease=lease, now=now).key)
-        for lease in leases.live(owner=agent.owner, kind=Lease.Kind.PORT)
+        for lease in leases.live(owner=agent.owner, kind=Lease.Kind.PORT, generation=agent.generation)
     }
+    if (reference := warm.reference(owner=agent.owner, generation=agent.generation)) is not None:
+        sandbox = _move_in(agent, reference, port_numbers=port_numbers)
+        if sandbox is not None:
+            return sandbox
+    return _build(agent, port_numbers=port_numbers)
+
+
+def _build(agent: Agent, *, port_numbers: dict[str, int]) -> Sandbox:
+    """A berth made from nothing."""
+    workspace = workspace_of(agent, generation=agent.generation)
     _make(agent, workspace)
-    fitted = outfits.outfit(
-        agent.template, variables=outfits.variables_of(agent, workspace=str(workspace), ports=port_numbers)
-    )
+    fitted = _fitted(agent, workspace=workspace, port_numbers=port_numbers)
     _intend(agent, kind=Lease.Kind.PROCESS, key=f"{agent.pk}-{agent.generation}")
     way_out = _way_out(agent, fitted, key=workspace.name)
     sandbox = selection.open_sandbox(
@@ -114,21 +121,46 @@ def _open(agent: Agent) -> Sandbox:
         allow_bare=settings.ALLOW_BARE,
         prefer=Tier(settings.ISOLATION) if settings.ISOLATION else None,
     )
-    agent.resolved = fitted.as_dict()
+    _note_outfit(agent, fitted)
     return sandbox
 
 
-def _uid(agent: Agent) -> int | None:
-    """The agent's own user id, leased where the service is root and can give it one."""
-    if os.geteuid() != 0 or agent.host is None:
+def _move_in(agent: Agent, reference: Reference, *, port_numbers: dict[str, int]) -> Sandbox | None:
+    """The warm berth that admission gave, with the agent's own variables. None, and cleared, when it has died."""
+    workspace = Path(reference["profile"]["workspace"])
+    fitted = _fitted(agent, workspace=workspace, port_numbers=port_numbers)
+    profile = _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers, uid=None)
+    own = {"environment": dict(profile.environment), "ports": dict(profile.ports)}
+    try:
+        sandbox = selection.adopt({**reference, "profile": {**reference["profile"], **own}})
+    except SandboxGone as error:
+        log.warning("a warm berth is gone; one is made", extra={"agent": str(agent.pk), "reason": error.detail})
+        _remove_what_is_leased(agent, generation=agent.generation)
+        leases.drop(owner=agent.owner, generation=agent.generation, kinds=_REPLACED, now=timezone.now())
+        agent.resolved = {**agent.resolved, "taken": {**agent.resolved.get("taken", {}), "warm": False}}
         return None
+    _note_outfit(agent, fitted)
+    return sandbox
+
+
+def _fitted(agent: Agent, *, workspace: Path, port_numbers: dict[str, int]) -> outfits.Outfit:
+    variables = outfits.variables_of(agent, workspace=str(workspace), ports=port_numbers)
+    return outfits.outfit(agent.template, variables=variables)
+
+
+def _note_outfit(agent: Agent, fitted: outfits.Outfit) -> None:
+    """What it was given now, and still what admission took for it."""
+    kept = {name: agent.resolved[name] for name in ("taken",) if name in agent.resolved}
+    agent.resolved = {**fitted.as_dict(), **kept}
+
+
+def _uid(agent: Agent) -> int | None:
+    if agent.host is None:
+        raise ValueError("a lease needs a host")
     now = timezone.now()
-    leased = leases.live(owner=agent.owner, kind=Lease.Kind.UID) or [  # left by an attempt that was killed
-        uids.reserve(
-            host=agent.host, owner=agent.owner, generation=agent.generation, now=now, expires_at=now + LEASE_TTL
-        )
-    ]
-    return int(leased[0].key)
+    return uids.own(
+        host=agent.host, owner=agent.owner, generation=agent.generation, now=now, expires_at=now + LEASE_TTL
+    )
 
 
 def _make(agent: Agent, workspace: Path) -> None:
@@ -139,7 +171,7 @@ def _make(agent: Agent, workspace: Path) -> None:
         _intend(agent, kind=Lease.Kind.DIRECTORY, key=workspace.name, detail=detail)
         workspaces.create(workspace, limit_mb=limit_mb, kind=offer.kind)
 
-    limit_mb = outfits.size_of(agent.resolved["spec"]).disk_mb
+    limit_mb = sizes.size_taken(agent.resolved).disk_mb
     try:
         make(workspaces.offer())
     except workspaces.ImageFailed as failed:
@@ -151,10 +183,10 @@ def _intend(agent: Agent, *, kind: Lease.Kind, key: str, detail: dict[str, Any] 
         raise ValueError("a lease needs a host")
     now = timezone.now()
     Lease.objects.update_or_create(
-        host=agent.host, kind=kind, key=key, owner=agent.owner, state__in=Lease.LIVE,
+        host=agent.host, kind=kind, key=key, owner=agent.owner, generation=agent.generation, state__in=Lease.LIVE,
         defaults={"detail": detail} if detail else {},
         create_defaults={
-            "generation": agent.generation, "created_at": now, "expires_at": now + LEASE_TTL, "detail": detail or {},
+            "created_at": now, "expires_at": now + LEASE_TTL, "detail": detail or {},
         },
     )  # fmt: skip
 
@@ -162,14 +194,14 @@ def _intend(agent: Agent, *, kind: Lease.Kind, key: str, detail: dict[str, Any] 
 def _profile(
     agent: Agent, fitted: outfits.Outfit, *, workspace: Path, port_numbers: dict[str, int], uid: int | None
 ) -> Profile:
-    spec = fitted.clear
+    spec, size = fitted.clear, sizes.size_taken(agent.resolved)
     path = os.pathsep.join(str(folder) for folder in (settings.TOOLCHAIN / "bin", "/usr/local/bin", "/usr/bin", "/bin"))
     return Profile(
         owner=agent.owner,
         generation=agent.generation,
         workspace=workspace,
-        memory_mb=spec["size"]["memory_mb"],
-        cpu_millis=spec["size"]["cpu_millis"],
+        memory_mb=size.memory_mb,
+        cpu_millis=size.cpu_millis,
         pids=spec["size"]["pids"],
         image=spec["isolation"].get("image", ""),
         runtime=spec["isolation"].get("runtime", ""),
@@ -208,7 +240,7 @@ def _running(agent: Agent, sandbox: Sandbox, *, generation: int, worker: str) ->
         note = workspace.detail.get("note", "") if workspace else ""
         current.tier_note = f"{note} {sandbox.note}".strip()[:300]
         current.sandbox, current.resolved = sandbox.reference(), agent.resolved
-        leases.hold(owner=agent.owner)
+        leases.hold(owner=agent.owner, generation=generation)
         lifecycle.move(
             current, Agent.berthed, kind="agent.running", actor=worker, reason=f"berth open ({sandbox.tier})"
         )
@@ -240,7 +272,14 @@ def _tear_down(agent: Agent) -> None:
             selection.adopt(agent.sandbox).close()
         except SandboxGone:
             log.info("sandbox was gone already", extra={"agent": str(agent.pk)})
-    for lease in leases.live(owner=agent.owner, kind=Lease.Kind.EGRESS):
+    _remove_what_is_leased(agent, ended=agent.sandbox is not None)
+
+
+def _remove_what_is_leased(agent: Agent, *, generation: int | None = None, ended: bool = False) -> None:
+    """Ways out and workspaces that the ledger names. What may still run there, since nobody noted it, ends first."""
+    for lease in leases.live(owner=agent.owner, kind=Lease.Kind.EGRESS, generation=generation):
         egress.clear(lease.key)
-    for lease in leases.live(owner=agent.owner, kind=Lease.Kind.DIRECTORY):
+    for lease in leases.live(owner=agent.owner, kind=Lease.Kind.DIRECTORY, generation=generation):
+        if not ended:
+            selection.end_leftovers(workspaces.inhabitant(lease, install=settings.INSTALL_ID))
         workspaces.remove(workspaces.place_of(lease.key))

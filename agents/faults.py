@@ -49,3 +49,9 @@ class BerthLost(Fault):
     fault_class = FaultClass.RESOURCE
     code = "agent.berth_lost"
     remedy = "The environment is created again on a living host."
+
+
+class HostDrained(BerthLost):
+    """The host was drained, and the time that its agents had to finish is over."""
+
+    remedy = "Its work goes on from the last checkpoint on another host; an idle agent can be retried there."

@@ -178,5 +178,6 @@ def snapshot(agent: Agent) -> dict[str, Any]:
         "template": agent.template,
         "host": agent.host.name if agent.host else None,
         "tier": agent.tier,
+        "size": agent.resolved.get("taken"),
         "blocked_by": agent.blocked_by,
     }

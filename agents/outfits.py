@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from agents.models import Agent
+from agents.sizes import size_of
 from resources.admission import Size
 from resources.sandboxes.protocol import Tier
 from templates_app import library
@@ -74,14 +75,3 @@ def variables_of(agent: Agent, *, workspace: str, ports: Mapping[str, int]) -> d
         "host.memory_mb": host.memory_mb,
         **{f"port.{name}": number for name, number in ports.items()},
     }
-
-
-def size_of(spec: Mapping[str, Any]) -> Size:
-    """The size that a resolved specification asks for."""
-    size = spec["size"]
-    return Size(
-        memory_mb=size["memory_mb"],
-        cpu_millis=size["cpu_millis"],
-        disk_mb=size["disk_mb"],
-        ports=tuple(port["name"] for port in spec.get("ports", [])),
-    )

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from agents import health, lifecycle
-from agents.faults import BerthLost
+from agents.faults import BerthLost, HostDrained
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
 from events.journal import record
@@ -49,6 +49,24 @@ def fail_on_lost_hosts(*, now: datetime) -> int:
             fault = BerthLost(f"host {agent.host.name} stopped beating", host=agent.host.name)
             failed += lifecycle.fail(agent.pk, generation=agent.generation, fault=fault, actor="system") is not None
     return failed
+
+
+def move_off_drained(*, now: datetime) -> int:
+    """Agents that still run on a host when its drain's time is over leave it: their work goes on elsewhere.
+
+    What was begun there is kept before the berth is cleared. Returns how many had to leave.
+    """
+    until = now - timedelta(seconds=settings.DRAIN_S)
+    late = Agent.objects.filter(
+        state__in=(Agent.State.SPAWNING, Agent.State.RUNNING), host__draining_since__lte=until
+    ).select_related("host")
+    left = 0
+    for agent in late:
+        if agent.host is not None:
+            words = f"host {agent.host.name} is drained since {agent.host.draining_since:%H:%M:%S} UTC"
+            fault = HostDrained(words, host=agent.host.name)
+            left += lifecycle.fail(agent.pk, generation=agent.generation, fault=fault, actor="system") is not None
+    return left
 
 
 def write_off(*, now: datetime) -> int:
@@ -91,14 +109,14 @@ def inspect(*, host: str, now: datetime, worker: str) -> int:
     return alive
 
 
-def sandbox_died(*, owner: str, name: str, cause: str, removed: bool, now: datetime, worker: str) -> bool:
+def sandbox_died(*, host: str, name: str, cause: str, removed: bool, now: datetime, worker: str) -> bool:
     """The engine says that a container died: shown at once, with its cause. False when no running agent has it.
 
     One that is still there is started again at the next look, with its workspace; one that was removed breaks its
     agent. A berth that is being cleared dies as it should.
     """
-    agent = _agent_named(owner)
-    if agent is None or agent.state != Agent.State.RUNNING or (agent.sandbox or {}).get("name") != name:
+    agent = _agent_in(name, host=host)
+    if agent is None:
         return False
     health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=False, detail=cause)
     if removed:
@@ -107,13 +125,18 @@ def sandbox_died(*, owner: str, name: str, cause: str, removed: bool, now: datet
     return _note(agent, "agent.sandbox_died", reason=cause, worker=worker)
 
 
-def out_of_memory(*, owner: str, name: str, worker: str) -> bool:
+def out_of_memory(*, host: str, name: str, worker: str) -> bool:
     """A process in a berth was ended for want of memory: said in the agent's stream."""
-    agent = _agent_named(owner)
-    if agent is None or agent.state != Agent.State.RUNNING or (agent.sandbox or {}).get("name") != name:
+    agent = _agent_in(name, host=host)
+    if agent is None:
         return False
     words = "a process was ended: the berth's memory was used up"
     return _note(agent, "agent.out_of_memory", reason=words, worker=worker)
+
+
+def _agent_in(sandbox: str, *, host: str) -> Agent | None:
+    """Whoever runs in it. Not by the container's label: a warm one keeps that of the days before it was taken."""
+    return Agent.objects.filter(state=Agent.State.RUNNING, host__name=host, sandbox__name=sandbox).first()
 
 
 def _note(agent: Agent, kind: str, *, reason: str, worker: str) -> bool:

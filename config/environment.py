@@ -81,7 +81,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "MOORAGE_USER_QUOTA",
         "",
-        "What one user may hold at a time: slots=4,memory_mb=8192,cpu_millis=4000,disk_mb=20000 or a part; empty: no limit.",
+        "What one user may hold at a time: slots=4,memory_mb=8192,cpu_millis=4000,disk_mb=9000, or a part of it.",
     ),
     Setting("MOORAGE_PROJECT_QUOTA", "", "The same for one project, over all its users."),
     Setting(
@@ -146,7 +146,14 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_CLAIM_TTL_S", "30", "How long a stage claim lives without a heartbeat, in seconds."),
     Setting("MOORAGE_REDISPATCH_S", "20", "After how long a wake-up that nobody took is sent again, in seconds."),
     Setting("MOORAGE_SWEEP_S", "5", "How often the sweeps run, in seconds."),
-    Setting("MOORAGE_HOST_TTL_S", "30", "After how long without a heartbeat a host counts as lost, in seconds."),
+    Setting("MOORAGE_HOST_TTL_S", "10", "After how long without a heartbeat a host counts as lost, in seconds."),
+    Setting(
+        "MOORAGE_DRAIN_S",
+        "900",
+        "How long agents may go on on a host that is drained, in seconds; then their work moves to another host.",
+    ),
+    Setting("MOORAGE_SAMPLE_S", "15", "How often hosts and berths are measured, in seconds."),
+    Setting("MOORAGE_SAMPLES_KEEP_HOURS", "24", "For how long these measurements are kept, in hours."),
     Setting("MOORAGE_KEEP_WORK_DAYS", "30", "Days for which work of ended operations is kept; 0 is for ever."),
     Setting("MOORAGE_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR."),
 )

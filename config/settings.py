@@ -299,6 +299,9 @@ MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)
 
 CLAIM_TTL_S = env.number("MOORAGE_CLAIM_TTL_S", least=1)
 REDISPATCH_S = env.number("MOORAGE_REDISPATCH_S", least=1)
+DRAIN_S = env.number("MOORAGE_DRAIN_S")
+SAMPLE_S = env.number("MOORAGE_SAMPLE_S", least=1)
+SAMPLES_KEEP_HOURS = env.number("MOORAGE_SAMPLES_KEEP_HOURS", least=1)
 KEEP_WORK_DAYS = env.number("MOORAGE_KEEP_WORK_DAYS")
 
 FLOWER_PORT = env.whole("MOORAGE_FLOWER_PORT", least=1)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.conf import settings
 
 from agents.engines.protocol import EngineKind
 from agents.models import Priority
 from operations import policy
 from operations.models import Operation, Project
-from templates_app import library
+from templates_app import active
 
 _WIDE = {"class": "vTextField", "autocomplete": "off", "spellcheck": "false"}
 
 
 def template_choices() -> list[tuple[str, str]]:
     """The templates that an operation can use, by name."""
-    found = library.load(settings.TEMPLATE_DIRECTORIES)
+    found = active.templates()
     documents = [found[name] for name in sorted(found.documents)]
     return [(document.name, document.name) for document in documents if not document.abstract]
 

@@ -11,12 +11,13 @@ from django.db.models import Count, Model
 from agents.models import Agent
 from events import live
 from operations.models import Operation
-from resources import hosts
+from resources import hosts, samples
 from resources.models import Host
 
 
 def now_at(*, now: datetime) -> dict[str, Any]:
     """The figures as the API and the live stream show them."""
+    measured = samples.latest(now=now)
     return {
         "operations": _by(Operation, "status"),
         "agents": _by(Agent, "state"),
@@ -33,6 +34,7 @@ def now_at(*, now: datetime) -> dict[str, Any]:
                 },
                 "reserved": asdict(hosts.usage(host)),
                 "load": host.facts.get("load"),
+                "measured": samples.as_json(measured[host.pk]) if host.pk in measured else None,
             }
             for host in Host.objects.all()
         ],

@@ -8,8 +8,9 @@ from typing import Any
 
 from django.db import transaction
 
-from resources import hosts, leases, ports
+from resources import hosts, leases, ports, quotas, warm
 from resources.models import Host, Lease
+from resources.quotas import NOBODY, Party
 from resources.sandboxes.protocol import Tier
 
 Reason = dict[str, Any]  # {"kind": "memory", "host": "node-1", "needs_mb": 1536, "free_mb": 900, "of_mb": 4096}
@@ -26,12 +27,21 @@ class Size:
     disk_mb: int
     ports: tuple[str, ...] = ()
 
+    def amounts(self) -> dict[str, int]:
+        """What counts in a quota."""
+        return {"slots": 1, "memory_mb": self.memory_mb, "cpu_millis": self.cpu_millis, "disk_mb": self.disk_mb}
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The host that took the berth. Its leases are intents until the berth is real."""
+    """The host that took the berth, and in which size. Its leases are intents until the berth is real.
+
+    ``warm``: the berth stands already; its container and workspace have changed hands.
+    """
 
     host: Host
+    size: Size
+    warm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,21 @@ class Blocked:
         )
 
     @property
+    def shared(self) -> Blocked:
+        """The part that is true of whoever asks."""
+        return Blocked(tuple(reason for reason in self.reasons if reason["kind"] in _FULL_FOR_ALL))
+
+    @property
+    def by_quota(self) -> bool:
+        """True when room is not the point: the user or the project holds what it may."""
+        return any(reason["kind"] == "quota" for reason in self.reasons)
+
+    @property
+    def hosts_without_room(self) -> tuple[str, ...]:
+        """Names of the hosts where something is missing that is lent to others now."""
+        return tuple(dict.fromkeys(reason["host"] for reason in self.reasons if reason["kind"] in _UNITS))
+
+    @property
     def curable(self) -> bool:
         """True when waiting can help: on some living host all that is missing is lent to others now."""
         return any(all(map(_is_lent, of_host)) for of_host in self._by_host())
@@ -58,29 +83,78 @@ class Blocked:
 
 
 def admit(
-    *, owner: str, generation: int, size: Size, minimum: Tier, now: datetime, expires_at: datetime
+    *,
+    owner: str,
+    generation: int,
+    size: Size,
+    minimum: Tier,
+    now: datetime,
+    expires_at: datetime,
+    lighter: Size | None = None,
+    party: Party = NOBODY,
+    shape: str = "",
+    only: Host | None = None,
 ) -> Admitted | Blocked:
-    """Try the hosts, the emptiest first. Runs inside the caller's transaction, with the host row locked.
+    """A berth of ``size``, else of the ``lighter`` one, else what stands in the way of the least that would do.
+
+    Runs inside the caller's transaction. One of the warm berths of ``shape`` is taken first. ``only`` asks one host.
+    """
+    claim = _Claim(owner, generation, minimum, party, now, expires_at)
+    answer = _admit(claim, size, shape=shape, only=only)
+    if isinstance(answer, Blocked) and lighter is not None and lighter != size:
+        answer = _admit(claim, lighter, shape="", only=only)
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Who asks, on whose behalf, and for how long."""
+
+    owner: str
+    generation: int
+    minimum: Tier
+    party: Party
+    now: datetime
+    expires_at: datetime
+
+
+def _admit(claim: _Claim, size: Size, *, shape: str, only: Host | None) -> Admitted | Blocked:
+    if refused := quotas.in_the_way(claim.party, size.amounts()):
+        return Blocked(tuple(refused))
+    if shape:
+        host = warm.take(
+            shape=shape, owner=claim.owner, generation=claim.generation, party=claim.party, port_names=size.ports,
+            now=claim.now, expires_at=claim.expires_at,
+        )  # fmt: skip
+        if host is not None:
+            return Admitted(host, size, warm=True)
+    return _on_some_host(claim, size, only=only)
+
+
+def _on_some_host(claim: _Claim, size: Size, *, only: Host | None) -> Admitted | Blocked:
+    """Try the hosts, the emptiest first, each with its row locked.
 
     A host that cannot take the berth is rolled back at once, which unlocks it: askers meet the hosts in different
     orders and would wait for each other in a circle.
     """
-    reasons: list[Reason] = []
-    known = sorted(Host.objects.all(), key=lambda host: _room(host, hosts.usage(host)), reverse=True)
+    used = hosts.usages()
+    known = [only] if only else list(Host.objects.all())
+    known.sort(key=lambda host: _room(host, used.get(host.pk, hosts.UNUSED)), reverse=True)
     if not known:
         return Blocked(({"kind": "no_host", "detail": "no worker has registered a host yet"},))
+    reasons: list[Reason] = []
     for candidate in known:
         with transaction.atomic():
             # Not the key: a port that is checked outside of any transaction points at this row too.
             host = Host.objects.select_for_update(no_key=True).get(pk=candidate.pk)
-            found = _in_the_way(host, size=size, minimum=minimum, now=now)
+            found = _in_the_way(host, size=size, minimum=claim.minimum, now=claim.now)
             if not found:
                 try:
-                    _reserve(host, owner=owner, generation=generation, size=size, now=now, expires_at=expires_at)
+                    _reserve(host, claim, size)
                 except ports.PortsExhausted:
                     found = [_reason(host, "ports", needs=len(size.ports), free=0)]
                 else:
-                    return Admitted(host)
+                    return Admitted(host, size)
             transaction.set_rollback(True)
         reasons += found
     return Blocked(tuple(reasons))
@@ -99,12 +173,13 @@ def _in_the_way(host: Host, *, size: Size, minimum: Tier, now: datetime) -> list
         return [{"kind": "isolation", "host": host.name, "needs": minimum.value}]
     taken = hosts.usage(host)
     lent = _lent(host)
+    resting = len(ports.resting(host, now=now)) if size.ports else 0
     needs = (
         ("slots", 1, lent["slots"] - taken.slots),
         ("memory", size.memory_mb, lent["memory"] - taken.memory_mb),
         ("cpu", size.cpu_millis, lent["cpu"] - taken.cpu_millis),
         ("disk", size.disk_mb, lent["disk"] - taken.disk_mb),
-        ("ports", len(size.ports), lent["ports"] - taken.ports - taken.squatted),
+        ("ports", len(size.ports), lent["ports"] - taken.ports - taken.squatted - resting),
     )
     # A host that lends less than it did has less than nothing left.
     return [_reason(host, kind, needs=need, free=max(free, 0)) for kind, need, free in needs if need > max(free, 0)]
@@ -143,19 +218,16 @@ def _offers(host: Host, minimum: Tier) -> bool:
     )
 
 
-def _reserve(host: Host, *, owner: str, generation: int, size: Size, now: datetime, expires_at: datetime) -> None:
-    kind = Lease.Kind
-    amounts = (
-        (kind.SLOT, 1),
-        (kind.MEMORY, size.memory_mb),
-        (kind.CPU, size.cpu_millis),
-        (kind.DISK, size.disk_mb),
-    )
+def _reserve(host: Host, claim: _Claim, size: Size) -> None:
     Lease.objects.bulk_create(
         leases.intend(
-            host=host, kind=which, amount=amount, owner=owner, generation=generation, now=now, expires_at=expires_at
+            host=host, kind=Lease.Kind(quotas.AMOUNTS[name]), amount=amount, owner=claim.owner,
+            generation=claim.generation, now=claim.now, expires_at=claim.expires_at, party=claim.party,
         )
-        for which, amount in amounts
-    )
+        for name, amount in size.amounts().items()
+    )  # fmt: skip
     for name in size.ports:
-        ports.reserve(host=host, owner=owner, generation=generation, name=name, now=now, expires_at=expires_at)
+        ports.reserve(
+            host=host, owner=claim.owner, generation=claim.generation, name=name, now=claim.now,
+            expires_at=claim.expires_at,
+        )  # fmt: skip

@@ -12,6 +12,7 @@ from events.faults import Fault, FaultClass
 from events.journal import record
 from resources import hosts
 from resources.models import Host, Lease
+from resources.quotas import NOBODY, Party
 
 
 class LeaseLost(Fault):
@@ -33,26 +34,28 @@ def intend(
     key: str = "",
     name: str = "",
     amount: int = 1,
+    party: Party = NOBODY,
 ) -> Lease:
     """An unsaved intent row: what is about to be taken. The caller saves it before it takes anything."""
     return Lease(
         host=host, kind=kind, key=key, name=name, amount=amount, owner=owner, generation=generation,
-        created_at=now, expires_at=expires_at,
+        created_at=now, expires_at=expires_at, for_user=party.user, for_project=party.project,
     )  # fmt: skip
 
 
-def hold(*, owner: str, kind: Lease.Kind | None = None) -> int:
-    """Intents have become real. Returns how many changed."""
-    intents = Lease.objects.filter(owner=owner, state=Lease.State.INTENT)
+def hold(*, owner: str, generation: int, kind: Lease.Kind | None = None) -> int:
+    """What was intended in this generation has become real. Returns how many changed."""
+    intents = Lease.objects.filter(owner=owner, generation=generation, state=Lease.State.INTENT)
     if kind is not None:
         intents = intents.filter(kind=kind)
     return intents.update(state=Lease.State.HELD)
 
 
-def live(*, owner: str, kind: Lease.Kind | None = None) -> Sequence[Lease]:
-    """What the owner holds or is about to hold."""
+def live(*, owner: str, kind: Lease.Kind | None = None, generation: int | None = None) -> Sequence[Lease]:
+    """What the owner holds or is about to hold, of one kind or of one generation where that is asked for."""
     rows = Lease.objects.filter(owner=owner, state__in=Lease.LIVE).select_related("host").order_by("kind", "key")
-    return list(rows.filter(kind=kind) if kind is not None else rows)
+    wanted = {name: value for name, value in (("kind", kind), ("generation", generation)) if value is not None}
+    return list(rows.filter(**wanted))
 
 
 def renew(*, owners: Sequence[str], expires_at: datetime) -> int:
@@ -77,6 +80,12 @@ def release(*, owner: str, actor: str, reason: str, now: datetime, generation: i
             freed = [_named(lease) for lease in held if lease.host_id == host.pk]
             record("host.capacity_freed", hosts.topic(host), actor=actor, reason=reason, owner=owner, leases=freed)
     return len(held)
+
+
+def drop(*, owner: str, generation: int, kinds: Sequence[Lease.Kind], now: datetime) -> int:
+    """Give back single things of one generation that nobody waits for, and that were found useless."""
+    rows = Lease.objects.filter(owner=owner, generation=generation, kind__in=kinds, state__in=Lease.LIVE)
+    return rows.update(state=Lease.State.RELEASED, released_at=now)
 
 
 def expired(*, now: datetime, limit: int = 200) -> list[str]:

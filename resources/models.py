@@ -7,6 +7,9 @@ import uuid
 from django.db import models
 from django.db.models import Q
 
+from resources.watched import Orphan as Orphan
+from resources.watched import Sample as Sample
+
 
 class Host(models.Model):
     """One machine that lends berths. Whether it is alive is derived from ``heartbeat_at``, never stored."""
@@ -112,7 +115,11 @@ class Lease(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
-        indexes = [models.Index(fields=["host", "state", "kind"]), models.Index(fields=["state", "expires_at"])]
+        indexes = [
+            models.Index(fields=["host", "state", "kind"]),
+            models.Index(fields=["state", "expires_at"]),
+            models.Index(fields=["kind", "released_at"], name="leases_released_of_kind"),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["host", "kind", "key"],

@@ -6,6 +6,7 @@ The row under the unique constraint decides who gets a number; whoever comes sec
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
@@ -27,11 +28,15 @@ def reserve(
     now: datetime,
     expires_at: datetime,
     name: str = "",
+    resting: Collection[int] = (),
 ) -> Lease | None:
-    """An intent row for some free number of the range, whoever else asks at the same time; None when all are taken."""
+    """An intent row for some free number of the range, whoever else asks at the same time; None when all are taken.
+
+    What is ``resting`` is not free now.
+    """
     refused: IntegrityError | None = None
     for _ in range(ROUNDS):
-        free = _free(host, kind, among)
+        free = [number for number in _free(host, kind, among) if number not in resting]
         if not free:
             return None
         # Random order: askers at the same moment mostly try different numbers.

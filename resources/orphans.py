@@ -1,105 +1,191 @@
-"""Orphans: workspaces on this host that carry our name and have no live lease, with all that runs in them.
+"""Orphans: what carries our mark on this host and belongs to nobody any more. Removed on the second sighting.
 
-Removed on the second sighting.
+The ledger decides: everything of a berth is called after its owner and generation (``<uuid>-<generation>``), and only
+a berth that the ledger knows and says is released leaves orphans. What it never heard of is listed and left alone.
 
-A workspace is whatever is left of it: directory, image, mount or loop device.
-
-The sweep refuses to act when the ledger is younger than what it sees, and when the plan exceeds a fifth of what is
-there: then something is wrong with the ledger, not with the host.
+The sweep refuses to act when the ledger is younger than what it would remove, and when it would remove more than a
+fifth of what is there: then something is wrong with the ledger, not with the host.
 """
 
 from __future__ import annotations
 
 import logging
-import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from django.conf import settings
+from django.db import IntegrityError, transaction
 
 from events.faults import Fault
-from resources import workspaces
-from resources.models import Host, Lease
-from resources.sandboxes import selection
-from resources.sandboxes.protocol import Profile
+from events.journal import record
+from resources import hosts
+from resources.models import Host, Lease, Orphan
+from resources.traces import SOURCES, Trace
 
 log = logging.getLogger(__name__)
 
 GRACE = timedelta(minutes=10)
 FEW = 3  # so many orphans at once are plausible after a crash, however small the host
-_OURS = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}-\d+")
-_seen_before: dict[str, datetime] = {}
+KEEP_ENDED = timedelta(days=7)
+Fate = Orphan.Fate
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One thing that is listed: why, and what happens to it."""
+
+    trace: Trace
+    fate: Orphan.Fate
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a sweep would remove, and why it will not act if it will not."""
+    """What a sweep removes (names), and why it will not act if it will not."""
 
     remove: tuple[str, ...]
     refused: str = ""
 
 
-def sweep(*, host_name: str, now: datetime) -> Plan:
-    """Look once; remove what was an orphan at an earlier look too, a grace period ago."""
+def sweep(*, host_name: str, now: datetime, dry_run: bool = False) -> Plan:
+    """Look once, write down what was seen; remove what was an orphan at an earlier look too, a grace period ago.
+
+    A dry run writes and removes nothing. Two sweeps at once are fine: whoever comes second finds nothing there.
+    """
     host = Host.objects.filter(name=host_name).first()
     if host is None:
         return Plan((), refused="this host has no ledger")
-    found = [(name, _changed(name, now)) for name in workspaces.names() if _OURS.fullmatch(name)]
-    held = set(
-        Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, state__in=Lease.LIVE).values_list("key", flat=True)
+    candidates, refused = look(host, now=now)
+    if dry_run:
+        return Plan(_due(candidates), refused)
+    rows = _note(host, candidates, now=now)
+    if refused:
+        log.warning("orphan sweep refuses to act", extra={"reason": refused})
+        return Plan((), refused)
+    removed = tuple(
+        candidate.trace.name
+        for candidate in candidates
+        if candidate.fate is Fate.DUE and _remove(host, candidate, rows[_identity(candidate)], now=now)
     )
-    rows = Lease.objects.filter(host=host, kind=Lease.Kind.DIRECTORY, key__in=[name for name, _ in found])
-    known = {lease.key: lease for lease in rows}
-    planned = plan(found, held=held, known=set(known), ledger_since=host.created_at, seen_before=_seen_before, now=now)
-    if planned.refused:
-        log.warning("orphan sweep refuses to act", extra={"reason": planned.refused})
-        return planned
-    removed = [name for name in planned.remove if _remove(known[name])]
-    for name in removed:
-        del _seen_before[name]
-    return Plan(tuple(removed))
+    return Plan(removed)
 
 
-def _remove(lease: Lease) -> bool:
-    """What runs in it first, then the workspace. False when something resists: the next sweep tries again."""
-    workspace = workspaces.place_of(lease.key)
-    leftover = Profile(owner=lease.owner, generation=lease.generation, workspace=workspace, install=settings.INSTALL_ID)
-    log.info("removing orphan workspace", extra={"workspace": workspace.name})
+def look(host: Host, *, now: datetime) -> tuple[list[Candidate], str]:
+    """Everything on this machine that nobody owns, with what will happen to it; and why nothing will, if so."""
+    found = [trace for source in SOURCES.values() for trace in source.find()]
+    keys = {trace.key for trace in found}
+    known, held = _ledger(host, keys)
+    first_seen = {(row.kind, row.key): row.first_seen_at for row in Orphan.objects.filter(host=host, fate__in=_SIGHTED)}
+    candidates = [
+        _judged(trace, known=known, first_seen=first_seen.get((trace.kind, trace.name)), now=now)
+        for trace in found
+        if trace.key not in held
+    ]
+    refused = _refusal(candidates, Counter(trace.kind for trace in found), ledger_since=host.created_at)
+    if refused:
+        candidates = [
+            Candidate(one.trace, Fate.REFUSED, f"{one.reason}; {refused}") if one.fate is Fate.DUE else one
+            for one in candidates
+        ]
+    return candidates, refused
+
+
+_SIGHTED = (Fate.WAITS, Fate.DUE, Fate.REFUSED, Fate.RESISTS)  # the grace runs on; not while it was left alone
+
+
+def _ledger(host: Host, keys: set[str]) -> tuple[dict[str, datetime], set[str]]:
+    """Which berths the ledger of this host knows (and when they were released), and which are held."""
+    kinds = (Lease.Kind.DIRECTORY, Lease.Kind.PROCESS, Lease.Kind.EGRESS, Lease.Kind.CONTAINER)
+    known: dict[str, datetime] = {}
+    held: set[str] = set()
+    rows = Lease.objects.filter(host=host, kind__in=kinds, key__in=keys)
+    for key, state, released_at in rows.values_list("key", "state", "released_at"):
+        if state in Lease.LIVE:
+            held.add(key)
+        elif released_at is not None:
+            known[key] = max(known.get(key, released_at), released_at)
+    return known, held
+
+
+def _judged(trace: Trace, *, known: dict[str, datetime], first_seen: datetime | None, now: datetime) -> Candidate:
+    """Pure: the fate of one thing that nobody holds."""
+    if trace.key not in known:
+        return Candidate(trace, Fate.KEPT, "the ledger of this host never heard of its berth: it may be a stranger's")
+    reason = f"its berth was given back at {known[trace.key]:%Y-%m-%d %H:%M:%S} UTC"
+    seen_for = now - first_seen if first_seen else timedelta(0)
+    if first_seen is None or seen_for < GRACE:
+        return Candidate(trace, Fate.WAITS, reason)
+    return Candidate(trace, Fate.DUE, reason)
+
+
+def _refusal(candidates: Sequence[Candidate], there: Counter[str], *, ledger_since: datetime) -> str:
+    """Pure: why the plan as a whole is not to be believed; empty when it is."""
+    due = [candidate.trace for candidate in candidates if candidate.fate is Fate.DUE]
+    if any(trace.changed_at < ledger_since for trace in due):
+        return "the ledger is younger than what it would remove"
+    for kind, count in Counter(trace.kind for trace in due).items():
+        if count > max(FEW, there[kind] // 5):
+            return f"{count} of {there[kind]} {kind}s at once is too many to be true"
+    return ""
+
+
+def _due(candidates: Sequence[Candidate]) -> tuple[str, ...]:
+    return tuple(candidate.trace.name for candidate in candidates if candidate.fate is Fate.DUE)
+
+
+def _identity(candidate: Candidate) -> tuple[str, str]:
+    return candidate.trace.kind, candidate.trace.name
+
+
+def _note(host: Host, candidates: Sequence[Candidate], *, now: datetime) -> dict[tuple[str, str], Orphan]:
+    """Write down what was seen; sightings of what is no orphan any more end."""
+    with transaction.atomic():
+        opened = {(row.kind, row.key): row for row in Orphan.objects.filter(host=host, ended_at=None)}
+        for identity in set(opened) - {_identity(candidate) for candidate in candidates}:
+            Orphan.objects.filter(pk=opened.pop(identity).pk, ended_at=None).update(fate=Fate.CLEARED, ended_at=now)
+        Orphan.objects.filter(host=host, ended_at__lt=now - KEEP_ENDED).delete()
+        for candidate in candidates:
+            row = opened.get(_identity(candidate))
+            if row is None:
+                row = _seen_first(host, candidate, now=now)
+            elif (row.fate == Fate.KEPT) != (candidate.fate is Fate.KEPT):
+                row.first_seen_at = now  # what is known of it changed: its grace begins
+            row.fate, row.reason, row.last_seen_at = candidate.fate, candidate.reason[:300], now
+            row.save()
+            opened[_identity(candidate)] = row
+    return opened
+
+
+def _seen_first(host: Host, candidate: Candidate, *, now: datetime) -> Orphan:
+    fields = {"owner": candidate.trace.owner, "reason": candidate.reason[:300], "fate": candidate.fate}
     try:
-        selection.end_leftovers(leftover)
-        workspaces.remove(workspace)
+        with transaction.atomic():
+            return Orphan.objects.create(
+                host=host, kind=candidate.trace.kind, key=candidate.trace.name, first_seen_at=now, last_seen_at=now,
+                **fields,
+            )  # fmt: skip
+    except IntegrityError:  # another sweep saw it at the same moment
+        return Orphan.objects.get(host=host, kind=candidate.trace.kind, key=candidate.trace.name, ended_at=None)
+
+
+def _remove(host: Host, candidate: Candidate, row: Orphan, *, now: datetime) -> bool:
+    """Take it away, if the ledger still says so. False when something resists: the next sweep tries again."""
+    trace = candidate.trace
+    if trace.key in _ledger(host, {trace.key})[1]:
+        return False  # somebody took the berth since we looked
+    log.info("removing orphan", extra={"kind": trace.kind, "orphan": trace.name})
+    try:
+        SOURCES[trace.kind].remove(trace)
     except (Fault, OSError) as error:
-        log.warning("orphan cannot be removed", extra={"workspace": workspace.name, "error": str(error)})
+        words = error.detail if isinstance(error, Fault) else str(error)
+        log.warning("orphan cannot be removed", extra={"kind": trace.kind, "orphan": trace.name, "error": words})
+        Orphan.objects.filter(pk=row.pk).update(fate=Fate.RESISTS, reason=f"{candidate.reason}; {words}"[:300])
         return False
+    with transaction.atomic():
+        if Orphan.objects.filter(pk=row.pk, ended_at=None).update(fate=Fate.REMOVED, ended_at=now):
+            record(
+                "host.orphan_removed", hosts.topic(host), actor="system", reason=candidate.reason,
+                what=trace.kind, name=trace.name, owner=trace.owner,
+            )  # fmt: skip
     return True
-
-
-def _changed(name: str, now: datetime) -> datetime:
-    seconds = workspaces.changed_at(name)
-    # A loop device of a file that was unlinked is all that is left: nothing in it has a date.
-    return now if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
-
-
-def plan(
-    found: Sequence[tuple[str, datetime]],
-    *,
-    held: set[str],
-    known: set[str],
-    ledger_since: datetime,
-    seen_before: dict[str, datetime],
-    now: datetime,
-) -> Plan:
-    """Pure but for ``seen_before``, which remembers first sightings by name.
-
-    Only a workspace that the ledger knows and says is released is an orphan: one it never heard of is a stranger's.
-    """
-    orphans = [(name, changed) for name, changed in found if name in known and name not in held]
-    for name in set(seen_before) - {name for name, _ in orphans}:
-        del seen_before[name]
-    due = [name for name, _ in orphans if now - seen_before.setdefault(name, now) >= GRACE]
-    if any(changed < ledger_since for name, changed in orphans if name in due):
-        return Plan((), refused="the ledger is younger than what it would remove")
-    if len(due) > max(FEW, len(found) // 5):
-        return Plan((), refused=f"{len(due)} of {len(found)} workspaces at once is too many to be true")
-    return Plan(tuple(due))

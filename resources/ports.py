@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 
 from events.faults import Fault, FaultClass
@@ -28,11 +29,19 @@ def reserve(*, host: Host, owner: str, generation: int, name: str, now: datetime
     """An intent row for some free port of the host, whoever else asks at the same time. Raises PortsExhausted."""
     lease = numbers.reserve(
         host=host, kind=Lease.Kind.PORT, among=range(host.port_first, host.port_last + 1), name=name, owner=owner,
-        generation=generation, now=now, expires_at=expires_at,
+        generation=generation, now=now, expires_at=expires_at, resting=resting(host, now=now),
     )  # fmt: skip
     if lease is None:
         raise PortsExhausted(f"no free port in {host.port_first}-{host.port_last} of {host.name}", host=host.name)
     return lease
+
+
+def resting(host: Host, *, now: datetime) -> set[int]:
+    """Ports of the host that were given back so shortly ago that what spoke to them may speak to them still."""
+    since = now - timedelta(seconds=settings.PORT_QUARANTINE_S)
+    given_back = Lease.objects.filter(host=host, kind=Lease.Kind.PORT, released_at__gt=since)
+    # One that a stranger had has rested already, and nobody of ours ever listened there.
+    return {int(key) for key, detail in given_back.values_list("key", "detail") if "seen_at" not in detail}
 
 
 def confirm(*, lease: Lease, now: datetime) -> Lease:
@@ -45,7 +54,7 @@ def confirm(*, lease: Lease, now: datetime) -> Lease:
         if bindable(int(lease.key)):
             _become(lease, Lease.State.HELD)
             return lease
-        _become(lease, Lease.State.SQUATTED, detail={"seen_at": now.isoformat(), "wanted_by": lease.owner})
+        _note_squatter(lease, now=now)
         lease = reserve(
             host=lease.host, owner=lease.owner, generation=lease.generation, name=lease.name, now=now,
             expires_at=lease.expires_at,
@@ -93,8 +102,15 @@ def bindable(number: int) -> bool:
     return True
 
 
+def _note_squatter(lease: Lease, *, now: datetime) -> None:
+    with transaction.atomic():
+        _become(lease, Lease.State.SQUATTED, detail={"seen_at": now.isoformat(), "wanted_by": lease.owner})
+        record("host.port_squatted", hosts.topic(lease.host), actor="system", port=int(lease.key), owner=lease.owner)
+
+
 def _become(lease: Lease, state: Lease.State, **fields: object) -> None:
     """By compare-and-swap: a lease that was released while we looked stays released."""
-    if not Lease.objects.filter(pk=lease.pk, state__in=Lease.LIVE).update(state=state, **fields):
+    same = Lease.objects.filter(pk=lease.pk, owner=lease.owner, generation=lease.generation, state__in=Lease.LIVE)
+    if not same.update(state=state, **fields):
         raise leases.LeaseLost(f"port {lease.key} of {lease.host.name} was released while it was checked")
     lease.state = state

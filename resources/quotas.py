@@ -1,4 +1,4 @@
-"""Quotas: how much one user and one project may hold at a time, over all hosts. Defaults are settings, rows override."""
+"""Quotas: how much one user and one project may hold at a time, over all hosts. Rows override the settings."""
 
 from __future__ import annotations
 

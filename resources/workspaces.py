@@ -23,6 +23,7 @@ from resources.disk_images import ImageFailed
 from resources.files import Beneath
 from resources.models import Lease
 from resources.sandboxes import door
+from resources.sandboxes.protocol import Profile
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,17 @@ def lease_of(owner: str) -> Lease | None:
     """The live lease of an owner's workspace."""
     live = Lease.objects.filter(owner=owner, kind=Lease.Kind.DIRECTORY, state__in=Lease.LIVE)
     return live.order_by("created_at").last()
+
+
+def inhabitant(lease: Lease, *, install: str) -> Profile:
+    """By whose name a sandbox in this workspace is found: the lease's owner's, or that of the warm berth it was."""
+    made_as = lease.detail.get("sandbox", {}).get("profile", {})
+    return Profile(
+        owner=made_as.get("owner", lease.owner),
+        generation=made_as.get("generation", lease.generation),
+        workspace=place_of(lease.key),
+        install=install,
+    )
 
 
 def bounds_of(lease: Lease) -> tuple[Kind, int]:

@@ -7,7 +7,9 @@ A file that is broken is kept beside the good ones with its fault: one bad file 
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +23,20 @@ BUILT_IN = Path(__file__).parent / "library"
 _SUFFIX = ".yaml"
 
 _Stamp = tuple[int, int, int]  # mtime_ns, size, inode: an atomic replacement changes the last even within a tick
-_cache: dict[Path, tuple[_Stamp, Document | TemplateFault]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateFile:
+    """One file as it is now. ``stamp`` is the SHA-256 of its content, or of the reason why it cannot be read."""
+
+    name: str
+    directory: Path
+    stamp: str
+    text: str
+    found: Document | TemplateFault
+
+
+_cache: dict[Path, tuple[_Stamp, TemplateFile]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +72,24 @@ def load(directories: Sequence[Path] = (BUILT_IN,)) -> Library:
     """
     documents: dict[str, Document] = {}
     broken: dict[str, TemplateFault] = {}
-    for directory in directories:
-        for path in _files(directory):
-            found = _read(path)
-            name = path.name.removesuffix(_SUFFIX)
-            documents.pop(name, None)
-            broken.pop(name, None)
-            if isinstance(found, Document):
-                documents[name] = found
-            else:
-                broken[name] = found
+    for name, file in files(directories).items():
+        if isinstance(file.found, Document):
+            documents[name] = file.found
+        else:
+            broken[name] = file.found
     return Library(documents, broken)
+
+
+def files(directories: Sequence[Path]) -> dict[str, TemplateFile]:
+    """The files behind :func:`load`, by template name."""
+    return {_label(path): _read(path) for directory in directories for path in _files(directory)}
+
+
+def _label(path: Path) -> str:
+    """The name in the file's name; of one that can name no template, something that fits rows, topics and URLs."""
+    stem = path.name.removesuffix(_SUFFIX)
+    safe = re.sub(r"[^A-Za-z0-9_-]", "_", stem) or "_"
+    return safe if len(safe) <= 63 else f"{safe[:62]}_"
 
 
 def _files(directory: Path) -> list[Path]:
@@ -79,8 +101,8 @@ def _files(directory: Path) -> list[Path]:
     return [directory / name for name in names if name.endswith(_SUFFIX) and not name.startswith(".")]
 
 
-def _read(path: Path) -> Document | TemplateFault:
-    """The document of one file, or what is wrong with it."""
+def _read(path: Path) -> TemplateFile:
+    """One file with its document, or with what is wrong with it."""
     try:
         # Not blocking: a FIFO of that name must not hang us.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -100,7 +122,7 @@ def _read(path: Path) -> Document | TemplateFault:
         return _unreadable(path, error.strerror or "cannot be read")
     finally:
         os.close(descriptor)
-    found = _parsed(path, content)
+    found = _file(path, content, _parsed(path, content))
     if _stamp(before) == _stamp(after) and len(content) == min(before.st_size, MAX_BYTES + 1):
         _cache[path] = (_stamp(before), found)  # else it was being written: read it again next time
     return found
@@ -108,6 +130,12 @@ def _read(path: Path) -> Document | TemplateFault:
 
 def _stamp(status: os.stat_result) -> _Stamp:
     return (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def _file(path: Path, content: bytes, found: Document | TemplateFault) -> TemplateFile:
+    text = content.decode("utf-8-sig", errors="replace")  # of a document it is all UTF-8: the parser insists
+    stamp = hashlib.sha256(content).hexdigest()
+    return TemplateFile(_label(path), path.parent, stamp, text, found)
 
 
 def _parsed(path: Path, content: bytes) -> Document | TemplateFault:
@@ -121,5 +149,6 @@ def _parsed(path: Path, content: bytes) -> Document | TemplateFault:
     return document
 
 
-def _unreadable(path: Path, reason: str) -> TemplateFault:
-    return TemplateFault([Located(code="unreadable", message=reason, file=path.name)])
+def _unreadable(path: Path, reason: str) -> TemplateFile:
+    fault = TemplateFault([Located(code="unreadable", message=reason, file=path.name)])
+    return _file(path, f"unreadable: {reason}".encode(), fault)

@@ -7,7 +7,9 @@ class WorkersConfig(AppConfig):
 
     def ready(self) -> None:
         from events import bus
-        from workers import presence, routes
+        from workers import pool, presence, routes, template_files
 
         bus.subscribe(routes.dispatch)
         presence.connect()
+        template_files.connect()
+        pool.connect()

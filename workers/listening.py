@@ -31,10 +31,15 @@ def listen(*, worker: str, stop: threading.Event) -> None:
 
 def _happened(event: Died | OutOfMemory, *, worker: str) -> None:
     if isinstance(event, OutOfMemory):
-        upkeep.out_of_memory(owner=event.owner, name=event.name, worker=worker)
+        upkeep.out_of_memory(host=settings.HOST_NAME, name=event.name, worker=worker)
         return
     upkeep.sandbox_died(
-        owner=event.owner, name=event.name, cause=event.cause, removed=event.removed, now=timezone.now(), worker=worker
+        host=settings.HOST_NAME,
+        name=event.name,
+        cause=event.cause,
+        removed=event.removed,
+        now=timezone.now(),
+        worker=worker,
     )
 
 

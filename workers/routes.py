@@ -70,7 +70,9 @@ ROUTES: dict[str, tuple[Route, ...]] = {
         Route("coding.agent_gone", _agent),
         Route("agents.clear_berth", _generation, on_host=True),
     ),
+    "templates.activated": (Route("agents.reload_outfits", _nothing),),
     "host.registered": (Route("agents.place_waiting", _nothing),),
+    "host.warm_retired": (Route("agents.tend_pool", lambda event: {"host": event.data["host"]}, on_host=True),),
     "host.undrained": (Route("agents.place_waiting", _nothing),),
     "host.capacity_freed": (Route("agents.place_waiting", _nothing),),
 }

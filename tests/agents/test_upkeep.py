@@ -49,7 +49,7 @@ def lease_of(owner: str, *, expires_at: datetime) -> Lease:
 def test_an_agent_whose_wake_up_got_lost_is_overdue_once_per_period(settings: Any) -> None:
     settings.REDISPATCH_S = 20
     factories.host()
-    agent, running = factories.agent(), factories.running()
+    running, agent = factories.running(), factories.agent()
     due = agent.wake_up_at
     assert due is not None
     assert upkeep.overdue(now=due - timedelta(seconds=1)) == []

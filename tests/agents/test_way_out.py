@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
-from agents import berths, lifecycle
+from agents import berths, lifecycle, placement
 from agents.models import Agent
 from resources.egress import berths as egress
 from resources.models import Lease
@@ -82,7 +83,7 @@ def test_where_the_tier_cannot_guard_it_the_agent_fails_with_the_reason_and_hold
     settings: Any, template: str
 ) -> None:
     settings.ISOLATION = "landlock"
-    factories.host(tiers=[Tier.LANDLOCK])
+    factories.host(tiers=[Tier.PROCESS])  # which its operator does not want to be used
     agent = spawned(template)
     assert agent.state == Agent.State.ERROR
     assert agent.error is not None
@@ -91,6 +92,17 @@ def test_where_the_tier_cannot_guard_it_the_agent_fails_with_the_reason_and_hold
     berths.clear_berth(agent.pk, generation=agent.generation, worker="worker:node-a")
     assert not Lease.objects.filter(owner=agent.owner, state__in=Lease.LIVE).exists()
     assert list(egress.root().iterdir()) == []
+
+
+def test_only_a_host_that_can_guard_a_way_out_takes_one_that_asks_for_it(template: str) -> None:
+    factories.host("weak", tiers=[Tier.LANDLOCK])
+    agent = factories.agent(template)
+    assert not placement.place(agent.pk, now=timezone.now())
+    waits = Agent.objects.get(pk=agent.pk)
+    assert waits.blocked_by == [{"kind": "isolation", "host": "weak", "needs": "process"}]
+    strong = factories.host("strong", tiers=[Tier.PROCESS, Tier.LANDLOCK])
+    assert placement.place(agent.pk, now=timezone.now())
+    assert Agent.objects.get(pk=agent.pk).host == strong
 
 
 @pytest.mark.needs_bubblewrap

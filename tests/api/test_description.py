@@ -13,6 +13,7 @@ from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 from operations.models import Evidence, Operation, Step
+from templates_app import drafts
 from tests import factories
 from tests.api.conftest import caller
 
@@ -83,6 +84,7 @@ def world(ada: Any, operation: Operation) -> dict[str, str]:
     Evidence.objects.create(operation=operation, turn=0, kind="tests.run", tree="a" * 40, passed=True, created_at=now)
     lease = host.leases.first()
     assert lease is not None
+    drafts.save("python", "on its way", actor="user:ada")
     return {
         "operations": str(operation.pk), "projects": str(operation.project_id), "agents": str(agent.pk),
         "hosts": str(host.pk), "leases": str(lease.pk), "templates": "python", "sessions": NOTHING,

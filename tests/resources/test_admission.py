@@ -38,7 +38,7 @@ def reasons(answer: Admitted | Blocked) -> list[Reason]:
 def test_what_is_admitted_is_reserved_entirely() -> None:
     host = factories.host()
     answer = ask(size=Size(memory_mb=256, cpu_millis=250, disk_mb=512, ports=("web", "debug")))
-    assert answer == Admitted(host)
+    assert answer == Admitted(host, Size(memory_mb=256, cpu_millis=250, disk_mb=512, ports=("web", "debug")))
     reserved = sorted((lease.kind, lease.name, lease.amount) for lease in leases.live(owner="agent:1"))
     assert reserved == [
         ("cpu", "", 250), ("disk", "", 512), ("memory", "", 256), ("port", "debug", 1), ("port", "web", 1),
@@ -89,7 +89,7 @@ def test_a_host_without_the_isolation_that_is_asked_for_is_passed_over() -> None
     factories.host("weak", tiers=[Tier.LANDLOCK])
     assert reasons(ask(minimum=Tier.PROCESS)) == [{"kind": "isolation", "host": "weak", "needs": "process"}]
     strong = factories.host("strong", tiers=[Tier.CONTAINER], slots=1)
-    assert ask(minimum=Tier.PROCESS) == Admitted(strong)
+    assert ask(minimum=Tier.PROCESS) == Admitted(strong, SMALL)
 
 
 def test_the_emptier_host_is_tried_first_and_a_full_one_does_not_hide_the_other() -> None:

@@ -68,8 +68,8 @@ def test_only_intents_become_real_when_their_owner_says_so() -> None:
     host = factories.host()
     mine, others, gone = directory(host), directory(host, "agent:2", key="w-2"), directory(host, key="w-3")
     Lease.objects.filter(pk=gone.pk).update(state=Lease.State.RELEASED, released_at=NOW)
-    assert leases.hold(owner="agent:1", kind=Lease.Kind.PORT) == 0
-    assert leases.hold(owner="agent:1") == 1
+    assert leases.hold(owner="agent:1", generation=1, kind=Lease.Kind.PORT) == 0
+    assert leases.hold(owner="agent:1", generation=1) == 1
     states = {lease.pk: lease.state for lease in Lease.objects.all()}
     assert states == {mine.pk: "held", others.pk: "intent", gone.pk: "released"}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -20,13 +19,6 @@ pytestmark = pytest.mark.django_db
 NOW = timezone.now()
 LATER = NOW + orphans.GRACE
 LONG_AGO = NOW - timedelta(days=1)
-
-
-@pytest.fixture(autouse=True)
-def _nothing_seen_before() -> Iterator[None]:
-    orphans._seen_before.clear()
-    yield
-    orphans._seen_before.clear()
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from agents import berths, placement, upkeep
+from agents import berths, outfit_changes, placement, upkeep, warm_pool
 from operations.coding import safekeeping
 from workers import presence
 
@@ -37,7 +37,19 @@ def clear_berth(*, agent_id: str, generation: int, **_newer: Any) -> None:
     berths.clear_berth(agent_id, generation=generation, worker=presence.name())
 
 
+@shared_task(name="agents.reload_outfits")
+def reload_outfits(**_newer: Any) -> None:
+    """Templates have changed: live fields reach running agents."""
+    outfit_changes.reach(actor="system")
+
+
 @shared_task(name="agents.inspect")
 def inspect(*, host: str, **_newer: Any) -> None:
     """Look at the sandboxes of this host."""
     upkeep.inspect(host=host, now=timezone.now(), worker=presence.name())
+
+
+@shared_task(name="agents.tend_pool")
+def tend_pool(*, host: str, **_newer: Any) -> None:
+    """Keep as many berths ready on this host as its operator wants, and clear what is out of use."""
+    warm_pool.tend(host_name=host, now=timezone.now(), actor=presence.name())

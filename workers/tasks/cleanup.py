@@ -13,12 +13,12 @@ from django.conf import settings
 from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
-from agents import placement, upkeep
+from agents import measuring, outfit_changes, placement, upkeep
 from events import delivery
 from events.faults import Fault
 from operations import figures, queues
 from operations.coding import engine, retention, safekeeping
-from resources import orphans, ports, ticks
+from resources import orphans, ports, samples, ticks
 from resources.models import Host
 from sessions import upkeep as terminals
 from workers import routes
@@ -45,8 +45,10 @@ def _wake_agents(now: datetime) -> None:
         routes.wake_agent(agent)
 
 
-def _on_every_host(task: str) -> Callable[[datetime], None]:
+def _on_every_host(task: str, *, when: Callable[[], bool] = lambda: True) -> Callable[[datetime], None]:
     def send(now: datetime) -> None:
+        if not when():
+            return
         for host in Host.objects.filter(heartbeat_at__gt=now - timedelta(seconds=settings.HOST_TTL_S)):
             routes.send(task, queue=routes.host_queue(host.name), host=host.name)
 
@@ -58,10 +60,15 @@ DUTIES: tuple[Duty, ...] = (
     Duty("wake operations", 2, _wake_operations),
     Duty("wake agents", 2, _wake_agents),
     Duty("place waiting agents", 15, lambda now: void(placement.place_waiting(now=now))),
+    Duty("tend the warm pool", 10, _on_every_host("agents.tend_pool", when=lambda: bool(settings.WARM_POOL))),
     Duty("renew leases", 60, lambda now: void(upkeep.renew_leases(now=now))),
     Duty("release leases without owner", 60, lambda now: void(upkeep.release_expired(now=now))),
-    Duty("agents of lost hosts", 10, lambda now: void(upkeep.fail_on_lost_hosts(now=now))),
+    Duty("agents of lost hosts", 2, lambda now: void(upkeep.fail_on_lost_hosts(now=now))),
     Duty("berths of hosts that are gone", 60, lambda now: void(upkeep.write_off(now=now))),
+    Duty("agents of drained hosts", 10, lambda now: void(upkeep.move_off_drained(now=now))),
+    Duty("measure hosts and berths", settings.SAMPLE_S, _on_every_host("cleanup.sample")),
+    Duty("forget old samples", 300, lambda now: void(samples.prune(now=now))),
+    Duty("reload outfits", 60, lambda now: void(outfit_changes.reach(actor="system"))),
     Duty("inspect sandboxes", 30, _on_every_host("agents.inspect")),
     Duty("remove orphans", 120, _on_every_host("cleanup.orphans")),
     Duty("look at squatted ports again", 120, _on_every_host("cleanup.recheck_ports")),
@@ -111,3 +118,9 @@ def recheck_ports(*, host: str, **_newer: Any) -> None:
 def remove_orphans(*, host: str, **_newer: Any) -> None:
     """Remove what carries our mark on this host and belongs to nobody any more."""
     orphans.sweep(host_name=host, now=timezone.now())
+
+
+@shared_task(name="cleanup.sample")
+def sample(*, host: str, **_newer: Any) -> None:
+    """What this host and its berths use now."""
+    measuring.sample(host=host, now=timezone.now())
