@@ -20,7 +20,7 @@ from events.journal import record
 from resources import leases, workspaces
 from resources.models import Lease
 from templates_app import active
-from templates_app.comparison import Difference, differences, live_part
+from templates_app.changes import Change, diff, with_live
 from templates_app.documents import Document
 from templates_app.models import Version
 from templates_app.order import linearise
@@ -75,7 +75,7 @@ def reach(*, actor: str) -> int:
     return sum(bool(update(agent, actor=actor, now=now)) for agent in running if now.outdated(agent))
 
 
-def update(agent: Agent, *, actor: str, now: InForce | None = None) -> tuple[Difference, ...]:
+def update(agent: Agent, *, actor: str, now: InForce | None = None) -> tuple[Change, ...]:
     """Bring live fields to one running agent, and note that it is up to date where nothing else has changed.
 
     Returns what it got. An agent that moves on meanwhile is left alone: the next round sees it.
@@ -90,17 +90,17 @@ def update(agent: Agent, *, actor: str, now: InForce | None = None) -> tuple[Dif
         log.warning("outfit not reloaded", extra={"agent": str(agent.pk), "error": fault.detail})
         return ()
     before = agent.resolved["spec"]
-    after = {**agent.resolved, "spec": live_part(before, fitted.spec)}
+    after = {**agent.resolved, "spec": with_live(before, fitted.spec)}
     if not behind:
         given = fitted.as_dict()
         after |= {name: given[name] for name in ("version", "digest", "layers")}
-    got = differences(before, after["spec"])
+    got = diff(before, after["spec"])
     if after != agent.resolved:
         _save(agent, after, got, behind, actor=actor)
     return got
 
 
-def lacking(agent: Agent, now: InForce | None = None) -> tuple[Difference, ...]:
+def lacking(agent: Agent, now: InForce | None = None) -> tuple[Change, ...]:
     """What an outdated agent does not have and gets only with a new berth. Between templates, not run-time values."""
     now = now or InForce()
     if not now.outdated(agent):
@@ -108,7 +108,7 @@ def lacking(agent: Agent, now: InForce | None = None) -> tuple[Difference, ...]:
     fresh = resolve(agent.template, now.documents).preview
     worn = _worn_documents(agent)
     old = resolve(agent.template, worn).preview if worn is not None else agent.resolved["spec"]
-    return tuple(one for one in differences(old, fresh) if not one.live)
+    return tuple(one for one in diff(old, fresh) if not one.live)
 
 
 def wearers(template: str, user: Any) -> tuple[Wearer, ...]:
@@ -124,7 +124,7 @@ def wearers(template: str, user: Any) -> tuple[Wearer, ...]:
     )  # fmt: skip
 
 
-def _told(agent: Agent, now: InForce) -> tuple[Difference, ...]:
+def _told(agent: Agent, now: InForce) -> tuple[Change, ...]:
     try:
         return lacking(agent, now)
     except Fault:
@@ -156,9 +156,7 @@ def _variables(agent: Agent) -> dict[str, object]:
     return outfits.variables_of(agent, workspace=workspace, ports=ports)
 
 
-def _save(
-    agent: Agent, after: dict[str, Any], got: Sequence[Difference], behind: Sequence[Difference], *, actor: str
-) -> None:
+def _save(agent: Agent, after: dict[str, Any], got: Sequence[Change], behind: Sequence[Change], *, actor: str) -> None:
     with transaction.atomic():
         current = lifecycle.load(agent.pk)
         if (current.generation, current.resolved) != (agent.generation, agent.resolved):

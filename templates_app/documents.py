@@ -8,20 +8,41 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from templates_app.conditions import condition_problem
+from templates_app.constraints import constraint_problem
 from templates_app.faults import Located, TemplateFault, did_you_mean
-from templates_app.schema import problems_of, template_schema
+from templates_app.layers import Locate, MapLayer, prepared
+from templates_app.nodes import How, Written
+from templates_app.schema import problems_of, spec_schema, template_schema
+from templates_app.substitution import has_reference, syntax_problem
 from templates_app.validate import layer_problems
 from templates_app.yaml_text import Json, Path, Position, read
 
+_HINTS: Mapping[Path, str] = {
+    ("name",): "small letters, digits and dashes, beginning with a letter; never a path",
+    ("extends",): "a template's name, with a version if need be: base, base@2.1",
+    ("version",): "such as 1.0.0",
+    ("apiVersion",): "moorage/v1",
+}
 RUNTIME_ROOTS = frozenset({"agent", "workspace", "host", "port"})  # given at spawn time, never declared
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """One name in ``extends``; ``at_least`` is (), (major), (major, minor) or (major, minor, patch)."""
+    """One name in ``extends``, and the versions of it that will do: ``2.1``, ``>=1.2,<3``; empty for any."""
 
     name: str
-    at_least: tuple[int, ...] = ()
+    constraint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of ``adapt``: where the condition holds, a layer of its own, and values of variables."""
+
+    when: str
+    layer: MapLayer = field(repr=False)
+    variables: Mapping[str, Json]
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +78,8 @@ class Document:
     digest: str
     file: str
     positions: Mapping[Path, Position] = field(repr=False)
+    layer: MapLayer = field(repr=False, compare=False)  # ``spec``, made ready to be merged
+    adapt: tuple[Rule, ...] = ()
 
     def located(self, code: str, message: str, path: Path, *, hint: str = "") -> Located:
         """An error at ``path`` of this file, or at the nearest thing above it that the file has."""
@@ -84,6 +107,7 @@ def parse(text: str | bytes, *, file: str = "") -> Document:
     errors = [located(*problem) for problem in _envelope_problems(value)]
     spec = value.get("spec", {})
     errors += [located(code, message, ("spec", *path), hint) for code, message, path, hint in layer_problems(spec)]
+    errors += [located(*problem) for problem in _adapt_problems(value)]
     if errors:
         raise TemplateFault(errors)
     return _document(value, positions=positions, file=file)
@@ -122,12 +146,55 @@ def _envelope_problems(value: dict[str, Json]) -> list[tuple[str, str, Path, str
         if code == "unknown_field" and not path:
             unknown = next(key for key in envelope if key not in schema["properties"])
             path, hint = (unknown,), did_you_mean(unknown, schema["properties"])
+        hint = hint or _HINTS.get(path[:1], "") if code == "bad_value" else hint
         problems.append((code, f"{shown(path) or 'the template'} {words}", path, hint))
+    problems += _parent_problems(value)
     declarations = value.get("variables", {})
     if isinstance(declarations, dict):
         for name, declaration in declarations.items():
             problems += _declaration_problems(name, declaration)
     return problems
+
+
+def _parent_problems(value: dict[str, Json]) -> list[tuple[str, str, Path, str]]:
+    """Version constraints that do not read."""
+    extends = value.get("extends", [])
+    problems: list[tuple[str, str, Path, str]] = []
+    for index, one in enumerate(extends if isinstance(extends, list) else [extends]):
+        name, at, constraint = one.partition("@") if isinstance(one, str) else ("", "", "")
+        if at and (words := constraint_problem(constraint)):
+            path: Path = ("extends", index) if isinstance(extends, list) else ("extends",)
+            problems.append(("bad_constraint", f"{name}@{constraint}: {words}", path, "such as @2, @2.1 or @>=1.2,<3"))
+    return problems
+
+
+def _adapt_problems(value: dict[str, Json]) -> list[tuple[str, str, Path, str]]:
+    """What is wrong with the rules, beyond their shape."""
+    rules = value.get("adapt", [])
+    problems: list[tuple[str, str, Path, str]] = []
+    for index, rule in enumerate(rules if isinstance(rules, list) else []):
+        if not isinstance(rule, dict):
+            continue
+        path: Path = ("adapt", index)
+        when, said = rule.get("when"), rule.get("set", {})
+        if isinstance(when, str) and 0 < len(when) <= 1000 and (words := condition_problem(when)):
+            problems.append(("bad_condition", words, (*path, "when"), "a condition in CEL: host.cpus < 4"))
+        problems += [(code, words, (*path, "set", *at), hint) for code, words, at, hint in layer_problems(said)]
+        names = rule.get("variables", {})
+        for name, given in names.items() if isinstance(names, dict) else ():
+            if name.split(".")[0] in RUNTIME_ROOTS:
+                words = f"{name} is given at spawn time; it cannot be set"
+                problems.append(("reserved_variable", words, (*path, "variables", name), ""))
+            problems += _text_problems(given, (*path, "variables", name))
+    return problems
+
+
+def _text_problems(value: Json, path: Path) -> list[tuple[str, str, Path, str]]:
+    """References that do not read, in any text of a variable's value."""
+    if isinstance(value, str) and has_reference(value) and (words := syntax_problem(value)):
+        return [("bad_substitution", words, path, "a literal ${ is written $${")]
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [problem for key, item in items for problem in _text_problems(item, (*path, key))]
 
 
 def _declaration_problems(name: str, declaration: Json) -> list[tuple[str, str, Path, str]]:
@@ -137,6 +204,7 @@ def _declaration_problems(name: str, declaration: Json) -> list[tuple[str, str, 
         problems.append(("reserved_variable", f"{name} is given at spawn time; it cannot be declared", path, ""))
     if not isinstance(declaration, dict):
         return problems
+    problems += _text_problems(declaration.get("default"), (*path, "default"))
     if declaration.get("secret") is True and declaration.get("type", "string") != "string":
         problems.append(("bad_variable", f"{name} is secret, so it must be a string", (*path, "type"), ""))
     pattern = declaration.get("pattern")
@@ -152,6 +220,8 @@ def _document(value: dict[str, Json], *, positions: Mapping[Path, Position], fil
     """Build from a value that the schema has accepted."""
     extends = value.get("extends", [])
     declared: dict[str, Json] = value.get("variables", {})  # type: ignore[assignment]
+    spec: dict[str, Json] = value.get("spec", {})  # type: ignore[assignment]
+    locate = _locator(str(value["name"]), str(value["version"]), file, positions)
     return Document(
         name=str(value["name"]),
         version=str(value["version"]),
@@ -161,16 +231,37 @@ def _document(value: dict[str, Json], *, positions: Mapping[Path, Position], fil
         labels=value.get("labels", {}),  # type: ignore[arg-type]
         final=tuple(value.get("final", ())),  # type: ignore[arg-type]
         variables={name: _declaration(one) for name, one in declared.items()},  # type: ignore[arg-type]
-        spec=value.get("spec", {}),  # type: ignore[arg-type]
+        spec=spec,
         digest=digest_of(value),
         file=file,
         positions=positions,
+        layer=prepared(spec, spec_schema(), ("spec",), locate=locate),
+        adapt=tuple(_rule(rule, index, locate) for index, rule in enumerate(value.get("adapt", []))),  # type: ignore
     )
 
 
+def _rule(rule: dict[str, Json], index: int, locate: Locate) -> Rule:
+    path: Path = ("adapt", index)
+    said: dict[str, Json] = rule.get("set", {})  # type: ignore[assignment]
+    return Rule(
+        when=str(rule["when"]),
+        layer=prepared(said, spec_schema(), (*path, "set"), locate=locate, how=How.ADAPT),
+        variables=rule.get("variables", {}),  # type: ignore[arg-type]
+        path=path,
+    )
+
+
+def _locator(name: str, version: str, file: str, positions: Mapping[Path, Position]) -> Locate:
+    def locate(value: Json, path: Path, how: How) -> Written:
+        position = _position(path, positions)
+        return Written(value, name, version, file, path, position.line, position.column, how)
+
+    return locate
+
+
 def _parent(text: str) -> Parent:
-    name, _, version = text.partition("@")
-    return Parent(name, tuple(int(part) for part in version.split(".")) if version else ())
+    name, _, constraint = text.partition("@")
+    return Parent(name, constraint.strip())
 
 
 def _declaration(value: dict[str, Json]) -> Declaration:

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from templates_app.documents import RUNTIME_ROOTS, Declaration, Document, canonical
+from templates_app.documents import RUNTIME_ROOTS, Declaration, Document, Rule, canonical
 from templates_app.faults import Located, did_you_mean
 from templates_app.schema import Kind, kind_of, type_name
-from templates_app.substitution import Part, Reference, needs_reading, parts
+from templates_app.substitution import BadSubstitution, Part, Reference, needs_reading, parts
 from templates_app.yaml_text import MAX_DEPTH, Json, Path
 
 NOT_YET_KNOWN = "not_yet_known"
+MISSING = ("undefined_variable", NOT_YET_KNOWN)
 MASK = "••••••"
 MAX_TEXT = 256 * 1024  # of one value; defaults that double each other would have no end otherwise
 MAX_VALUES = 20_000
@@ -42,11 +43,16 @@ class Secret(str):
 
 
 class Unresolved(Exception):
-    """A text could not be substituted; carries what to report."""
+    """A text could not be substituted; carries what to report, and ``others`` of the same text."""
 
-    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+    def __init__(self, code: str, message: str, *, hint: str = "", others: tuple[Unresolved, ...] = ()) -> None:
         super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
+        self.code, self.message, self.hint, self.others = code, message, hint, others
+
+    @property
+    def all(self) -> tuple[Unresolved, ...]:
+        """This one and the others, each once."""
+        return tuple({one.message: one for one in (self, *self.others)}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,49 @@ def declared(layers: Iterable[Document]) -> dict[str, Variable]:
             earlier = variables.get(name)
             variables[name] = _over(earlier, said, document) if earlier else Variable(said, document)
     return variables
+
+
+def with_rule(variables: dict[str, Variable], rule: Rule, document: Document) -> dict[str, Variable]:
+    """The variables with the values that a rule gives them: over every default, under what is given."""
+    found = dict(variables)
+    for name, value in rule.variables.items():
+        said = Declaration(has_default=True, default=value)
+        found[name] = _over(variables[name], said, document) if name in variables else Variable(said, document)
+    return found
+
+
+def secret_problems(layers: Iterable[Document], variables: Mapping[str, Variable]) -> list[Located]:
+    """Secrets that stand in a file: a default of one would show wherever the file does."""
+    found = []
+    for document in layers:
+        said: list[tuple[str, Json, Path]] = [
+            (name, one.default, ("variables", name, "default")) for name, one in document.variables.items()
+        ]
+        for rule in document.adapt:
+            said += [(name, value, (*rule.path, "variables", name)) for name, value in rule.variables.items()]
+        for name, value, path in said:
+            variable = variables.get(name)
+            if variable is not None and variable.declaration.secret and _is_literal(value):
+                message = f"{name} is secret; its value may not stand in a template"
+                hint = "give it at spawn time, or name it under `secrets`"
+                found.append(document.located("secret_in_template", message, path, hint=hint))
+    return found
+
+
+def _is_literal(value: Json) -> bool:
+    """Whether a default says more than which other variable to take."""
+    if value is None or value == "":
+        return False
+    if not isinstance(value, str):
+        return True
+    try:
+        return _has_words(parts(value))
+    except BadSubstitution:
+        return True
+
+
+def _has_words(found: tuple[Part, ...]) -> bool:
+    return any(isinstance(part, str) or (part.operator != "?" and _has_words(part.word)) for part in found)
 
 
 def _over(earlier: Variable, said: Declaration, document: Document) -> Variable:
@@ -91,7 +140,9 @@ class Values:
         self._early = given is None  # before run time: what only run time knows is NOT_YET_KNOWN, no error
         given = given or {}
         self._known: dict[str, Json] = {}
+        self.secret = any(variable.declaration.secret for variable in variables.values())
         self._computing: list[str] = []
+        self._missing: dict[str, Unresolved] = {}  # defaults that need what is not there: asked once each
         self.errors: list[Located] = []
         for name, value in given.items():
             self._give(name, value)
@@ -160,9 +211,16 @@ class Values:
             raise Unresolved("variable_cycle", f"these variables need each other: {cycle}")
         if len(self._computing) >= MAX_DEPTH:
             raise Unresolved("too_deep", f"more than {MAX_DEPTH} defaults use one another")
+        if name in self._missing:
+            known = self._missing[name]
+            raise Unresolved(known.code, known.message, hint=known.hint, others=known.others)
         self._computing.append(name)
         try:
             value = self.value(variable.declaration.default)
+        except Unresolved as missing:
+            if missing.code in MISSING:
+                self._missing[name] = missing
+            raise
         finally:
             self._computing.pop()
         check_weight(value)
@@ -179,12 +237,21 @@ class Values:
             return json_copy(self._reference(only)) if isinstance(only, Reference) else only
         texts: list[str] = []
         length = 0
+        problems: list[Unresolved] = []
         for part in found:
-            text = part if isinstance(part, str) else as_text(self._reference(part), part.name)
+            try:
+                text = part if isinstance(part, str) else as_text(self._reference(part), part.name)
+            except Unresolved as problem:
+                if problem.code not in MISSING:
+                    raise
+                problems.append(problem)  # go on: all that is missing is reported at once
+                continue
             texts.append(text)
             length += len(text)
             if length > MAX_TEXT:
                 raise Unresolved("too_large", f"variables make this longer than {MAX_TEXT // 1024} KiB")
+        if problems:
+            raise _together(problems)
         secret = any(isinstance(text, Secret) for text in texts)
         return Secret("".join(texts)) if secret else "".join(texts)
 
@@ -258,6 +325,14 @@ def check_weight(value: Json) -> None:
         if isinstance(here, list | dict):
             items = here.values() if isinstance(here, dict) else here
             waiting.extend((item, depth + 1) for item in items)
+
+
+def _together(problems: list[Unresolved]) -> Unresolved:
+    """All problems of one text as one; what only run time knows excuses nothing else."""
+    every = [one for problem in problems for one in problem.all]
+    first = next((one for one in every if one.code != NOT_YET_KNOWN), every[0])
+    others = tuple(one for one in every if one is not first)
+    return Unresolved(first.code, first.message, hint=first.hint, others=others)
 
 
 def as_text(value: Json, name: str) -> str:

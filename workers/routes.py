@@ -35,6 +35,10 @@ def _generation(event: Recorded) -> dict[str, Any]:
     return {"agent_id": event.subject_id, "generation": event.data["generation"]}
 
 
+def _host(event: Recorded) -> dict[str, Any]:
+    return {"host": event.data["host"]}
+
+
 def _nothing(_event: Recorded) -> dict[str, Any]:
     return {}
 
@@ -71,7 +75,8 @@ ROUTES: dict[str, tuple[Route, ...]] = {
         Route("agents.clear_berth", _generation, on_host=True),
     ),
     "templates.activated": (Route("agents.reload_outfits", _nothing),),
-    "host.registered": (Route("agents.place_waiting", _nothing),),
+    # A host that is back looks at once at what of its berths still lives.
+    "host.registered": (Route("agents.place_waiting", _nothing), Route("agents.inspect", _host, on_host=True)),
     "host.warm_retired": (Route("agents.tend_pool", lambda event: {"host": event.data["host"]}, on_host=True),),
     "host.undrained": (Route("agents.place_waiting", _nothing),),
     "host.capacity_freed": (Route("agents.place_waiting", _nothing),),

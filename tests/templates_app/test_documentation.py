@@ -58,14 +58,21 @@ def test_no_template_of_the_page_is_left_without_being_run() -> None:
     assert PAGE.read_text("utf-8").count("```") == 2 * len(BLOCKS)
 
 
+def kind_in_words(schema: Mapping[str, Any]) -> str:
+    if "enum" in schema:
+        return " \\| ".join(f"`{one}`" if one else "empty" for one in schema["enum"])
+    words = "integer or range" if "x-range" in schema else str(schema["type"])
+    return f"{words}, live" if schema.get("x-live") else words
+
+
 def fields(schema: Mapping[str, Any], path: str = "") -> list[str]:
     lines = []
     for name, inner in schema.get("properties", {}).items():
         here = f"{path}.{name}" if path else name
-        kind = inner.get("type") or " \\| ".join(inner["enum"])
-        if "properties" not in inner:
+        kind = kind_in_words(inner)
+        if inner.get("type") != "object" or "properties" not in inner:
             lines.append(f"| `{here}` | {kind} | {inner['description']} |")
-        lines += fields(inner, here)
+        lines += fields(inner, here) if inner.get("type") == "object" else []
         lines += fields(inner.get("items", {}), f"{here}[]")
     return lines
 

@@ -50,8 +50,8 @@ def test_a_wrong_envelope_is_refused(line: str) -> None:
 def test_parents_may_ask_for_a_version() -> None:
     assert layer("t", extends=["a", "b@2", "c@1.2.3"]).extends == (
         Parent("a"),
-        Parent("b", (2,)),
-        Parent("c", (1, 2, 3)),
+        Parent("b", "2"),
+        Parent("c", "1.2.3"),
     )
     assert parse(HEAD + "extends: base\n").extends == (Parent("base"),)
 

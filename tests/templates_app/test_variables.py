@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from templates_app.library import load
 from templates_app.resolve import resolve
 from templates_app.substitution import syntax_problem
 from templates_app.variables import MASK
@@ -249,10 +250,31 @@ def test_no_error_shows_a_secret(spec: object, declaration: dict[str, object]) -
 
 def test_a_secret_stays_one_in_all_that_extend_its_template() -> None:
     below = layer("below", {"environment": {"A": "${TOKEN}"}}, variables={"TOKEN": {"secret": True}})
-    above = layer("above", extends=["below"], variables={"TOKEN": {"secret": False, "default": SECRET}})
-    result = resolve("above", {"below": below, "above": above})
-    assert result.preview == {"environment": {"A": MASK}}
+    above = layer("above", variables={"TOKEN": {"secret": False}}, extends=["base", "below"], abstract=False)
+    result = resolve("above", {**load(), "below": below, "above": above}, variables={"TOKEN": SECRET})
+    assert result.preview["environment"]["A"] == MASK  # type: ignore
     assert "hunter2" not in str(result.provenance)
+
+
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({"TOKEN": {"secret": True, "default": SECRET}}, "variables.TOKEN.default"),
+        ({"TOKEN": {"secret": True, "default": "${OTHER:-hunter2}"}, "OTHER": {}}, "variables.TOKEN.default"),
+    ],
+)
+def test_a_secret_that_stands_in_a_template_is_refused_without_being_shown(variables: Any, place: str) -> None:
+    documents = {"t": layer("t", variables=variables)}
+    error = errors_of(resolve, "t", documents)[0]
+    assert (error.code, error.path) == ("secret_in_template", place)
+    assert "hunter2" not in str(error)
+    assert error.hint
+
+
+def test_a_secret_may_be_taken_from_another_variable() -> None:
+    variables = {"TOKEN": {"secret": True, "default": "${OTHER}"}, "OTHER": {"secret": True}}
+    spec = {"environment": {"A": "${TOKEN}"}}
+    assert spawn(spec, given={"OTHER": SECRET}, variables=variables).preview["environment"]["A"] == MASK  # type: ignore
 
 
 def test_before_run_time_only_what_needs_run_time_stays_as_written() -> None:
