@@ -93,7 +93,10 @@ def dispatch(event: Recorded) -> None:
 def send(task: str, *, queue: str = CONTROL, **arguments: Any) -> None:
     """Send one task by name. A wake-up only: the database is the truth."""
     try:
-        current_app.send_task(task, kwargs=arguments, queue=queue, ignore_result=True)
+        # On Redis a queue is a list and needs no declaring; ids need no careful representation.
+        current_app.send_task(
+            task, kwargs=arguments, queue=queue, ignore_result=True, declare=[], kwargsrepr=repr(arguments)
+        )
     except (OperationalError, RedisError, OSError) as error:
         raise DeliveryFailed(f"the broker did not take {task}: {type(error).__name__}") from error
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("terminals", "0002_ends_and_sizes"),
+        ("terminals", "0003_detached"),
     ]
 
     operations = [
