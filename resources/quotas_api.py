@@ -50,8 +50,8 @@ class QuotaViewSet(viewsets.GenericViewSet[Account]):
         return [*super().get_permissions(), *([] if self.action == "mine" else [permissions.IsAdminUser()])]
 
     def list(self, request: Request) -> Response:
-        """Those that have limits of their own; defaults apply to all others."""
-        page = self.paginate_queryset(self.get_queryset().order_by("kind", "key"))
+        """Those that have limits of their own, newest first; defaults apply to all others."""
+        page = self.paginate_queryset(self.get_queryset())
         shown = [quotas.standing(account.kind, account.key) for account in page or ()]
         return self.get_paginated_response(QuotaSerializer(shown, many=True).data)
 

@@ -43,7 +43,11 @@ def plain_key(key: str) -> str:
 
 def layer_problems(spec: Json) -> list[Problem]:
     """All problems of a layer's ``spec``, in the order of the file."""
-    if isinstance(spec, dict) and directives_in(spec):
+    if not isinstance(spec, dict):
+        return [
+            ("type_mismatch", f"must be a map, not {type_name(spec)}", (), "its fields are named in the documentation")
+        ]
+    if directives_in(spec):
         return [("bad_directive", "the spec as a whole takes no directive", (), "put it on one of its fields")]
     return list(_value(spec, spec_schema(), ()))
 
@@ -64,7 +68,7 @@ def _value(value: Json, schema: Schema, path: Path) -> Iterator[Problem]:
         yield ("type_mismatch", words if wanted is not Kind.SCALAR else _first(value, schema), path, "")
     elif isinstance(value, dict):
         yield from _map(value, schema, path)
-    elif isinstance(value, list):
+    elif isinstance(value, list) and not range_fact(schema):
         yield from _list(value, schema, path)
     else:
         yield from ((code, words, path, "") for _, code, words in problems_of(value, schema))
@@ -147,7 +151,7 @@ def _directive(value: dict[str, Json], schema: Schema, path: Path) -> Iterator[P
             yield "bad_directive", "a directive cannot stand directly in another", here, ""
         else:
             yield from _value(content, schema, here)
-    elif kind_wanted(schema) not in (Kind.LIST, None):
+    elif kind_wanted(schema) not in (Kind.LIST, None) or range_fact(schema):
         yield "bad_directive", f"{name} works on lists, and this is none", here, ""
     elif not isinstance(content, list):
         yield "bad_directive", f"{name} takes a list", here, ""
