@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from resources.sandboxes import cgroups, local, sealing, way_out
+from resources.sandboxes import cgroups, local, passwd, sealing, way_out
 from resources.sandboxes.launch import LAUNCHER, Plan, interpreter
 from resources.sandboxes.protocol import (
     Availability,
@@ -131,6 +131,7 @@ def wrapper(profile: Profile) -> tuple[str, ...]:
         *_system(),
         *_parents(path for path in shown if path.exists() or path == Path(_LAUNCHER_INSIDE)),
         *_read_only(path for path in (*SETTINGS, *tools) if path.exists()),
+        *_own_name(profile),
         *(word for source, inside in way_out.mounts(profile) for word in ("--ro-bind", str(source), inside)),
         "--ro-bind", str(LAUNCHER), _LAUNCHER_INSIDE,
         "--bind", str(profile.workspace), str(profile.workspace),
@@ -138,6 +139,13 @@ def wrapper(profile: Profile) -> tuple[str, ...]:
         "--chdir", "/",
         "--", interpreter(), "-I", "-S", "-B", _LAUNCHER_INSIDE, "seal", "8", "9",
     )  # fmt: skip
+
+
+def _own_name(profile: Profile) -> list[str]:
+    """Over the host's list of users, in which a leased user id does not stand."""
+    if profile.uid is None or os.geteuid() != 0:
+        return []
+    return ["--ro-bind", str(passwd.file_for(uid=profile.uid, gid=profile.uid)), passwd.INSIDE]
 
 
 def _parents(paths: Iterable[Path]) -> list[str]:

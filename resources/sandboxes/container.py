@@ -16,7 +16,18 @@ from typing import Any, ClassVar
 import docker.errors
 
 from resources.files import Beneath
-from resources.sandboxes import attach, door, engine_terminal, local, policy, sealing, surroundings, terminal, way_out
+from resources.sandboxes import (
+    attach,
+    door,
+    engine_terminal,
+    local,
+    passwd,
+    policy,
+    sealing,
+    surroundings,
+    terminal,
+    way_out,
+)
 from resources.sandboxes.agent_client import Agent
 from resources.sandboxes.conversation import CommandLost
 from resources.sandboxes.door import AgentUnreachable
@@ -333,18 +344,17 @@ class ContainerSandbox:
     def _wanted(self) -> dict[str, Any]:
         uid = self.profile.uid
         assert uid is not None  # noqa: S101 — the provider has decided it
+        gid = uid if os.geteuid() == 0 else os.getgid() or uid
         return policy.container(
-            self.profile,
-            name=self.name,
-            uid=uid,
-            gid=uid if os.geteuid() == 0 else os.getgid() or uid,
+            self.profile, name=self.name, uid=uid, gid=gid,
             tools=toolchain(self.profile.readable),
             programs=policy.Programs(
-                launcher=LAUNCHER,
-                agent=AGENT,
+                LAUNCHER,
+                AGENT,
                 door=door.place(self.profile.workspace) if self.carrier is Carrier.AGENT else None,
+                passwd=passwd.file_for(uid=uid, gid=gid),
             ),
-        )
+        )  # fmt: skip
 
     def _begin(self, made: Any) -> bool:
         """Start; with an agent, shut its door once it listens. Whether the container runs."""

@@ -15,7 +15,7 @@ from typing import Any
 from docker.types import LogConfig, Mount, Ulimit
 
 from events.faults import FaultClass
-from resources.sandboxes import mounts, syscalls, way_out
+from resources.sandboxes import mounts, passwd, syscalls, way_out
 from resources.sandboxes.protocol import Profile, SandboxFailed
 
 DEFAULT_IMAGE = "moorage/sandbox:latest"
@@ -56,6 +56,7 @@ class Programs:
     launcher: Path
     agent: Path
     door: Path | None
+    passwd: Path | None = None  # what the berth reads as /etc/passwd; None for the image's own
 
 
 def container(
@@ -115,6 +116,8 @@ def _mounts(profile: Profile, tools: Iterable[Path], programs: Programs) -> list
     made.append(Mount(LAUNCHER_INSIDE, str(programs.launcher), type="bind", read_only=True))
     made.append(Mount(AGENT_INSIDE, str(programs.agent), type="bind", read_only=True))
     made += [Mount(inside, str(path), type="bind", read_only=True) for path, inside in way_out.mounts(profile)]
+    if programs.passwd is not None:
+        made.append(Mount(passwd.INSIDE, str(programs.passwd), type="bind", read_only=True))
     made.append(Mount(str(profile.workspace), str(profile.workspace), type="bind", read_only=False))
     if programs.door is not None:
         made.append(Mount(DOOR_INSIDE, str(programs.door), type="bind", read_only=False))

@@ -256,3 +256,10 @@ def test_kill_9_of_the_worker_leaves_no_process(tier: Tier, opener: Opener) -> N
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize("tier", ISOLATING[1:])
+def test_the_inhabitant_has_a_name_and_cannot_change_it(opener: Opener, tier: Tier, data_directory: Path) -> None:
+    sandbox = opener(tier, uid=210_777)
+    assert shell(sandbox, "id -un").stdout.strip() not in {b"", b"root", b"210777"}
+    assert not shell(sandbox, "echo x >> /etc/passwd").ok
