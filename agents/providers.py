@@ -134,7 +134,7 @@ class ModelChain:
     timeout_s: float = 120.0
     attempts: int = 3  # per model and call
     backoff_s: float = 1.0  # before the second attempt, doubled for each further one
-    patience_s: float = 60.0  # the longest wait that a provider's retry-after may ask for
+    patience_s: float = 10.0  # the longest wait within a stage; for a longer one the run is parked
     output_tokens: int = 8192
     iterations: int = 60  # of the coder's tool loop
     streaming: bool = False  # Ollama always streams

@@ -84,6 +84,7 @@ def parts(
         _control(env, broker_url=broker_url, after=("migrate", *redis)),
         _beat(env, after=("migrate", *redis)),
         _session_host(data),
+        _gateway(env, address=address),
         Part(name="egress", argv=_manage("egress"), after=("migrate",), ready_line="egress serves"),
         *((_flower(environment, after=("worker", *redis), address=address),) if "flower" not in leave_out else ()),
     )
@@ -196,6 +197,19 @@ def _session_host(data: Path) -> Part:
         after=("migrate",),
         probe=lambda: client.reason_not_ready(path),
         stop_s=10.0,  # every terminal is ended and its row closed
+    )
+
+
+def _gateway(env: Environment, *, address: str) -> Part:
+    port = env.whole("MOORAGE_GATEWAY_PORT", least=1)
+    return Part(
+        name="gateway",
+        argv=_manage("gateway", f"--address={address}"),
+        after=("migrate",),
+        probe=probes.http_answers(port=port, path="/healthz"),
+        stop_s=10.0,
+        port=port,
+        port_setting="MOORAGE_GATEWAY_PORT",
     )
 
 
