@@ -70,6 +70,9 @@ class Api:
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         return _json_of(self._send("PATCH", path, body=body))
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        return _json_of(self._send("PUT", path, body=body))
+
     def delete(self, path: str) -> None:
         self._send("DELETE", path)
 
