@@ -84,20 +84,31 @@ def update(agent: Agent, *, actor: str, now: InForce | None = None) -> tuple[Cha
     if not now.outdated(agent):
         return ()
     try:
-        fitted = outfits.outfit(agent.template, variables=_variables(agent))
-        behind = lacking(agent, now)
+        after, behind = _after(agent, now)
     except Fault as fault:
         log.warning("outfit not reloaded", extra={"agent": str(agent.pk), "error": fault.detail})
         return ()
-    before = agent.resolved["spec"]
-    after = {**agent.resolved, "spec": with_live(before, fitted.spec)}
+    got = diff(agent.resolved["spec"], after["spec"])
+    if after != agent.resolved and not _save(agent, after, got, behind, actor=actor):
+        return ()
+    return got
+
+
+def live_changes(agent: Agent, now: InForce | None = None) -> tuple[Change, ...]:
+    """What :func:`update` would bring."""
+    now = now or InForce()
+    return diff(agent.resolved["spec"], _after(agent, now)[0]["spec"]) if now.outdated(agent) else ()
+
+
+def _after(agent: Agent, now: InForce) -> tuple[dict[str, Any], tuple[Change, ...]]:
+    """What its row will say: the live fields as they are now, and all else too where only those have changed."""
+    fitted = outfits.outfit(agent.template, variables=_variables(agent))
+    behind = lacking(agent, now)
+    after = {**agent.resolved, "spec": with_live(agent.resolved["spec"], fitted.spec)}
     if not behind:
         given = fitted.as_dict()
         after |= {name: given[name] for name in ("version", "digest", "layers")}
-    got = diff(before, after["spec"])
-    if after != agent.resolved:
-        _save(agent, after, got, behind, actor=actor)
-    return got
+    return after, behind
 
 
 def lacking(agent: Agent, now: InForce | None = None) -> tuple[Change, ...]:
@@ -156,14 +167,15 @@ def _variables(agent: Agent) -> dict[str, object]:
     return outfits.variables_of(agent, workspace=workspace, ports=ports)
 
 
-def _save(agent: Agent, after: dict[str, Any], got: Sequence[Change], behind: Sequence[Change], *, actor: str) -> None:
+def _save(agent: Agent, after: dict[str, Any], got: Sequence[Change], behind: Sequence[Change], *, actor: str) -> bool:
     with transaction.atomic():
         current = lifecycle.load(agent.pk)
         if (current.generation, current.resolved) != (agent.generation, agent.resolved):
-            return
+            return False
         Agent.objects.filter(pk=agent.pk, generation=agent.generation).update(resolved=after)
         current.resolved = agent.resolved = after
         record(
             "agent.outfit_reloaded", current, actor=actor, reason=f"template {agent.template} has changed",
             **lifecycle.snapshot(current), changes=[one.as_dict() for one in got][:100], outdated=bool(behind),
         )  # fmt: skip
+    return True

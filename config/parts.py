@@ -6,7 +6,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from config import probes
@@ -88,7 +88,7 @@ def parts(
         Part(name="egress", argv=_manage("egress"), after=("migrate",), ready_line="egress serves"),
         *((_flower(environment, after=("worker", *redis), address=address),) if "flower" not in leave_out else ()),
     )
-    kept = tuple(part for part in table if part.name not in leave_out)
+    kept = tuple(_without_keys(part) for part in table if part.name not in leave_out)
     names = {part.name for part in kept}
     return tuple(_without_missing(part, names) for part in kept)
 
@@ -98,6 +98,16 @@ def _without_missing(part: Part, names: set[str]) -> Part:
         return part
     values = {name: getattr(part, name) for name in Part.__slots__}
     return Part(**{**values, "after": tuple(name for name in part.after if name in names)})
+
+
+# Who goes through the gateway needs no key, and what a process does not have it cannot lose.
+MODEL_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_API_KEY_FILE", "ANTHROPIC_API_KEY_FILE")
+
+
+def _without_keys(part: Part) -> Part:
+    if part.name == "gateway":
+        return part
+    return replace(part, environment={**dict.fromkeys(MODEL_KEYS, ""), **part.environment})
 
 
 def _redis(data: Path) -> Part:

@@ -296,6 +296,8 @@ MODEL_ENVIRONMENT = {
     )
 }  # fmt: skip
 MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)
+REPAIR_S = env.number("MOORAGE_REPAIR_S", least=1)
+REPAIR_CANDIDATES = env.number("MOORAGE_REPAIR_CANDIDATES", least=1)
 
 GATEWAY_PORT = env.whole("MOORAGE_GATEWAY_PORT", least=1)
 GATEWAY_URL = (env.text("MOORAGE_GATEWAY_URL") or f"http://127.0.0.1:{GATEWAY_PORT}").rstrip("/")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from templates_app.adapt import Applied, adapted
 from templates_app.checker import spec_check
+from templates_app.declarations import declared, secret_problems
 from templates_app.documents import Document, digest_of, shown
 from templates_app.faults import Located, TemplateAbstract, TemplateFault
 from templates_app.locks import Locks
@@ -21,7 +22,7 @@ from templates_app.schema import problems_of, spec_schema
 from templates_app.sizes import Grant, granted
 from templates_app.substitute import substituted
 from templates_app.substitution import has_reference
-from templates_app.variables import Secret, Values, declared, secret_problems
+from templates_app.variables import Secret, Values
 from templates_app.yaml_text import Json
 
 
@@ -142,8 +143,9 @@ def _result_errors(spec: Node, value: Json, *, layers: tuple[Document, ...], own
 def _at(node: Node, by_name: Mapping[str, Document], own: Document, code: str, message: str) -> Located:
     if isinstance(node, tuple):
         return by_name[node[0].template].located(code, message, node[0].path)
-    hint = "extend a template that has it, such as `base`" if code == "missing_field" else ""
-    return own.located(code, message, ("spec",), hint=hint)
+    if code == "missing_field":
+        return own.located(code, message, ("spec",), hint="extend a template that has it, such as `base`")
+    return by_name[node.written.template].located(code, message, node.written.path)
 
 
 def _clear(value: Json) -> Json:

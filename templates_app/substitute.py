@@ -62,6 +62,11 @@ class _Walk:
 
     def _text(self, node: Leaf, text: str, path: Path) -> Node:
         written = node[0]
+        for name in self._values.spelled_out(text):
+            message = f"{name} is secret; its value may not stand in a template"
+            hint = "give it at spawn time, or name it under `secrets`"
+            document = self._by_name[written.template]
+            self.errors.append(document.located("secret_in_template", message, written.path, hint=hint))
         try:
             value = self._values.text(text)
             if schema_at(path).get("type") == "string" and kind_of(value) is Kind.SCALAR:
@@ -92,13 +97,13 @@ class _Walk:
                 self.errors.append(located)
 
 
-def _grown(value: Json, written: Written, under: Node) -> Node:
+def _grown(value: Json, written: Written, under: Node | None) -> Node:
     """What a variable put in place of a text: all of it comes from there."""
     if isinstance(value, dict):
         items = {key: _grown(item, written, under) for key, item in value.items()}
         return MapNode(items, replace(written, value={}, how=How.VARIABLE), under)
     if isinstance(value, list):
-        elements = [_grown(item, written, under) for item in value]
+        elements = [_grown(item, written, None) for item in value]  # the list as a whole shadows the text
         return ListNode(elements, replace(written, value=[], how=How.VARIABLE), under)
     return (replace(written, value=value, how=How.VARIABLE), under)
 

@@ -1,4 +1,4 @@
-"""Values of variables: declared by layers, given at run time, computed on demand.
+"""Values of variables: given at run time, or computed from what layers declare when they are used.
 
 What is given at run time is data and is never scanned again; only text of a template is. A name is a flat key
 of a dictionary: nothing is looked up in objects or in the process environment.
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from templates_app.documents import RUNTIME_ROOTS, Declaration, Document, Rule, canonical
+from templates_app.declarations import Variable, secrets_spelled_out
+from templates_app.documents import RUNTIME_ROOTS, Declaration, Document, canonical
 from templates_app.faults import Located, did_you_mean
 from templates_app.schema import Kind, kind_of, type_name
-from templates_app.substitution import BadSubstitution, Part, Reference, needs_reading, parts
+from templates_app.substitution import Part, Reference, needs_reading, parts
 from templates_app.yaml_text import MAX_DEPTH, Json, Path
 
 NOT_YET_KNOWN = "not_yet_known"
@@ -55,82 +55,6 @@ class Unresolved(Exception):
         return tuple({one.message: one for one in (self, *self.others)}.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One variable over all layers: the nearest layer's word on each point, and the place of its default."""
-
-    declaration: Declaration
-    document: Document  # the layer that declared the default, else the nearest that declared the variable
-
-
-def declared(layers: Iterable[Document]) -> dict[str, Variable]:
-    """The declarations of all layers, first to last, later over earlier. Secret once is secret for ever."""
-    variables: dict[str, Variable] = {}
-    for document in layers:
-        for name, said in document.variables.items():
-            earlier = variables.get(name)
-            variables[name] = _over(earlier, said, document) if earlier else Variable(said, document)
-    return variables
-
-
-def with_rule(variables: dict[str, Variable], rule: Rule, document: Document) -> dict[str, Variable]:
-    """The variables with the values that a rule gives them: over every default, under what is given."""
-    found = dict(variables)
-    for name, value in rule.variables.items():
-        said = Declaration(has_default=True, default=value)
-        found[name] = _over(variables[name], said, document) if name in variables else Variable(said, document)
-    return found
-
-
-def secret_problems(layers: Iterable[Document], variables: Mapping[str, Variable]) -> list[Located]:
-    """Secrets that stand in a file: a default of one would show wherever the file does."""
-    found = []
-    for document in layers:
-        said: list[tuple[str, Json, Path]] = [
-            (name, one.default, ("variables", name, "default")) for name, one in document.variables.items()
-        ]
-        for rule in document.adapt:
-            said += [(name, value, (*rule.path, "variables", name)) for name, value in rule.variables.items()]
-        for name, value, path in said:
-            variable = variables.get(name)
-            if variable is not None and variable.declaration.secret and _is_literal(value):
-                message = f"{name} is secret; its value may not stand in a template"
-                hint = "give it at spawn time, or name it under `secrets`"
-                found.append(document.located("secret_in_template", message, path, hint=hint))
-    return found
-
-
-def _is_literal(value: Json) -> bool:
-    """Whether a default says more than which other variable to take."""
-    if value is None or value == "":
-        return False
-    if not isinstance(value, str):
-        return True
-    try:
-        return _has_words(parts(value))
-    except BadSubstitution:
-        return True
-
-
-def _has_words(found: tuple[Part, ...]) -> bool:
-    return any(isinstance(part, str) or (part.operator != "?" and _has_words(part.word)) for part in found)
-
-
-def _over(earlier: Variable, said: Declaration, document: Document) -> Variable:
-    old = earlier.declaration
-    merged = Declaration(
-        type=said.type or old.type,
-        has_default=said.has_default or old.has_default,
-        default=said.default if said.has_default else old.default,
-        secret=said.secret or old.secret,
-        required=old.required if said.required is None else said.required,
-        enum=old.enum if said.enum is None else said.enum,
-        pattern=old.pattern if said.pattern is None else said.pattern,
-        description=said.description or old.description,
-    )
-    return Variable(merged, document if said.has_default or not old.has_default else earlier.document)
-
-
 class Values:
     """All values of one resolution. Computes each default at most once, and only when it is used."""
 
@@ -154,7 +78,11 @@ class Values:
                 and not variable.declaration.has_default
                 and name not in given
             ):
-                self._report(name, "required_variable", f"{name} must be given: {_purpose(variable)}")
+                self._report(name, "required_variable", f"{name} must be given: {variable.purpose}")
+
+    def spelled_out(self, text: str) -> list[str]:
+        """The secrets that a text itself gives a value."""
+        return secrets_spelled_out(text, self._variables) if self.secret else []
 
     def text(self, text: str) -> Json:
         """``text`` with its references replaced; a whole-string reference keeps its type.
@@ -295,7 +223,7 @@ class Values:
         hint = did_you_mean(name, {*self._variables, *self._given})
         variable = self._variables.get(name)
         if variable is not None:
-            return Unresolved("undefined_variable", f"{name} has no value: {_purpose(variable)}", hint="give it")
+            return Unresolved("undefined_variable", f"{name} has no value: {variable.purpose}", hint="give it")
         return Unresolved("undefined_variable", f"there is no variable {name}", hint=hint)
 
 
@@ -357,10 +285,6 @@ def _mismatch(value: Json, declaration: Declaration) -> str:
     if declaration.pattern is not None and (not isinstance(value, str) or not re.fullmatch(declaration.pattern, value)):
         return f"must match {declaration.pattern}"
     return ""
-
-
-def _purpose(variable: Variable) -> str:
-    return variable.declaration.description or f"declared by {variable.document.name}"
 
 
 def located_at(document: Document, path: Path, problem: Unresolved) -> Located:

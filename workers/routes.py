@@ -83,7 +83,7 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "templates.activated": (Route("agents.reload_outfits", _nothing),),
     # A host that is back looks at once at what of its berths still lives.
     "host.registered": (Route("agents.place_waiting", _nothing), Route("agents.inspect", _host, on_host=True)),
-    "host.warm_retired": (Route("agents.tend_pool", lambda event: {"host": event.data["host"]}, on_host=True),),
+    "host.warm_retired": (Route("agents.tend_pool", _host, on_host=True),),
     "host.undrained": (Route("agents.place_waiting", _nothing),),
     "host.capacity_freed": (Route("agents.place_waiting", _nothing),),
 }

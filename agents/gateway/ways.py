@@ -22,7 +22,7 @@ def chain_for(run: Run, *, now: datetime) -> ModelChain | None:
 
     Raises :class:`agents.providers.NotConfigured` for a chain that cannot be read.
     """
-    chain = read_chain(settings.MODEL_ENVIRONMENT)
+    chain = read_chain(settings.MODEL_ENVIRONMENT, keyless=True)
     if chain is None:
         return None
     labels = list(dict.fromkeys(model.label for model in chain.models))

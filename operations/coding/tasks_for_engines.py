@@ -29,6 +29,11 @@ def engine_for(context: Context) -> Engine:
         metadata=operation.metadata,
         chain=_chain(context) if requested in {EngineKind.AUTO, EngineKind.LLM} else None,
         failing_before=list(context.product(Stage.ANALYZE)["baseline"]["failing"]),
+        options={
+            "seconds": settings.REPAIR_S,
+            "candidates": settings.REPAIR_CANDIDATES,
+            **context.spec["engine"]["options"],
+        },
     )
 
 

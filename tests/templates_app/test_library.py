@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from templates_app.documents import Document
 from templates_app.faults import TemplateFault
 from templates_app.library import BUILT_IN, load
 from templates_app.resolve import resolve
@@ -108,7 +109,7 @@ def test_what_is_no_template_file_is_refused_or_passed_over(tmp_path: Path) -> N
     }
 
 
-def given(directory: Path, text: str) -> dict[str, object]:
+def given(directory: Path, text: str) -> dict[str, Document]:
     """The shipped library with one more template of that text."""
     write(directory, "mine", text)
     return dict(load([BUILT_IN, directory]))
