@@ -231,7 +231,8 @@ def test_a_kept_secret_is_made_once_and_readable_for_us_only(tmp_path: Path) -> 
 REAL = """
 import io, json, os, sys, threading
 from config.supervisor import Supervisor, parts
-supervisor = Supervisor(parts(os.environ, leave_out=frozenset({"web", "gateway", "flower"})), os.environ, log=sys.stderr)
+table = parts(os.environ, leave_out=frozenset({"web", "gateway", "flower"}))
+supervisor = Supervisor(table, os.environ, log=sys.stderr)
 supervisor.start(); supervisor.wait_ready(timeout_s=90)
 print(json.dumps(supervisor.pids()), flush=True)
 supervisor.wait()

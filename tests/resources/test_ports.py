@@ -100,6 +100,16 @@ def test_a_range_that_strangers_use_entirely_is_exhausted(stranger: socket.socke
     assert not leases.live(owner="agent:1")
 
 
+def test_a_connection_that_lingers_after_its_server_has_gone_is_no_squatter() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as caller:
+        number = number_of(server)
+        answered, _ = server.accept()
+        assert not ports.bindable(number), "it listens"
+        answered.close()  # first: TIME_WAIT is on the server's side
+        assert caller.recv(1) == b""
+    assert ports.bindable(number)
+
+
 def test_a_squatted_port_is_lent_again_when_its_stranger_has_left_and_a_rest_is_over(stranger: socket.socket) -> None:
     host = factories.host(ports=(number_of(stranger), number_of(stranger)))
     with pytest.raises(ports.PortsExhausted):
