@@ -23,10 +23,11 @@ FOR_PEOPLE = frozenset(
         "operation.cancelled", "operation.pull_request_merged", "agent.blocked", "agent.stopped", "agent.cleared",
         "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
         "project.operation_ended", "operation.work_kept", "agent.egress_denied",
-        "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded",
+        "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
+        "template.refused", "template.deprecated", "template.restored",
     }
 )  # fmt: skip
-SUBJECTS = ("operation.", "agent.", "host.", "project.")
+SUBJECTS = ("operation.", "agent.", "host.", "project.", "template.", "templates.")
 
 
 def recorded_kinds() -> set[str]:
