@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from agents import health, lifecycle, outfits, sizes
+from agents import equipment, health, lifecycle, outfits, sizes
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
 from events.faults import Fault
@@ -27,7 +27,7 @@ from resources.egress import berths as egress
 from resources.models import Lease
 from resources.sandboxes import selection
 from resources.sandboxes.engine import EngineUnreachable
-from resources.sandboxes.protocol import Profile, Reference, Sandbox, SandboxFailed, SandboxGone, Tier
+from resources.sandboxes.protocol import Profile, Reference, Sandbox, SandboxFailed, SandboxGone
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def _build(agent: Agent, *, port_numbers: dict[str, int]) -> Sandbox:
         ),
         minimum=fitted.minimum,
         allow_bare=settings.ALLOW_BARE,
-        prefer=Tier(settings.ISOLATION) if settings.ISOLATION else None,
+        prefer=fitted.highest,
     )
     _note_outfit(agent, fitted)
     return sandbox
@@ -145,12 +145,14 @@ def _move_in(agent: Agent, reference: Reference, *, port_numbers: dict[str, int]
 
 def _fitted(agent: Agent, *, workspace: Path, port_numbers: dict[str, int]) -> outfits.Outfit:
     variables = outfits.variables_of(agent, workspace=str(workspace), ports=port_numbers)
-    return outfits.outfit(agent.template, variables=variables)
+    fitted = outfits.outfit(agent.template, variables=variables)
+    equipment.check(fitted.spec)
+    return fitted
 
 
 def _note_outfit(agent: Agent, fitted: outfits.Outfit) -> None:
     """What it was given now, and still what admission took for it."""
-    kept = {name: agent.resolved[name] for name in ("taken",) if name in agent.resolved}
+    kept = {name: agent.resolved[name] for name in ("taken", "facts") if name in agent.resolved}
     agent.resolved = {**fitted.as_dict(), **kept}
 
 

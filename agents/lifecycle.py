@@ -139,6 +139,7 @@ def retry(agent_id: uuid.UUID | str, *, actor: str, reason: str) -> Agent:
             raise faults.IllegalTransition(
                 f"the old berth of {agent.name} is still being cleared", remedy="Try again in a moment."
             )
+        agent.resolved = outfit(agent.template).as_dict()  # its ranges and rules meet another host
         return move(agent, Agent.again, kind="agent.spawn_requested", actor=actor, reason=reason)
 
 

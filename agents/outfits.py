@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agents import sizes
 from agents.models import Agent
-from agents.sizes import size_of
 from resources.admission import Size
 from resources.sandboxes.protocol import Tier
 from templates_app import active
@@ -38,12 +38,17 @@ class Outfit:
     @property
     def size(self) -> Size:
         """What a berth of this template needs."""
-        return size_of(self.spec)
+        return sizes.size_of(self.spec)
 
     @property
     def minimum(self) -> Tier:
         """The least isolation that this template accepts."""
-        return Tier(self.spec["isolation"]["min"])
+        return sizes.least_tier_of(self.spec)
+
+    @property
+    def highest(self) -> Tier | None:
+        """The strongest isolation to be used: what the template or the operator names; None for the strongest found."""
+        return sizes.highest_tier_of(self.spec)
 
 
 def outfit(template: str, *, variables: Mapping[str, object] | None = None) -> Outfit:
@@ -70,5 +75,6 @@ def variables_of(agent: Agent, *, workspace: str, ports: Mapping[str, int]) -> d
         "host.name": host.name,
         "host.cpus": host.facts.get("cores") or 1,
         "host.memory_mb": host.memory_mb,
+        **{f"host.{name}": value for name, value in agent.resolved.get("facts", {}).items()},
         **{f"port.{name}": number for name, number in ports.items()},
     }

@@ -104,8 +104,10 @@ def _try(agent_id: uuid.UUID, *, now: datetime) -> admission.Blocked | _Tried:
             owner=agent.owner,
             generation=agent.generation,
             size=sizes.size_of(spec),
+            least=sizes.least_of(spec),
             lighter=sizes.lighter_of(spec),
             minimum=sizes.minimum_of(spec),
+            highest=sizes.named_tier_of(spec),
             party=line.party_of(agent),
             shape=shapes.shape_of(spec),
             now=now,
@@ -114,7 +116,11 @@ def _try(agent_id: uuid.UUID, *, now: datetime) -> admission.Blocked | _Tried:
         if isinstance(answer, admission.Blocked):
             _blocked(agent, answer.reasons, now=now)
             return answer
-        agent.resolved = {**agent.resolved, "taken": sizes.taken(spec, answer.size, warm=answer.warm)}
+        agent.resolved = {
+            **agent.resolved,
+            "taken": sizes.taken(spec, answer.size, warm=answer.warm),
+            "facts": sizes.facts_of(answer.host, answer.size),
+        }
         agent.host, agent.blocked_by, agent.waiting_since = answer.host, [], None
         agent.wake_up_at = now + timedelta(seconds=settings.REDISPATCH_S)
         _save(agent, "host", "blocked_by", "waiting_since", "wake_up_at", "resolved")

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from django.conf import settings
+
+from resources import admission
 from resources.admission import Size
 from resources.egress import berths as egress
+from resources.models import Host
 from resources.sandboxes.protocol import Tier
 
 _AMOUNTS = ("memory_mb", "cpu_millis", "disk_mb")
@@ -17,13 +21,19 @@ def size_of(spec: Mapping[str, Any]) -> Size:
     return _size(spec, {name: _most(spec["size"][name]) for name in _AMOUNTS})
 
 
-def lighter_of(spec: Mapping[str, Any]) -> Size | None:
-    """What will do where the full size does not fit; None where the template declares nothing less."""
-    size = spec["size"]
-    least = {name: _least(size[name]) for name in _AMOUNTS}
-    lighter = {**least, **{name: value for name, value in size.get("lighter", {}).items() if name in _AMOUNTS}}
-    found = _size(spec, lighter)
+def least_of(spec: Mapping[str, Any]) -> Size | None:
+    """The least of its ranges; None where the template declares none."""
+    found = _size(spec, {name: _least(spec["size"][name]) for name in _AMOUNTS})
     return None if found == size_of(spec) else found
+
+
+def lighter_of(spec: Mapping[str, Any]) -> Size | None:
+    """What will do where not even the least is free; None where the template declares nothing lighter."""
+    size = spec["size"]
+    lighter = {name: value for name, value in size.get("lighter", {}).items() if name in _AMOUNTS}
+    if not lighter:
+        return None
+    return _size(spec, {**{name: _least(size[name]) for name in _AMOUNTS}, **lighter})
 
 
 def taken(spec: Mapping[str, Any], size: Size, *, warm: bool) -> dict[str, Any]:
@@ -31,6 +41,15 @@ def taken(spec: Mapping[str, Any], size: Size, *, warm: bool) -> dict[str, Any]:
     lighter = size != size_of(spec)
     amounts = {name: getattr(size, name) for name in _AMOUNTS}
     return {**amounts, "lighter": lighter, "warm": warm}
+
+
+def facts_of(host: Host, size: Size) -> dict[str, Any]:
+    """What was so of the host when it was chosen, this berth's own share still free: what rules and ranges go by."""
+    free = admission.free_on(host)
+    return {
+        **{f"free_{name}": free[name] + getattr(size, name) for name in _AMOUNTS},
+        "tiers": [entry["tier"] for entry in host.facts.get("tiers", []) if entry["available"]],
+    }
 
 
 def size_taken(resolved: Mapping[str, Any]) -> Size:
@@ -41,9 +60,27 @@ def size_taken(resolved: Mapping[str, Any]) -> Size:
 
 def minimum_of(spec: Mapping[str, Any]) -> Tier:
     """The least isolation that will do: the template's own, and one that can guard a way out where it asks for one."""
-    least = Tier(spec["isolation"]["min"])
+    least = least_tier_of(spec)
     guarded = egress.wanted(spec.get("network", {})) and least.strength < Tier.PROCESS.strength
     return Tier.PROCESS if guarded else least
+
+
+def least_tier_of(spec: Mapping[str, Any]) -> Tier:
+    """The weakest tier that the template accepts, which is its ``tier`` where it names one."""
+    isolation = spec["isolation"]
+    return Tier(isolation.get("tier") or isolation["min"])
+
+
+def named_tier_of(spec: Mapping[str, Any]) -> Tier | None:
+    """The tier that the template names, to be used and no other; None for the strongest there is."""
+    name = spec["isolation"].get("tier")
+    return Tier(name) if name else None
+
+
+def highest_tier_of(spec: Mapping[str, Any]) -> Tier | None:
+    """The strongest tier that may be used: what the template names and what the operator names; None for any."""
+    named = [tier for tier in (named_tier_of(spec), Tier(settings.ISOLATION) if settings.ISOLATION else None) if tier]
+    return min(named, key=lambda tier: tier.strength, default=None)
 
 
 def _size(spec: Mapping[str, Any], amounts: Mapping[str, int]) -> Size:

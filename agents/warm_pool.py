@@ -82,7 +82,7 @@ def _wishes(wanted: Mapping[str, int]) -> dict[str, Wish]:
             tier = selection.choose(
                 minimum=fitted.minimum,
                 allow_bare=False,
-                prefer=Tier(settings.ISOLATION) if settings.ISOLATION else None,
+                prefer=fitted.highest,
             ).tier
         except Fault as fault:
             log.warning("nothing is kept ready", extra={"template": template, "reason": fault.detail})
@@ -155,7 +155,7 @@ def _make(host: Host, wish: Wish, owner: str) -> bool:
     uid = uids.own(host=host, owner=owner, generation=1, now=now, expires_at=now + LEASE_TTL)
     sandbox = selection.open_sandbox(
         _profile(wish, owner=owner, workspace=workspace, uid=uid), minimum=wish.outfit.minimum, allow_bare=False,
-        prefer=Tier(settings.ISOLATION) if settings.ISOLATION else None,
+        prefer=wish.outfit.highest,
     )  # fmt: skip
     if warm.ready(owner=owner, shape=wish.shape, reference=sandbox.reference()):
         return True

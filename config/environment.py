@@ -108,6 +108,11 @@ TABLE: tuple[Setting, ...] = (
         "Virtual environment that berths get read-only: python, pytest and the tools of codemods.",
     ),
     Setting(
+        "MOORAGE_BERTH_SECRETS",
+        "",
+        "Directory of the secrets that templates name, a file each, mode 600; MOORAGE_DATA/secrets/berths when empty.",
+    ),
+    Setting(
         "MOORAGE_REPOSITORY_ROOTS", "", "Directories beneath which local repositories are allowed, colon-separated."
     ),
     Setting(

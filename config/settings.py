@@ -263,6 +263,7 @@ if ISOLATION not in {"", "container", "process", "landlock", "bare"}:
     raise BadSetting(f"MOORAGE_ISOLATION={ISOLATION!r} must be container, process, landlock or bare")
 ALLOW_BARE = env.flag("MOORAGE_ALLOW_BARE")
 TOOLCHAIN = _beneath_base(env.text("MOORAGE_TOOLCHAIN"))
+BERTH_SECRETS = _beneath_base(env.text("MOORAGE_BERTH_SECRETS") or str(DATA / "secrets" / "berths"))
 TEMPLATE_DIRECTORIES = [BASE_DIR / "templates_app" / "library", DATA / "templates"]
 
 EGRESS_PRIVATE_HOSTS = [host.lower() for host in env.names("MOORAGE_EGRESS_PRIVATE_HOSTS")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -90,17 +90,22 @@ def admit(
     minimum: Tier,
     now: datetime,
     expires_at: datetime,
+    highest: Tier | None = None,
+    least: Size | None = None,
     lighter: Size | None = None,
     party: Party = NOBODY,
     shape: str = "",
     only: Host | None = None,
 ) -> Admitted | Blocked:
-    """A berth of ``size``, else of the ``lighter`` one, else what stands in the way of the least that would do.
+    """A berth of ``size``, else of as much as is free down to ``least``, else of the ``lighter`` size.
 
+    Otherwise what stands in the way of the last that was tried. The host has a tier from ``minimum`` to ``highest``.
     Runs inside the caller's transaction. One of the warm berths of ``shape`` is taken first. ``only`` asks one host.
     """
-    claim = _Claim(owner, generation, minimum, party, now, expires_at)
+    claim = _Claim(owner, generation, minimum, highest, party, now, expires_at)
     answer = _admit(claim, size, shape=shape, only=only)
+    if isinstance(answer, Blocked) and least is not None and least != size:
+        answer = _admit(claim, least, up_to=size, shape="", only=only)
     if isinstance(answer, Blocked) and lighter is not None and lighter != size:
         answer = _admit(claim, lighter, shape="", only=only)
     return answer
@@ -113,12 +118,15 @@ class _Claim:
     owner: str
     generation: int
     minimum: Tier
+    highest: Tier | None
     party: Party
     now: datetime
     expires_at: datetime
 
 
-def _admit(claim: _Claim, size: Size, *, shape: str, only: Host | None) -> Admitted | Blocked:
+def _admit(
+    claim: _Claim, size: Size, *, shape: str, only: Host | None, up_to: Size | None = None
+) -> Admitted | Blocked:
     if refused := quotas.in_the_way(claim.party, size.amounts()):
         return Blocked(tuple(refused))
     if shape:
@@ -128,10 +136,10 @@ def _admit(claim: _Claim, size: Size, *, shape: str, only: Host | None) -> Admit
         )  # fmt: skip
         if host is not None:
             return Admitted(host, size, warm=True)
-    return _on_some_host(claim, size, only=only)
+    return _on_some_host(claim, size, only=only, up_to=up_to)
 
 
-def _on_some_host(claim: _Claim, size: Size, *, only: Host | None) -> Admitted | Blocked:
+def _on_some_host(claim: _Claim, size: Size, *, only: Host | None, up_to: Size | None = None) -> Admitted | Blocked:
     """Try the hosts, the emptiest first, each with its row locked.
 
     A host that cannot take the berth is rolled back at once, which unlocks it: askers meet the hosts in different
@@ -147,14 +155,15 @@ def _on_some_host(claim: _Claim, size: Size, *, only: Host | None) -> Admitted |
         with transaction.atomic():
             # Not the key: a port that is checked outside of any transaction points at this row too.
             host = Host.objects.select_for_update(no_key=True).get(pk=candidate.pk)
-            found = _in_the_way(host, size=size, minimum=claim.minimum, now=claim.now)
+            found = _in_the_way(host, claim, size=size)
             if not found:
+                granted = _as_much_as_is_free(host, claim, least=size, most=up_to) if up_to else size
                 try:
-                    _reserve(host, claim, size)
+                    _reserve(host, claim, granted)
                 except ports.PortsExhausted:
                     found = [_reason(host, "ports", needs=len(size.ports), free=0)]
                 else:
-                    return Admitted(host, size)
+                    return Admitted(host, granted)
             transaction.set_rollback(True)
         reasons += found
     return Blocked(tuple(reasons))
@@ -164,13 +173,36 @@ def _room(host: Host, taken: hosts.Usage) -> float:
     return 1 - max(taken.slots / max(host.slots, 1), taken.memory_mb / max(host.memory_mb, 1))
 
 
-def _in_the_way(host: Host, *, size: Size, minimum: Tier, now: datetime) -> list[Reason]:
+def _as_much_as_is_free(host: Host, claim: _Claim, *, least: Size, most: Size) -> Size:
+    """Between the two; the least where more would pass a quota."""
+    free = free_on(host)
+    granted = replace(
+        least,
+        memory_mb=max(least.memory_mb, min(most.memory_mb, free["memory_mb"])),
+        cpu_millis=max(least.cpu_millis, min(most.cpu_millis, free["cpu_millis"])),
+        disk_mb=max(least.disk_mb, min(most.disk_mb, free["disk_mb"])),
+    )
+    return least if quotas.in_the_way(claim.party, granted.amounts()) else granted
+
+
+def free_on(host: Host) -> dict[str, int]:
+    """What the host could still lend, by the names that a size has."""
+    taken = hosts.usage(host)
+    return {
+        "memory_mb": max(host.memory_mb - taken.memory_mb, 0),
+        "cpu_millis": max(host.cpu_millis - taken.cpu_millis, 0),
+        "disk_mb": max(host.disk_mb - taken.disk_mb, 0),
+    }
+
+
+def _in_the_way(host: Host, claim: _Claim, *, size: Size) -> list[Reason]:
+    now = claim.now
     state = hosts.verdict(host, now=now)
     if state is not hosts.Verdict.ALIVE:
         since = host.draining_since if state is hosts.Verdict.DRAINING else host.heartbeat_at
         return [{"kind": f"host_{state}", "host": host.name, "since": since.isoformat() if since else None}]
-    if not _offers(host, minimum):
-        return [{"kind": "isolation", "host": host.name, "needs": minimum.value}]
+    if not _offers(host, claim):
+        return [{"kind": "isolation", "host": host.name, "needs": claim.minimum.value}]
     taken = hosts.usage(host)
     lent = _lent(host)
     resting = len(ports.resting(host, now=now)) if size.ports else 0
@@ -210,11 +242,13 @@ def _is_lent(reason: Reason) -> bool:
     return bool(reason[f"needs{unit}"] <= reason[f"of{unit}"])
 
 
-def _offers(host: Host, minimum: Tier) -> bool:
-    if minimum is Tier.BARE:
+def _offers(host: Host, claim: _Claim) -> bool:
+    if claim.minimum is Tier.BARE:
         return True
+    most = (claim.highest or max(Tier, key=lambda tier: tier.strength)).strength
     return any(
-        entry["available"] and Tier(entry["tier"]).strength >= minimum.strength for entry in host.facts.get("tiers", [])
+        entry["available"] and claim.minimum.strength <= Tier(entry["tier"]).strength <= most
+        for entry in host.facts.get("tiers", [])
     )
 
 

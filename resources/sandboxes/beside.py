@@ -8,6 +8,7 @@ live as long as this process: whoever ends its tree ends them, which is how a be
 stopped. One command at a time has the services; the next waits for the lock.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -172,10 +173,8 @@ def run(argv, *, within_s):
 
 def stop(process):
     end(process, signal.SIGTERM)
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=STOP_S)
-    except subprocess.TimeoutExpired:
-        pass
     end(process, signal.SIGKILL)
     process.wait()
 

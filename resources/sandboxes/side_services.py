@@ -67,8 +67,16 @@ def read(spec: Mapping[str, Any], *, ports: Mapping[str, int]) -> tuple[Service,
 class Served:
     """Everything is the sandbox's own, but that commands run with the services beside them."""
 
-    def __init__(self, sandbox: Sandbox, *, services: Sequence[Service], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        *,
+        services: Sequence[Service],
+        say: Callable[[str], None],
+        clean: Callable[[str], str] = str,
+    ) -> None:
         self._sandbox, self._services, self._say = sandbox, tuple(services), say
+        self._clean = clean  # takes out of what the inside says what nobody may see
         self.tier: Tier = sandbox.tier
         self.note: str = sandbox.note
         workspace = Path(sandbox.reference()["profile"]["workspace"])
@@ -147,7 +155,7 @@ class Served:
     def _raise_if_failed(self, *, timed_out: bool) -> None:
         for name, state in self._states():
             if state.get("phase") == "failed":
-                why = plain(str(state.get("why")))[:300]
+                why = self._clean(plain(str(state.get("why"))))[:300]
             elif timed_out and state.get("phase") == "starting":
                 why = "it was not ready in time"
             else:
@@ -161,4 +169,4 @@ class Served:
             text = self._files.read(f"{PLACE}/{name}.log", 2 << 20).decode("utf-8", "replace")
         except (OSError, PathEscapes, PathSpecial, PathTooBig):
             return ""
-        return text[-LOG_KEPT:]
+        return self._clean(text)[-LOG_KEPT:]

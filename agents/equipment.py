@@ -1,0 +1,43 @@
+"""What a template gives to the commands of an agent's work: side services beside them, secrets in their environment.
+
+Not to every command in the berth: git's own errands there need neither, and a person's terminal gets neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agents.models import Agent
+from resources import operator_secrets
+from resources.operator_secrets import Mask
+from resources.sandboxes import side_services
+from resources.sandboxes.entrusted import Entrusted
+from resources.sandboxes.protocol import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Equipped:
+    """The sandbox to work in, and what keeps its secrets out of all that is shown."""
+
+    sandbox: Sandbox
+    mask: Mask
+
+
+def equip(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Equipped:
+    """The sandbox with all that the agent's template promises. Raises SecretUnavailable."""
+    spec = agent.resolved["spec"]
+    secrets = operator_secrets.read(spec.get("secrets", {}))
+    mask = Mask(secrets)
+    if secrets:
+        sandbox = Entrusted(sandbox, secrets=secrets)
+    services = side_services.read(spec, ports=sandbox.reference()["profile"].get("ports", {}))
+    if services:
+        sandbox = side_services.Served(sandbox, services=services, say=say, clean=mask.text)
+    return Equipped(sandbox, mask)
+
+
+def check(spec: Mapping[str, Any]) -> None:
+    """Before a berth is given away: that the secrets of a resolved template can be had on this host."""
+    operator_secrets.read(spec.get("secrets", {}))
