@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agents.engines import codemod, diffs, patch, replay
@@ -22,15 +22,34 @@ def kind_of(name: str) -> EngineKind:
         ) from error
 
 
+def check_available(kind: EngineKind) -> None:
+    """Raise :class:`EngineUnavailable` for a kind that no request can be done with, whatever it holds."""
+    if kind is EngineKind.EXTERNAL:
+        raise _later(kind)
+
+
+def _later(kind: EngineKind) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"The engine {kind.value!r} is not in this release; it arrives with a later one.",
+        remedy="Choose auto, llm, patch, codemod or replay.",
+        pointer="/engine",
+    )
+
+
 def pick(
     requested: EngineKind | str,
     *,
     requirements: str,
     metadata: Mapping[str, Any],
-    chain: ModelChain | None,
+    chain: Callable[[], ModelChain | None],
     failing_before: Sequence[str],
+    asked: Callable[[str], None] = lambda _model: None,
 ) -> Engine:
-    """The engine of one request. Raises a Fault where the named or, for ``auto``, any engine cannot work."""
+    """The engine of one request. Raises a Fault where the named or, for ``auto``, any engine cannot work.
+
+    ``chain`` is asked only where a model would work: a half-configured one is no reason to refuse a patch.
+    ``asked`` is told of each answer of a model, by the model's label.
+    """
     kind = kind_of(requested)
     if kind is EngineKind.AUTO:
         kind = _automatic(requirements, metadata, chain)
@@ -42,29 +61,25 @@ def pick(
         case EngineKind.REPLAY:
             return replay.ReplayEngine(replay.read(metadata))
         case EngineKind.LLM:
-            return _llm(chain)
-    raise EngineUnavailable(
-        f"The engine {kind.value!r} is not in this release; it arrives with a later one.",
-        remedy="Choose auto, llm, patch, codemod or replay.",
-        pointer="/engine",
-    )
+            return _llm(chain(), asked)
+    raise _later(kind)
 
 
-def _automatic(requirements: str, metadata: Mapping[str, Any], chain: ModelChain | None) -> EngineKind:
+def _automatic(requirements: str, metadata: Mapping[str, Any], chain: Callable[[], ModelChain | None]) -> EngineKind:
     if diffs.carries_change(requirements):
         return EngineKind.PATCH
     if codemod.carries_codemod(requirements):
         return EngineKind.CODEMOD
     if replay.carries_recording(metadata):
         return EngineKind.REPLAY
-    if chain is not None:
+    if chain() is not None:
         return EngineKind.LLM
     raise NotConfigured("No model is configured, and the requirement carries neither a diff nor a codemod.")
 
 
-def _llm(chain: ModelChain | None) -> Engine:
+def _llm(chain: ModelChain | None, asked: Callable[[str], None]) -> Engine:
     if chain is None:
         raise NotConfigured("The llm engine needs a model, and none is configured.")
     from agents.engines import llm  # the language model libraries load with it, and only where a model works
 
-    return llm.LlmEngine(chain)
+    return llm.LlmEngine(chain, asked=asked)

@@ -8,7 +8,8 @@ from pathlib import Path
 from django.conf import settings
 
 from agents.engines import registry
-from agents.engines.protocol import CodeMap, Engine, EngineKind, Feedback, Plan, PlanStep, Task, TestCounts
+from agents.engines.protocol import CodeMap, Engine, Feedback, Plan, PlanStep, Task, TestCounts
+from agents.models import Fact
 from agents.providers import ModelChain, read_chain
 from operations.coding.bench import BerthBench
 from operations.coding.context import Context
@@ -25,7 +26,8 @@ def engine_for(context: Context) -> Engine:
         requested,
         requirements=operation.requirements,
         metadata=operation.metadata,
-        chain=_chain() if requested in {EngineKind.AUTO, EngineKind.LLM} else None,
+        chain=_chain,
+        asked=lambda words: context.seen(Fact.Kind.LAST_MODEL_CALL, words),
         failing_before=list(context.product(Stage.ANALYZE)["baseline"]["failing"]),
     )
 
@@ -59,7 +61,10 @@ def plan_of(context: Context) -> Plan:
 
 def bench_in(context: Context, directory: Path) -> BerthBench:
     """The workbench on one checkout."""
-    return BerthBench(sandbox=context.sandbox, directory=directory, say=context.say, cancelled=context.lost)
+    return BerthBench(
+        sandbox=context.sandbox, directory=directory, say=context.say, cancelled=context.lost,
+        observed=lambda words: context.seen(Fact.Kind.LAST_TOOL_RESULT, words),
+    )  # fmt: skip
 
 
 def _chain() -> ModelChain | None:
@@ -74,5 +79,6 @@ def _with_answers(context: Context) -> str:
 
 def _as_text(fault: dict[str, object]) -> str:
     facts = fault.get("facts")
-    listed = "\n".join(f"{key}: {value}" for key, value in facts.items()) if isinstance(facts, dict) else ""
+    told = {key: value for key, value in facts.items() if key != "tree"} if isinstance(facts, dict) else {}
+    listed = "\n".join(f"{key}: {value}" for key, value in told.items())
     return f"{fault['detail']}\n{listed}".strip()
