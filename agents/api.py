@@ -17,6 +17,16 @@ from agents.models import Agent
 from resources import workspaces
 
 
+class SizeSerializer(serializers.Serializer[Any]):
+    """The size of a berth as it was given: ``lighter`` than asked for, or one that stood ready (``warm``)."""
+
+    memory_mb = serializers.IntegerField()
+    cpu_millis = serializers.IntegerField()
+    disk_mb = serializers.IntegerField()
+    lighter = serializers.BooleanField()
+    warm = serializers.BooleanField()
+
+
 class AgentSerializer(serializers.ModelSerializer[Agent]):
     """An agent: intent, place and what it waits for. State is read-only everywhere."""
 
@@ -25,15 +35,20 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     blocked_by = serializers.ListField(child=serializers.DictField(), read_only=True)
     error = serializers.DictField(read_only=True, allow_null=True)
     queue_position = serializers.SerializerMethodField()
+    size = serializers.SerializerMethodField(help_text="What admission reserved for it; null while it waits.")
     outdated = serializers.SerializerMethodField(help_text="Whether its template has changed since")
 
     class Meta:
         model = Agent
         fields: tuple[str, ...] = (
             "id", "name", "template", "capabilities", "state", "generation", "project_id", "host", "tier", "tier_note",
-            "blocked_by", "queue_position", "waiting_since", "error", "created_at", "state_since", "outdated",
+            "size", "blocked_by", "queue_position", "waiting_since", "error", "created_at", "state_since", "outdated",
         )  # fmt: skip
         read_only_fields = fields
+
+    @extend_schema_field(SizeSerializer(allow_null=True))
+    def get_size(self, agent: Agent) -> dict[str, Any] | None:
+        return agent.resolved.get("taken")
 
     def get_queue_position(self, agent: Agent) -> int | None:
         return placement.queue_in(cast("dict[str, Any]", self.context)).position(agent)

@@ -20,7 +20,7 @@ from events.journal import record
 from resources import leases, workspaces
 from resources.models import Lease
 from templates_app import active
-from templates_app.comparison import Difference, differences, live_part
+from templates_app.changes import Change, diff, with_live
 from templates_app.documents import Document
 from templates_app.models import Version
 from templates_app.order import linearise
@@ -75,7 +75,7 @@ def reach(*, actor: str) -> int:
     return sum(bool(update(agent, actor=actor, now=now)) for agent in running if now.outdated(agent))
 
 
-def update(agent: Agent, *, actor: str, now: InForce | None = None) -> tuple[Difference, ...]:
+def update(agent: Agent, *, actor: str, now: InForce | None = None) -> tuple[Change, ...]:
     """Bring live fields to one running agent, and note that it is up to date where nothing else has changed.
 
     Returns what it got. An agent that moves on meanwhile is left alone: the next round sees it.
@@ -84,23 +84,34 @@ def update(agent: Agent, *, actor: str, now: InForce | None = None) -> tuple[Dif
     if not now.outdated(agent):
         return ()
     try:
-        fitted = outfits.outfit(agent.template, variables=_variables(agent))
-        behind = lacking(agent, now)
+        after, behind = _after(agent, now)
     except Fault as fault:
         log.warning("outfit not reloaded", extra={"agent": str(agent.pk), "error": fault.detail})
         return ()
-    before = agent.resolved["spec"]
-    after = {**agent.resolved, "spec": live_part(before, fitted.spec)}
-    if not behind:
-        given = fitted.as_dict()
-        after |= {name: given[name] for name in ("version", "digest", "layers")}
-    got = differences(before, after["spec"])
-    if after != agent.resolved:
-        _save(agent, after, got, behind, actor=actor)
+    got = diff(agent.resolved["spec"], after["spec"])
+    if after != agent.resolved and not _save(agent, after, got, behind, actor=actor):
+        return ()
     return got
 
 
-def lacking(agent: Agent, now: InForce | None = None) -> tuple[Difference, ...]:
+def live_changes(agent: Agent, now: InForce | None = None) -> tuple[Change, ...]:
+    """What :func:`update` would bring."""
+    now = now or InForce()
+    return diff(agent.resolved["spec"], _after(agent, now)[0]["spec"]) if now.outdated(agent) else ()
+
+
+def _after(agent: Agent, now: InForce) -> tuple[dict[str, Any], tuple[Change, ...]]:
+    """What its row will say: the live fields as they are now, and all else too where only those have changed."""
+    fitted = outfits.outfit(agent.template, variables=_variables(agent))
+    behind = lacking(agent, now)
+    after = {**agent.resolved, "spec": with_live(agent.resolved["spec"], fitted.spec)}
+    if not behind:
+        given = fitted.as_dict()
+        after |= {name: given[name] for name in ("version", "digest", "layers")}
+    return after, behind
+
+
+def lacking(agent: Agent, now: InForce | None = None) -> tuple[Change, ...]:
     """What an outdated agent does not have and gets only with a new berth. Between templates, not run-time values."""
     now = now or InForce()
     if not now.outdated(agent):
@@ -108,7 +119,7 @@ def lacking(agent: Agent, now: InForce | None = None) -> tuple[Difference, ...]:
     fresh = resolve(agent.template, now.documents).preview
     worn = _worn_documents(agent)
     old = resolve(agent.template, worn).preview if worn is not None else agent.resolved["spec"]
-    return tuple(one for one in differences(old, fresh) if not one.live)
+    return tuple(one for one in diff(old, fresh) if not one.live)
 
 
 def wearers(template: str, user: Any) -> tuple[Wearer, ...]:
@@ -124,7 +135,7 @@ def wearers(template: str, user: Any) -> tuple[Wearer, ...]:
     )  # fmt: skip
 
 
-def _told(agent: Agent, now: InForce) -> tuple[Difference, ...]:
+def _told(agent: Agent, now: InForce) -> tuple[Change, ...]:
     try:
         return lacking(agent, now)
     except Fault:
@@ -156,16 +167,15 @@ def _variables(agent: Agent) -> dict[str, object]:
     return outfits.variables_of(agent, workspace=workspace, ports=ports)
 
 
-def _save(
-    agent: Agent, after: dict[str, Any], got: Sequence[Difference], behind: Sequence[Difference], *, actor: str
-) -> None:
+def _save(agent: Agent, after: dict[str, Any], got: Sequence[Change], behind: Sequence[Change], *, actor: str) -> bool:
     with transaction.atomic():
         current = lifecycle.load(agent.pk)
         if (current.generation, current.resolved) != (agent.generation, agent.resolved):
-            return
+            return False
         Agent.objects.filter(pk=agent.pk, generation=agent.generation).update(resolved=after)
         current.resolved = agent.resolved = after
         record(
             "agent.outfit_reloaded", current, actor=actor, reason=f"template {agent.template} has changed",
             **lifecycle.snapshot(current), changes=[one.as_dict() for one in got][:100], outdated=bool(behind),
         )  # fmt: skip
+    return True

@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.conf import settings
-
 from agents.models import Agent
 from agents.sizes import size_of
 from resources.admission import Size
 from resources.sandboxes.protocol import Tier
-from templates_app import library
+from templates_app import active
 from templates_app.faults import TemplateAbstract
-from templates_app.resolve import resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ def outfit(template: str, *, variables: Mapping[str, object] | None = None) -> O
 
     Raises the template's faults; an abstract template is refused.
     """
-    resolved = resolve(template, library.load(settings.TEMPLATE_DIRECTORIES), variables=variables)
+    resolved = active.resolved(template, variables=variables)
     if resolved.abstract:
         raise TemplateAbstract(f"The template {template!r} is abstract.", name=template)
     layers = tuple((layer.name, layer.version, layer.digest) for layer in resolved.layers)

@@ -15,7 +15,18 @@ from benchmarks.report import Figure, figures_in, table
 
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST_S = 240
-NAMES = ("engine_overhead", "submit_http", "ports_at_once", "one_host", "fan_out", "idle_stack")
+NAMES = (
+    "engine_overhead",
+    "submit_http",
+    "ports_at_once",
+    "one_host",
+    "berths",
+    "fair_share",
+    "fan_out",
+    "idle_stack",
+    "templates_resolve",
+    "templates_change",
+)
 
 
 def _run(name: str) -> tuple[list[Figure], str]:

@@ -45,7 +45,7 @@ class Api:
         """The same server over connections of its own: for a thread that is left behind when this one is closed."""
         return Api(self._access)
 
-    def get(self, path: str, *, wait_s: float = 0.0, **parameters: Any) -> Any:
+    def get(self, path: str, /, *, wait_s: float = 0.0, **parameters: Any) -> Any:
         """The JSON at a path. ``wait_s`` is how much longer than usual the answer may take."""
         return _json_of(self._send("GET", path, params=_given(parameters), wait_s=wait_s, again=True))
 
@@ -69,6 +69,9 @@ class Api:
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         return _json_of(self._send("PATCH", path, body=body))
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        return _json_of(self._send("PUT", path, body=body))
 
     def delete(self, path: str) -> None:
         self._send("DELETE", path)

@@ -34,9 +34,10 @@ class Refused(Failure):
 
     exit_code = REFUSED
 
-    def __init__(self, detail: str, *more: str, status: int = 0) -> None:
+    def __init__(self, detail: str, *more: str, status: int = 0, errors: tuple[dict[str, Any], ...] = ()) -> None:
         super().__init__(detail, *more)
         self.status = status
+        self.errors = errors  # as the server listed them
 
 
 class Unreachable(Failure):
@@ -69,4 +70,7 @@ def from_problem(status: int, document: Any, *, where: str) -> Refused | Unreach
         more.append("  What helps: `moorage login`, or a valid MOORAGE_TOKEN.")
     if document.get("request_id"):
         more.append(f"  Request: {document['request_id']}")
+    if kind is Refused:
+        listed = tuple(error for error in errors if isinstance(error, dict)) if isinstance(errors, list) else ()
+        return Refused(f"{code}: {detail}", *more, status=status, errors=listed)
     return kind(f"{code}: {detail}", *more, status=status)

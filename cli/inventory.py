@@ -1,50 +1,11 @@
-"""``moorage template …``, ``host …``, ``queue …``: what there is to work with."""
+"""``moorage host …``, ``queue …``: what there is to work with."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from cli import lookup, terminal
-from cli.call import Call, ago, leaf
+from cli.call import Call, ago
 from cli.progress import mapping
-
-
-def add_templates_to(group: Any) -> None:
-    """The verbs of a template."""
-    leaf(group, "list", templates, "All templates.", limit=True)
-    leaf(group, "show", template, "A template as it was written.", "template")
-    resolved = leaf(group, "resolved", resolved_template, "A template with all its layers applied.", "template")
-    resolved.add_argument("--explain", action="store_true", help="say of each value which layer it comes from")
-
-
-def templates(call: Call) -> int:
-    return call.table(
-        list(call.api.rows("templates/", limit=call.given.limit)),
-        (
-            ("NAME", lambda entry: entry.get("name")),
-            ("VERSION", lambda entry: entry.get("version")),
-            ("EXTENDS", lambda entry: _joined(entry.get("extends"))),
-            ("DESCRIPTION", lambda entry: entry.get("description")),
-        ),
-    )
-
-
-def template(call: Call) -> int:
-    return _document(call, call.api.get(f"templates/{lookup.segment(call.given.template)}/"))
-
-
-def resolved_template(call: Call) -> int:
-    explain = 1 if call.given.explain else None
-    path = f"templates/{lookup.segment(call.given.template)}/resolved/"
-    return _document(call, call.api.get(path, explain=explain))
-
-
-def _document(call: Call, document: Any) -> int:
-    """A document that is for people as it is: its text where it has one, else JSON."""
-    text = mapping(document).get("text") or mapping(document).get("source")
-    if isinstance(text, str):
-        return call.answer(document, terminal.clean_lines(text.rstrip("\n")))
-    return call.answer(document, [terminal.as_json(document)])
 
 
 def hosts(call: Call) -> int:

@@ -18,6 +18,7 @@ from cli import (
     operations,
     projects,
     run,
+    templates,
     terminal,
 )
 from cli.call import Call, branch, leaf
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     operations.add_to(branch(group, "operation", "Look at requested work, and steer it."))
     projects.add_to(branch(group, "project", "The repositories that work is done on."))
     agents.add_to(branch(group, "agent", "Who works, where, and how they are."))
-    inventory.add_templates_to(branch(group, "template", "What berths look like."))
+    templates.add_to(branch(group, "template", "What berths look like."))
     leaf(
         branch(group, "host", "The machines that lend berths."),
         "list",

@@ -151,6 +151,18 @@ def ports(measured: Measured) -> Verdict:
     return Verdict(False, f"{len(shared)} ports of {first}-{last} lie in the kernel's {low}-{high}", remedy)
 
 
+def workspaces(measured: Measured) -> Verdict:
+    """Workspaces that the kernel holds to their size; else they are counted, and stopped when they grow too large."""
+    if measured.workspaces == "image":
+        return Verdict(True, "each is a file system of its own: bounded in bytes and files")
+    remedy = "Run the worker as root, with loop devices (modprobe loop) and: apt-get install e2fsprogs mount"
+    if measured.workspaces == "none":
+        return Verdict(False, measured.workspaces_reason, f"{remedy}; or unset MOORAGE_WORKSPACES")
+    if measured.workspaces_reason.startswith("MOORAGE_WORKSPACES="):
+        remedy = "Unset MOORAGE_WORKSPACES."
+    return Verdict(False, f"disk is counted, not bounded: {measured.workspaces_reason}", remedy)
+
+
 def models(measured: Measured) -> Verdict:
     """A chain of chat models. The engines patch, codemod, repair and replay work without."""
     if measured.models_error:
@@ -177,6 +189,7 @@ CHECKS: tuple[Check, ...] = (
     Check("redis", True, redis),
     Check("isolation", True, isolation),
     Check("toolchain", True, toolchain),
+    Check("workspaces", False, workspaces),
     Check("port range", False, ports),
     Check("chat models", False, models),
     Check("flower", False, flower),

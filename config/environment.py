@@ -143,6 +143,8 @@ TABLE: tuple[Setting, ...] = (
     Setting("ANTHROPIC_BASE_URL", "", "Base URL of an Anthropic-compatible service."),
     Setting("OLLAMA_BASE_URL", "http://127.0.0.1:11434", "Base URL of Ollama."),
     Setting("MOORAGE_MODEL_TIMEOUT_S", "120", "Longest wait for one model answer, in seconds."),
+    Setting("MOORAGE_REPAIR_S", "120", "How long the repair engine searches, in seconds, unless a template says."),
+    Setting("MOORAGE_REPAIR_CANDIDATES", "50000", "How many edits it tries at most, unless a template says."),
     Setting("MOORAGE_CLAIM_TTL_S", "30", "How long a stage claim lives without a heartbeat, in seconds."),
     Setting("MOORAGE_REDISPATCH_S", "20", "After how long a wake-up that nobody took is sent again, in seconds."),
     Setting("MOORAGE_SWEEP_S", "5", "How often the sweeps run, in seconds."),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import redis
@@ -23,7 +23,7 @@ from events import live as live_stream
 from events.models import Undelivered
 from operations import queues
 from operations.models import Operation
-from resources import hosts
+from resources import breakers, hosts
 from resources.api import HostSerializer
 from resources.models import Host
 
@@ -43,26 +43,32 @@ class Part:
     remedy: str = ""
 
 
-def _database() -> Part:
+def _database() -> list[Part]:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
     except DatabaseError as error:
-        return Part("database", False, type(error).__name__, "Check MOORAGE_DATABASE_URL and that the server runs.")
-    return Part("database", True, connection.vendor)
+        return [Part("database", False, type(error).__name__, "Check MOORAGE_DATABASE_URL and that the server runs.")]
+    return [Part("database", True, connection.vendor)]
 
 
-def _redis() -> Part:
+def _redis() -> list[Part]:
     try:
         live_stream.client().ping()
     except redis.RedisError as error:
-        return Part("redis", False, type(error).__name__, "Start Redis; accepted work waits in the database meanwhile.")
-    return Part("redis", True, "answers")
+        return [
+            Part("redis", False, type(error).__name__, "Start Redis; accepted work waits in the database meanwhile.")
+        ]
+    return [Part("redis", True, "answers")]
 
 
-def _hosts() -> Part:
-    now = timezone.now()
-    known = list(Host.objects.all())
+def _machines() -> list[Part]:
+    """The hosts and what their workers said at the last beat, by one query: the console asks often."""
+    known, now = list(Host.objects.all()), timezone.now()
+    return [_hosts(known, now=now), _egress(known, now=now)]
+
+
+def _hosts(known: Sequence[Host], *, now: datetime) -> Part:
     lost = [host.name for host in known if hosts.verdict(host, now=now) is hosts.Verdict.LOST]
     if not known:
         return Part("hosts", False, "no worker has registered a host", "Start a worker: `make up`.")
@@ -73,19 +79,42 @@ def _hosts() -> Part:
     return Part("hosts", True, f"{len(known)} alive")
 
 
-def _outbox() -> Part:
+def _outbox() -> list[Part]:
     late = Undelivered.objects.filter(next_attempt_at__lt=timezone.now() - timedelta(seconds=30)).count()
     if late:
-        return Part("outbox", False, f"{late} events wait for delivery", "Check that beat, a worker and Redis run.")
-    return Part("outbox", True, "empty")
+        return [Part("outbox", False, f"{late} events wait for delivery", "Check that beat, a worker and Redis run.")]
+    return [Part("outbox", True, "empty")]
 
 
-CHECKS: tuple[Callable[[], Part], ...] = (_database, _redis, _hosts, _outbox)
+def _services() -> list[Part]:
+    """The breakers: which outside services are left alone because they fail."""
+    resting = [breaker for breaker in breakers.known() if breaker.position is not breakers.Position.CLOSED]
+    if not resting:
+        return [Part("outside services", True, "none is failing")]
+    said = "; ".join(
+        f"{one.name} is left alone since {one.opened_at:%H:%M:%S} UTC ({one.reason}); "
+        + (f"next try in {one.next_try_in_s:.0f} s" if one.next_try_in_s else "the next call tries it")
+        for one in resting
+    )
+    return [Part("outside services", False, said, "Look whether the service runs; it is tried again by itself.")]
+
+
+def _egress(known: Sequence[Host], *, now: datetime) -> Part:
+    alive = [host for host in known if hosts.verdict(host, now=now) is not hosts.Verdict.LOST]
+    said = {host.name: host.facts.get("egress") or {} for host in alive}
+    if silent := {name: facts["detail"] for name, facts in said.items() if facts.get("unserved")}:
+        words = "; ".join(f"{name}: {detail}" for name, detail in silent.items())
+        return Part("egress proxy", False, words, "Start it on that host: `python manage.py egress` (make up does).")
+    served = sum(facts.get("berths", 0) for facts in said.values())
+    return Part("egress proxy", True, f"serves {served} berths" if served else "no berth may reach out")
+
+
+CHECKS: tuple[Callable[[], list[Part]], ...] = (_database, _redis, _machines, _outbox, _services)
 
 
 def parts() -> list[Part]:
     """Every part now."""
-    return [check() for check in CHECKS]
+    return [part for check in CHECKS for part in check()]
 
 
 class PartSerializer(serializers.Serializer[Part]):

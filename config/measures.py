@@ -21,6 +21,8 @@ from redis.exceptions import RedisError
 from agents.providers import NotConfigured, read_chain
 from config.environment import TABLE, Environment
 from config.parts import NoRedis, redis_executable
+from events.faults import Fault
+from resources import workspaces
 from resources.sandboxes.protocol import Availability
 from resources.sandboxes.selection import availabilities
 
@@ -57,6 +59,8 @@ class Measured:
     models_remedy: str
     has_flower: bool
     chromium: str
+    workspaces: str = "image"
+    workspaces_reason: str = ""
 
 
 def measure(environment: Mapping[str, str]) -> Measured:
@@ -91,7 +95,16 @@ def measure(environment: Mapping[str, str]) -> Measured:
         models_remedy=models_remedy,
         has_flower=importlib.util.find_spec("flower") is not None,
         chromium=shutil.which("chromium") or "",
+        **_workspaces(),
     )
+
+
+def _workspaces() -> dict[str, str]:
+    try:
+        offer = workspaces.offer()
+    except Fault as fault:
+        return {"workspaces": "none", "workspaces_reason": fault.detail}
+    return {"workspaces": offer.kind.value, "workspaces_reason": offer.reason}
 
 
 def _output_of(*argv: str) -> str:

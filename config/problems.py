@@ -102,7 +102,7 @@ def _of_fault(request: Any, fault: Fault) -> Response:
 def _located(error: Any) -> dict[str, Any]:
     """One located error of a text: the pointer leads into that text, line and column count from 1."""
     steps = re.findall(r"[^.\[\]]+", error.path)
-    place = {"line": error.line, "column": error.column} if error.line else {}
+    place = {"file": error.file, "line": error.line, "column": error.column} if error.line else {}
     hint = {"hint": error.hint} if error.hint else {}
     pointer = "".join(f"/{step}" for step in steps)
     return {"pointer": pointer, "code": error.code, "detail": error.message, **place, **hint}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from config import health
+from config import health, history
 
 api_routes: list[URLPattern | URLResolver] = [
     path("", include("operations.api")),
@@ -13,8 +13,11 @@ api_routes: list[URLPattern | URLResolver] = [
     path("", include("templates_app.api")),
     path("", include("resources.api")),
     path("", include("resources.egress.api")),
+    path("", include("resources.quotas_api")),
     path("", include("events.api")),
     path("health/", health.HealthView.as_view(), name="health"),
     path("queues/", health.QueuesView.as_view(), name="queues"),
     path("metrics/", health.MetricsView.as_view(), name="metrics"),
+    path("hosts/<uuid:id>/usage/", history.HostUsageView.as_view(), name="host-usage"),
+    path("agents/<uuid:id>/usage/", history.AgentUsageView.as_view(), name="agent-usage"),
 ]

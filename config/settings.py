@@ -296,6 +296,8 @@ MODEL_ENVIRONMENT = {
     )
 }  # fmt: skip
 MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)
+REPAIR_S = env.number("MOORAGE_REPAIR_S", least=1)
+REPAIR_CANDIDATES = env.number("MOORAGE_REPAIR_CANDIDATES", least=1)
 
 CLAIM_TTL_S = env.number("MOORAGE_CLAIM_TTL_S", least=1)
 REDISPATCH_S = env.number("MOORAGE_REDISPATCH_S", least=1)

@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
+from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from events import journal
 from events.faults import Fault
 from events.operator_pages import OperatorPage, ReadOnly, badge, moment, told
-from resources import hosts
+from resources import hosts, quotas
 from resources.egress import grants
-from resources.models import EgressGrant, Host, Lease
+from resources.models import Account, EgressGrant, Host, Lease, Orphan
 
 _FIGURES = {
     "cores": "Cores",
@@ -146,6 +149,29 @@ class LeaseAdmin(ReadOnly):
         return moment(lease.created_at)
 
 
+@admin.register(Orphan)
+class OrphanAdmin(ReadOnly):
+    """What carries our mark and belongs to nobody: why it is listed, and what will happen to it."""
+
+    list_title = "Orphans"
+    list_display = ("kind", "key", "status", "reason", "host", "first_seen", "last_seen")
+    list_filter = ("fate", "kind", "host")
+    list_select_related = ("host",)
+    search_fields = ("key", "owner")
+
+    @admin.display(description="what happens", ordering="fate")
+    def status(self, orphan: Orphan) -> SafeString:
+        return badge(orphan.get_fate_display())
+
+    @admin.display(description="first seen", ordering="first_seen_at")
+    def first_seen(self, orphan: Orphan) -> SafeString | str:
+        return moment(orphan.first_seen_at)
+
+    @admin.display(description="last seen", ordering="last_seen_at")
+    def last_seen(self, orphan: Orphan) -> SafeString | str:
+        return moment(orphan.last_seen_at)
+
+
 @admin.register(EgressGrant)
 class EgressGrantAdmin(ReadOnly):
     """What operators let berths reach. New ones are made by the API: docs/egress.md."""
@@ -173,3 +199,75 @@ class EgressGrantAdmin(ReadOnly):
     @admin.display(description="granted", ordering="created_at")
     def created(self, grant: EgressGrant) -> SafeString | str:
         return moment(grant.created_at)
+
+
+class QuotaForm(forms.Form):
+    """Limits of one user or project; what is left empty follows the settings."""
+
+    kind = forms.ChoiceField(label="Of a", choices=Account.Kind.choices)
+    key = forms.CharField(label="Who", max_length=150, help_text="A user's name or id, or a project's id.")
+    slots = forms.IntegerField(label="Berths at once", required=False, min_value=0, max_value=quotas.MOST)
+    memory_mb = forms.IntegerField(label="Memory, MB", required=False, min_value=0, max_value=quotas.MOST)
+    cpu_millis = forms.IntegerField(
+        label="Processor, thousandths of a core", required=False, min_value=0, max_value=quotas.MOST
+    )
+    disk_mb = forms.IntegerField(label="Disk, MB", required=False, min_value=0, max_value=quotas.MOST)
+    reason = forms.CharField(max_length=300, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("kind") == Account.Kind.USER and (name := cleaned.get("key")):
+            known = get_user_model().objects.filter(username=name).first()
+            cleaned["key"] = str(known.pk) if known else name
+        return cleaned
+
+
+@admin.register(Account)
+class AccountAdmin(OperatorPage):
+    """Limits that users and projects have of their own."""
+
+    list_display = ("who", *quotas.AMOUNTS, "reason", "changed_by", "changed")
+    list_filter = ("kind",)
+    search_fields = ("=key",)
+    list_title = "Quotas"
+    add_words = "Set a quota"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Limits for somebody who has none."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        return self._form(request, QuotaForm(request.POST or None), "Set a quota", "Empty means the default.")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Other limits; what is held above a new one stays until it is given back."""
+        account = self.shown(request, object_id)
+        now = quotas.standing(account.kind, account.key)
+        fields = ("kind", "key", *quotas.AMOUNTS)
+        form = QuotaForm(request.POST or None, initial={name: getattr(account, name) for name in fields})
+        held = ", ".join(f"{name} {now.used[name]} of {now.limits.get(name, 'no limit')}" for name in quotas.AMOUNTS)
+        return self._form(request, form, f"Quota of {account}", f"Held now: {held}. Empty means the default.")
+
+    def _form(self, request: HttpRequest, form: QuotaForm, title: str, lead: str) -> HttpResponse:
+        def save(data: dict[str, Any]) -> Account:
+            limits = {name: data[name] for name in quotas.AMOUNTS}
+            return quotas.grant(
+                kind=data["kind"], key=data["key"], limits=limits, actor=f"user:{request.user}",
+                reason=data["reason"] or "set in the console", now=timezone.now(),
+            )  # fmt: skip
+
+        return self.form_view(request, form, save, title=title, lead=lead, send="Save")
+
+    @admin.display(description="of")
+    def who(self, account: Account) -> str:
+        if account.kind == Account.Kind.USER and (user := get_user_model().objects.filter(pk=account.key).first()):
+            return f"user {user}"
+        return str(account)
+
+    @admin.display(description="changed", ordering="changed_at")
+    def changed(self, account: Account) -> SafeString | str:
+        return moment(account.changed_at)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.db.models import F
+from django.urls import path
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
-from rest_framework import permissions, serializers, viewsets
+from rest_framework import mixins, permissions, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
+from rest_framework.views import APIView
 
-from resources import hosts, workspaces
-from resources.models import Host, Lease
+from resources import breakers, hosts, workspaces
+from resources.models import Host, Lease, Orphan
 
 
 class HostSerializer(serializers.ModelSerializer[Host]):
@@ -135,7 +138,48 @@ class LeaseViewSet(viewsets.ReadOnlyModelViewSet[Lease]):
         return super().list(request)
 
 
+class OrphanSerializer(serializers.ModelSerializer[Orphan]):
+    """Something of ours that nobody owns: why it is listed, and what happens to it."""
+
+    host = serializers.CharField(source="host.name", read_only=True)
+
+    class Meta:
+        model = Orphan
+        fields = ("id", "host", "kind", "key", "owner", "reason", "fate", "first_seen_at", "last_seen_at", "ended_at")
+        read_only_fields = fields
+
+
+class OrphanViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Orphan]):
+    """What the sweeps found that nobody owns, and what became of it in the last seven days."""
+
+    queryset = Orphan.objects.select_related("host").annotate(created_at=F("first_seen_at"))  # lists are newest first
+    serializer_class = OrphanSerializer
+    permission_classes = (*viewsets.GenericViewSet.permission_classes, permissions.IsAdminUser)
+
+
+class BreakerSerializer(serializers.Serializer[Any]):
+    """An outside service that failed lately."""
+
+    name = serializers.CharField()
+    position = serializers.ChoiceField(choices=[(one.value, one.value) for one in breakers.Position])
+    failures = serializers.IntegerField(help_text="In a row.")
+    reason = serializers.CharField()
+    opened_at = serializers.DateTimeField(allow_null=True)
+    next_try_in_s = serializers.FloatField()
+    shared = serializers.BooleanField(help_text="False while Redis is away: what the web process alone knows.")
+
+
+class BreakersView(APIView):
+    """Circuit breakers of outside services."""
+
+    @extend_schema(responses=BreakerSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """The services that failed lately; none when all is well."""
+        return Response(BreakerSerializer(breakers.known(), many=True).data)
+
+
 router = SimpleRouter()
+router.register("orphans", OrphanViewSet, basename="orphan")
 router.register("hosts", HostViewSet, basename="host")
 router.register("leases", LeaseViewSet, basename="lease")
-urlpatterns = router.urls
+urlpatterns = [*router.urls, path("breakers/", BreakersView.as_view(), name="breakers")]

@@ -138,7 +138,7 @@ def register(*, name: str, capacity: Capacity, facts: dict[str, Any], now: datet
             host.disk_mb = capacity.disk_mb
         host.facts, host.heartbeat_at = facts, now
         host.save()
-        record("host.registered", topic(host), actor=f"worker:{name}", **fields, disk_mb=host.disk_mb)
+        record("host.registered", topic(host), actor=f"worker:{name}", host=name, **fields, disk_mb=host.disk_mb)
     return host
 
 

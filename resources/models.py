@@ -6,6 +6,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from resources.watched import Orphan as Orphan
 from resources.watched import Sample as Sample
@@ -58,6 +59,7 @@ class Account(models.Model):
     reason = models.CharField(max_length=300, blank=True)
     changed_by = models.CharField(max_length=150, blank=True)
     changed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         ordering = ["kind", "key"]

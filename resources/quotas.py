@@ -26,7 +26,7 @@ AMOUNTS: Mapping[str, str] = {
 _COUNTED = tuple(AMOUNTS.values())
 _COLUMN = {Account.Kind.USER: "for_user", Account.Kind.PROJECT: "for_project"}
 _KEYS = {Account.Kind.USER: re.compile(r"[1-9][0-9]{0,17}"), Account.Kind.PROJECT: re.compile(r"[0-9a-f-]{36}")}
-_MOST = 2**31 - 1
+MOST = 2**31 - 1
 
 
 class BadQuota(Fault):
@@ -106,7 +106,8 @@ def in_the_way(party: Party, needs: Mapping[str, int]) -> list[dict[str, Any]]:
 
 def grant(*, kind: str, key: str, limits: Mapping[str, int | None], actor: str, reason: str, now: datetime) -> Account:
     """Give a user or a project limits of its own; None stands for the default. Whoever waits is looked at again."""
-    _check(kind, key, limits)
+    check_account(kind, key)
+    _check(limits)
     with transaction.atomic():
         account, _ = Account.objects.get_or_create(kind=kind, key=key)
         account = Account.objects.select_for_update().get(pk=account.pk)
@@ -121,16 +122,20 @@ def grant(*, kind: str, key: str, limits: Mapping[str, int | None], actor: str, 
     return account
 
 
-def _check(kind: str, key: str, limits: Mapping[str, int | None]) -> None:
+def check_account(kind: str, key: str) -> None:
+    """Raises BadQuota for what is no user's or project's id."""
     if kind not in Account.Kind.values:
         raise BadQuota(f"{kind!r} has no quota: users and projects have.", pointer="/kind")
     if not _KEYS[Account.Kind(kind)].fullmatch(key):
         raise BadQuota(f"{key!r} is no id of a {kind}.", pointer="/key")
+
+
+def _check(limits: Mapping[str, int | None]) -> None:
     for name, value in limits.items():
         if name not in AMOUNTS:
             raise BadQuota(f"There is no quota of {name!r}.", remedy=f"Choose from {', '.join(AMOUNTS)}.")
-        if value is not None and not 0 <= value <= _MOST:
-            raise BadQuota(f"{name} must be from 0 to {_MOST}.", pointer=f"/{name}")
+        if value is not None and not 0 <= value <= MOST:
+            raise BadQuota(f"{name} must be from 0 to {MOST}.", pointer=f"/{name}")
 
 
 def _merged(kind: Account.Kind, account: Account | None) -> Limits:

@@ -16,6 +16,10 @@ def in_words(reason: Mapping[str, Any]) -> str:
     for unit, words in (_UNITS[kind],) if kind in _UNITS else ():
         if f"needs{unit}" in reason:
             return f"{host} has {reason.get(f'free{unit}')} free of the {reason[f'needs{unit}']}{words} it needs"
+    if kind == "quota":
+        return _quota(reason)
+    if kind == "ports" and "needs" in reason:
+        return f"{host} has {reason.get('free')} free of the {reason['needs']} ports it needs"
     known = {
         "host_lost": f"{host} is lost since {_clock(reason.get('since'))}",
         "host_draining": f"{host} takes no new berths since {_clock(reason.get('since'))}",
@@ -31,6 +35,23 @@ def in_words(reason: Mapping[str, Any]) -> str:
         return str(detail)
     rest = ", ".join(f"{name} {value}" for name, value in reason.items() if name != "kind")
     return f"{kind.replace('_', ' ')}{f' ({rest})' if rest else ''}"
+
+
+_RESOURCES = {
+    "slots": ("", "berths"),
+    "memory_mb": (" MB", "of memory"),
+    "cpu_millis": ("/1000 of a core", "of processor time"),
+    "disk_mb": (" MB", "of disk"),
+}
+
+
+def _quota(reason: Mapping[str, Any]) -> str:
+    unit, words = _RESOURCES.get(str(reason.get("resource")), ("", str(reason.get("resource"))))
+    whose = "its project" if reason.get("of") == "project" else "who asked for it"
+    used, limit, needs = reason.get("used"), reason.get("limit"), reason.get("needs")
+    if isinstance(needs, int) and isinstance(limit, int) and needs > limit:
+        return f"it needs {needs}{unit} {words}, above the {limit}{unit} that {whose} may hold at all"
+    return f"{whose} holds {used}{unit} {words} of the {limit}{unit} allowed"
 
 
 def _clock(when: object) -> str:

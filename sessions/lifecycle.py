@@ -56,6 +56,25 @@ def opened(terminal_id: uuid.UUID | str, *, generation: int, actor: str) -> Term
         return _move(terminal, Terminal.opened, kind="terminal.opened", actor=actor, reason="")
 
 
+def detached(terminal_id: uuid.UUID | str, *, generation: int, actor: str) -> Terminal:
+    """The last one who was at it has left; it runs on. Raises StaleGeneration or IllegalTransition."""
+    with transaction.atomic():
+        terminal = load(terminal_id, generation=generation)
+        return _move(terminal, Terminal.detached, kind="terminal.detached", actor=actor, reason="")
+
+
+def attached(terminal_id: uuid.UUID | str, *, generation: int, actor: str) -> Terminal:
+    """Somebody is at it again. Raises StaleGeneration or IllegalTransition."""
+    with transaction.atomic():
+        terminal = load(terminal_id, generation=generation)
+        return _move(terminal, Terminal.attached, kind="terminal.attached", actor=actor, reason="")
+
+
+def note(terminal_id: uuid.UUID, *, what: str, who: str, to: str = "") -> None:
+    """Record what somebody did at a terminal: joined, left, took, gave, asked. Inside a transaction."""
+    record(f"terminal.{what}", f"terminal.{terminal_id}", actor=f"user:{who}", **({"to": to} if to else {}))
+
+
 def close(
     terminal_id: uuid.UUID | str,
     *,

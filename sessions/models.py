@@ -19,10 +19,12 @@ class Terminal(models.Model):
     class State(models.TextChoices):
         OPENING = "opening", "Opening"
         LIVE = "live", "Live"
+        DETACHED = "detached", "Detached"
         CLOSED = "closed", "Closed"
         LOST = "lost", "Lost"
 
-    OPEN = (State.OPENING, State.LIVE)
+    RUNNING = (State.LIVE, State.DETACHED)
+    OPEN = (State.OPENING, *RUNNING)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="terminals")
@@ -44,7 +46,7 @@ class Terminal(models.Model):
         indexes = [models.Index(fields=["state"], name="terminals_by_state")]
         constraints = [
             models.CheckConstraint(
-                condition=Q(state__in=["opening", "live"], closed_at__isnull=True)
+                condition=Q(state__in=["opening", "live", "detached"], closed_at__isnull=True)
                 | Q(state__in=["closed", "lost"], closed_at__isnull=False),
                 name="ended_terminals_say_when",
             ),
@@ -64,11 +66,19 @@ class Terminal(models.Model):
     def opened(self) -> None:
         """The session host owns its PTY now."""
 
-    @transition(field=state, source=[State.OPENING, State.LIVE], target=State.CLOSED)
+    @transition(field=state, source=State.LIVE, target=State.DETACHED)
+    def detached(self) -> None:
+        """It runs on, and nobody is at it."""
+
+    @transition(field=state, source=State.DETACHED, target=State.LIVE)
+    def attached(self) -> None:
+        """Somebody is at it again."""
+
+    @transition(field=state, source=OPEN, target=State.CLOSED)
     def closed(self, reason: str, exit_code: int | None) -> None:
         self.reason, self.exit_code = reason, exit_code
 
-    @transition(field=state, source=[State.OPENING, State.LIVE], target=State.LOST)
+    @transition(field=state, source=OPEN, target=State.LOST)
     def lost(self, reason: str) -> None:
         self.reason = reason
 

@@ -33,7 +33,7 @@ def templates() -> Library:
     documents: dict[str, Document] = {}
     broken: dict[str, TemplateFault] = {}
     for name, current, refused in rows:
-        found = versions.get(current) if current is not None else _refusal(refused)
+        found = versions.get(current) if current is not None else refusal(refused)
         if isinstance(found, Document):
             documents[name] = found
         elif found is not None:
@@ -92,7 +92,8 @@ def _documents(wanted: Iterable[UUID]) -> dict[UUID, Document | TemplateFault]:
     return found
 
 
-def _refusal(refused: Mapping[str, Any] | None) -> TemplateFault | None:
+def refusal(refused: Mapping[str, Any] | None) -> TemplateFault | None:
+    """The fault that a row's note tells of; None without one."""
     if not refused:
         return None
     return TemplateFault([Located(**error) for error in refused["errors"]])

@@ -14,19 +14,18 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from templates_app import active, api_shapes, comparison, devcontainers, drafts, preview, publish, relatives, wearers
+from templates_app import active, api_shapes, changes, devcontainers, drafts, preview, publish, relatives, wearers
 from templates_app import states as said
 from templates_app.documents import Document
 from templates_app.faults import TemplateNotFound
 from templates_app.models import Draft, Version
 from templates_app.resolve import resolve
-from templates_app.shown_text import masked_text, secret_names
 
 # What the text says: "-" cannot be the name of a template.
 WHATEVER = "-"
 _STAFF = {
     "create", "draft", "save_draft", "discard_draft", "publish_draft", "deprecate", "restore", "return_to",
-    "export", "convert",
+    "convert",
 }  # fmt: skip
 
 
@@ -158,13 +157,13 @@ class TemplateViewSet(viewsets.ViewSet):
         digest = asked.validated_data["version"]
         before, old = said.named(f"{name}@{digest}" if digest else name)
         after, new = said.named(asked.validated_data["to"] or name)
-        found = comparison.differences(old.preview, new.preview)
+        found = changes.diff(old.preview, new.preview)
         return Response({"before": before, "after": after, "differences": [one.as_dict() for one in found]})
 
     @extend_schema(responses={(200, "application/yaml"): OpenApiTypes.STR})
     @action(detail=True, renderer_classes=[renderers.JSONRenderer, YamlRenderer])
     def export(self, request: Request, name: str) -> HttpResponse:
-        """Its text as a file, secret defaults in clear: it can be imported elsewhere. Staff only."""
+        """Its text as a file. Templates hold no secrets: their values are given at spawn time, or by reference."""
         answer = HttpResponse(active.text_of(name), content_type="application/yaml; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="{name}.yaml"'
         return answer
@@ -238,8 +237,7 @@ def _whole(name: str) -> dict[str, Any]:
     """One template with everything. Raises what is wrong with an unknown or broken one."""
     found = active.templates()
     resolve(name, found)
-    text = masked_text(active.text_of(name), found[name], secret=secret_names(found.documents.values()))
-    return {**_shape(found[name], said.states().get(name)), "text": text}
+    return {**_shape(found[name], said.states().get(name)), "text": active.text_of(name)}
 
 
 def _fields(wearer: wearers.Wearer) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class TemplateSerializer(Extended):
 
     spec = serializers.DictField()
     state = StateSerializer(allow_null=True, required=False)
-    text = serializers.CharField(required=False, help_text="As written; defaults of secret variables masked")
+    text = serializers.CharField(required=False, help_text="As written")
 
 
 class BrokenTemplateSerializer(serializers.Serializer[Any]):

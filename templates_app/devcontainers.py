@@ -5,15 +5,17 @@ The format: https://containers.dev/implementors/json_reference/. It is JSON with
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from events.faults import Fault, FaultClass
 from templates_app.schema import matches, template_schema
-from templates_app.shown_text import dumped
 from templates_app.yaml_text import MAX_BYTES, Json
 
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*|/\*.*?\*/)*[}\]])', re.DOTALL)
@@ -99,12 +101,23 @@ def convert(text: str, *, name: str = "", extends: str = "base") -> Imported:
     }  # fmt: skip
     remarks = "".join(f"#   {_line(f'{one.field}: {one.reason}')}\n" for one in left_out)
     head = "# Imported from a devcontainer.json." + (" Left out:\n" + remarks if remarks else "\n")
-    return Imported(named, head + dumped(document), tuple(left_out))
+    return Imported(named, head + _dumped(document), tuple(left_out))
 
 
 def _line(text: str) -> str:
     """Foreign text as part of one comment: nothing in it ends the line."""
     return "".join(letter if letter.isprintable() else " " for letter in text)[:300]
+
+
+def _dumped(value: Json) -> str:
+    """A value as YAML, in the order of its keys."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment] # its annotation says None
+    yaml.width, yaml.allow_unicode = 110, True
+    stream = io.StringIO()
+    yaml.dump(value, stream)
+    return stream.getvalue()
 
 
 def _read(text: str) -> Mapping[str, Any]:

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from templates_app.faults import Located, TemplateFault, did_you_mean
-from templates_app.schema import problems_of, template_schema
+from templates_app.envelope import RUNTIME_ROOTS, adapt_problems, envelope_problems, shown
+from templates_app.faults import Located, TemplateFault
+from templates_app.layers import Locate, MapLayer, prepared
+from templates_app.nodes import How, Written
+from templates_app.schema import spec_schema
 from templates_app.validate import layer_problems
 from templates_app.yaml_text import Json, Path, Position, read
-
-RUNTIME_ROOTS = frozenset({"agent", "workspace", "host", "port"})  # given at spawn time, never declared
 
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """One name in ``extends``; ``at_least`` is (), (major), (major, minor) or (major, minor, patch)."""
+    """One name in ``extends``, and the versions of it that will do: ``2.1``, ``>=1.2,<3``; empty for any."""
 
     name: str
-    at_least: tuple[int, ...] = ()
+    constraint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of ``adapt``: where the condition holds, a layer of its own, and values of variables."""
+
+    when: str
+    layer: MapLayer = field(repr=False)
+    variables: Mapping[str, Json]
+    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,8 @@ class Document:
     digest: str
     file: str
     positions: Mapping[Path, Position] = field(repr=False)
+    layer: MapLayer = field(repr=False, compare=False)  # ``spec``, made ready to be merged
+    adapt: tuple[Rule, ...] = ()
 
     def located(self, code: str, message: str, path: Path, *, hint: str = "") -> Located:
         """An error at ``path`` of this file, or at the nearest thing above it that the file has."""
@@ -65,6 +77,9 @@ class Document:
     def position(self, path: Path) -> Position:
         """Where ``path`` or the nearest thing above it stands."""
         return _position(path, self.positions)
+
+
+__all__ = ["RUNTIME_ROOTS", "Declaration", "Document", "Parent", "Rule", "canonical", "digest_of", "parse", "shown"]
 
 
 def parse(text: str | bytes, *, file: str = "") -> Document:
@@ -81,9 +96,10 @@ def parse(text: str | bytes, *, file: str = "") -> Document:
 
     if not isinstance(value, dict):
         raise TemplateFault([located("type_mismatch", "A template is a map.", ())])
-    errors = [located(*problem) for problem in _envelope_problems(value)]
+    errors = [located(*problem) for problem in envelope_problems(value)]
     spec = value.get("spec", {})
     errors += [located(code, message, ("spec", *path), hint) for code, message, path, hint in layer_problems(spec)]
+    errors += [located(*problem) for problem in adapt_problems(value)]
     if errors:
         raise TemplateFault(errors)
     return _document(value, positions=positions, file=file)
@@ -99,59 +115,18 @@ def digest_of(value: object) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def shown(path: Path) -> str:
-    """A path for people: ``spec.hooks.setup[0]``."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
-
-
 def _said(value: Json, key: str) -> str:
     """A text of the envelope before it is known to be one, for error messages."""
     text = value.get(key) if isinstance(value, dict) else None
     return text[:64] if isinstance(text, str) else ""
 
 
-def _envelope_problems(value: dict[str, Json]) -> list[tuple[str, str, Path, str]]:
-    schema = template_schema()
-    envelope = {key: content for key, content in value.items() if key != "spec"}
-    problems = []
-    for path, code, words in problems_of(envelope, schema):
-        hint = "put it in quotes" if path == ("version",) and code == "type_mismatch" else ""
-        if code == "unknown_field" and not path:
-            unknown = next(key for key in envelope if key not in schema["properties"])
-            path, hint = (unknown,), did_you_mean(unknown, schema["properties"])
-        problems.append((code, f"{shown(path) or 'the template'} {words}", path, hint))
-    declarations = value.get("variables", {})
-    if isinstance(declarations, dict):
-        for name, declaration in declarations.items():
-            problems += _declaration_problems(name, declaration)
-    return problems
-
-
-def _declaration_problems(name: str, declaration: Json) -> list[tuple[str, str, Path, str]]:
-    path: Path = ("variables", name)
-    problems: list[tuple[str, str, Path, str]] = []
-    if name.split(".")[0] in RUNTIME_ROOTS:
-        problems.append(("reserved_variable", f"{name} is given at spawn time; it cannot be declared", path, ""))
-    if not isinstance(declaration, dict):
-        return problems
-    if declaration.get("secret") is True and declaration.get("type", "string") != "string":
-        problems.append(("bad_variable", f"{name} is secret, so it must be a string", (*path, "type"), ""))
-    pattern = declaration.get("pattern")
-    if isinstance(pattern, str):
-        try:
-            re.compile(pattern)
-        except (re.error, RecursionError, OverflowError) as error:
-            problems.append(("bad_variable", f"the pattern of {name}: {error}", (*path, "pattern"), ""))
-    return problems
-
-
 def _document(value: dict[str, Json], *, positions: Mapping[Path, Position], file: str) -> Document:
     """Build from a value that the schema has accepted."""
     extends = value.get("extends", [])
     declared: dict[str, Json] = value.get("variables", {})  # type: ignore[assignment]
+    spec: dict[str, Json] = value.get("spec", {})  # type: ignore[assignment]
+    locate = _locator(str(value["name"]), str(value["version"]), file, positions)
     return Document(
         name=str(value["name"]),
         version=str(value["version"]),
@@ -161,16 +136,37 @@ def _document(value: dict[str, Json], *, positions: Mapping[Path, Position], fil
         labels=value.get("labels", {}),  # type: ignore[arg-type]
         final=tuple(value.get("final", ())),  # type: ignore[arg-type]
         variables={name: _declaration(one) for name, one in declared.items()},  # type: ignore[arg-type]
-        spec=value.get("spec", {}),  # type: ignore[arg-type]
+        spec=spec,
         digest=digest_of(value),
         file=file,
         positions=positions,
+        layer=prepared(spec, spec_schema(), ("spec",), locate=locate),
+        adapt=tuple(_rule(rule, index, locate) for index, rule in enumerate(value.get("adapt", []))),  # type: ignore
     )
 
 
+def _rule(rule: dict[str, Json], index: int, locate: Locate) -> Rule:
+    path: Path = ("adapt", index)
+    said: dict[str, Json] = rule.get("set", {})  # type: ignore[assignment]
+    return Rule(
+        when=str(rule["when"]),
+        layer=prepared(said, spec_schema(), (*path, "set"), locate=locate, how=How.ADAPT),
+        variables=rule.get("variables", {}),  # type: ignore[arg-type]
+        path=path,
+    )
+
+
+def _locator(name: str, version: str, file: str, positions: Mapping[Path, Position]) -> Locate:
+    def locate(value: Json, path: Path, how: How) -> Written:
+        position = _position(path, positions)
+        return Written(value, name, version, file, path, position.line, position.column, how)
+
+    return locate
+
+
 def _parent(text: str) -> Parent:
-    name, _, version = text.partition("@")
-    return Parent(name, tuple(int(part) for part in version.split(".")) if version else ())
+    name, _, constraint = text.partition("@")
+    return Parent(name, constraint.strip())
 
 
 def _declaration(value: dict[str, Json]) -> Declaration:

@@ -1,4 +1,9 @@
-"""A value together with where each part of it came from."""
+"""A value together with where each part of it came from.
+
+A merged specification is a tree of leaves, maps and lists. Nothing in it is ever changed once it is made: a layer
+that says more makes a new map, which knows the one that it was made from. What a leaf shadows is what its key held
+in those, so that laying hundreds of leaves over hundreds of others makes no more than one map.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from templates_app.schema import Schema, child, element, list_rule
 from templates_app.yaml_text import Json, Path
 
 
@@ -18,110 +22,122 @@ class How(StrEnum):
     APPEND = "append"
     PREPEND = "prepend"
     REMOVE = "remove"  # an empty list or map, left behind by $remove or $delete
+    ADAPT = "adapt"  # a rule for the host at hand, or a size cut to what is free there
     VARIABLE = "variable"
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Which layer set a value, where and how, and what lay there before."""
+class Written:
+    """A value as one layer wrote it, and where. ``path`` is that in the layer's file, from its root."""
 
+    value: Json
     template: str
     version: str
     file: str
-    path: Path  # in that file, from its root
+    path: Path
     line: int
     column: int
     how: How
-    shadowed: Node | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """A scalar."""
-
-    value: bool | int | float | str | None
-    origin: Origin
+# What was written, and what lies beneath it besides what the maps around it know: the text that a variable replaced.
+Leaf: TypeAlias = "tuple[Written, Node | None]"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MapNode:
-    """A map; its own origin matters only while it is empty."""
+    """A map. ``written`` and ``below`` are its own place and shadow; they matter only while it is empty.
+
+    ``previous`` is the map that it was laid over; ``flat``: it holds leaves only.
+    """
 
     items: dict[str, Node]
-    origin: Origin
+    written: Written
+    below: Node | None = field(default=None, repr=False)
+    previous: MapNode | None = field(default=None, repr=False)
+    flat: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ListNode:
-    """A list; its own origin matters only while it is empty."""
+    """A list; ``key`` is what its elements are merged by, ``replaced`` whether a later list takes its place.
+
+    ``whole`` is the list with its value, where it is just as one layer wrote it.
+    """
 
     items: list[Node]
-    origin: Origin
+    written: Written
+    below: Node | None = field(default=None, repr=False)
+    key: str = ""
+    replaced: bool = False
+    whole: Written | None = field(default=None, repr=False)
 
 
-Node: TypeAlias = Leaf | MapNode | ListNode
+Node: TypeAlias = "tuple[Written, Node | None] | MapNode | ListNode"
+
+
+def written_of(node: Node) -> Written:
+    """Who wrote the node itself; for a map or list that is not empty, whoever made it."""
+    return node[0] if isinstance(node, tuple) else node.written
 
 
 def plain(node: Node) -> Json:
     """The bare value, freshly built."""
+    if isinstance(node, tuple):
+        return node[0].value
     if isinstance(node, MapNode):
         return {key: plain(item) for key, item in node.items.items()}
-    if isinstance(node, ListNode):
-        return [plain(item) for item in node.items]
-    return node.value
+    return [plain(item) for item in node.items]
 
 
 def leaves(node: Node, path: Path = ()) -> list[tuple[Path, Node]]:
     """Every scalar and every empty map or list, with its path in the value."""
-    if isinstance(node, MapNode) and node.items:
-        return [leaf for key, item in node.items.items() for leaf in leaves(item, (*path, key))]
-    if isinstance(node, ListNode) and node.items:
-        return [leaf for index, item in enumerate(node.items) for leaf in leaves(item, (*path, index))]
-    return [(path, node)]
+    found: list[tuple[Path, Node]] = []
+    _gather(node, path, found)
+    return found
+
+
+def _gather(node: Node, path: Path, found: list[tuple[Path, Node]]) -> None:
+    if isinstance(node, tuple) or not node.items:
+        found.append((path, node))
+    elif isinstance(node, MapNode):
+        for key, item in node.items.items():
+            _gather(item, (*path, key), found)
+    else:
+        for index, item in enumerate(node.items):
+            _gather(item, (*path, index), found)
+
+
+def newest(node: Node) -> Written:
+    """Of a list or map: its last leaf, whose layer touched it last."""
+    while not isinstance(node, tuple) and node.items:
+        node = list(node.items.values())[-1] if isinstance(node, MapNode) else node.items[-1]
+    return written_of(node)
 
 
 def nearest(node: Node, path: Path) -> Node:
     """The node at ``path``, or the last one on the way to it."""
     for step in path:
-        below: Node | None = None
-        if isinstance(node, MapNode):
-            below = node.items.get(str(step))
-        elif isinstance(node, ListNode) and isinstance(step, int) and step < len(node.items):
-            below = node.items[step]
-        if below is None:
+        inner = step_down(node, str(step))
+        if inner is None:
             return node
-        node = below
+        node = inner
     return node
 
 
-def follow(node: Node | None, path: str, schema: Schema) -> tuple[bool, Node | None]:
-    """The node at a dotted path (``ports.web.description``), after whether the schema knows such a path.
-
-    The elements of a list merged by key go by their key, those of other lists by their number.
-    """
-    here: Schema | None = schema
-    for step in path.split("."):
-        if here is None or here.get("type") not in (None, "object", "array"):
-            return False, None
-        if here.get("type") == "array" or isinstance(node, ListNode):
-            rule = list_rule(here)
-            if not rule.key and not step.isdecimal():
-                return False, None
-            node = _item(node, step, rule.key) if isinstance(node, ListNode) else None
-            here = element(here)
-        else:
-            node = node.items.get(step) if isinstance(node, MapNode) else None
-            here = child(here, step)
-    return here is not None, node
-
-
-def _item(node: ListNode, step: str, key: str) -> Node | None:
-    if not key:
-        return node.items[int(step)] if len(step) < 6 and int(step) < len(node.items) else None
-    return next((item for item in node.items if key_of(item, key) == step), None)
+def step_down(node: Node, step: str) -> Node | None:
+    """One step down: the field of a map, the element of a list by its key or else by its number."""
+    if isinstance(node, MapNode):
+        return node.items.get(step)
+    if isinstance(node, ListNode):
+        if node.key and not step.isdecimal():
+            return next((item for item in node.items if key_of(item, node.key) == step), None)
+        return node.items[int(step)] if step.isdecimal() and len(step) < 6 and int(step) < len(node.items) else None
+    return None
 
 
 def key_of(node: Node, key: str) -> str | None:
     """The merge key of an element of a keyed list."""
     name = node.items.get(key) if isinstance(node, MapNode) else None
-    return name.value if isinstance(name, Leaf) and isinstance(name.value, str) else None
+    value = name[0].value if isinstance(name, tuple) else None
+    return value if isinstance(value, str) else None

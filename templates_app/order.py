@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from templates_app.constraints import exclude_each_other, fits
 from templates_app.documents import Document, Parent
 from templates_app.faults import Located, TemplateFault, TemplateNotFound, did_you_mean
 
@@ -116,31 +117,30 @@ def _inconsistent(document: Document, sequences: list[_Sequence]) -> Located:
 
 
 def _version_errors(name: str, ancestors: Mapping[str, Document]) -> list[Located]:
-    """What ``extends: name@version`` asks for and does not get."""
-    wanted: dict[str, tuple[Document, Parent, int]] = {}
+    """What ``extends: name@constraint`` asks for and does not get: of two wishes that no version meets, both."""
     errors: list[Located] = []
+    wishes: dict[str, list[tuple[Document, Parent]]] = {}
     for document in ancestors.values():
         for index, parent in enumerate(document.extends):
-            if not parent.at_least:
+            if not parent.constraint:
                 continue
-            first = wanted.setdefault(parent.name, (document, parent, index))
-            if first[1].at_least[0] != parent.at_least[0]:
+            place = ("extends", index)
+            earlier = wishes.setdefault(parent.name, [])
+            rival = next((one for one in earlier if exclude_each_other(one[1].constraint, parent.constraint)), None)
+            earlier.append((document, parent))
+            there = ancestors[parent.name].version
+            if rival is not None:
                 paths = " and ".join(
-                    f"{' → '.join(_chain(name, child.name, ancestors))} wants {want.name}@{want.at_least[0]}"
-                    for child, want, _ in (first, (document, parent, index))
+                    f"{' → '.join(_chain(name, child.name, ancestors))} wants {want.name}@{want.constraint}"
+                    for child, want in (rival, (document, parent))
                 )
-                errors.append(document.located("version_conflict", paths, ("extends", index)))
-            elif not _satisfies(ancestors[parent.name].version, parent.at_least):
-                asked = ".".join(map(str, parent.at_least))
-                there = ancestors[parent.name].version
-                message = f"{parent.name}@{asked} is asked for, {there} is there"
-                errors.append(document.located("version_not_found", message, ("extends", index)))
+                hint = f"{parent.name} {there} is there; let both ask for one version"
+                errors.append(document.located("version_conflict", paths, place, hint=hint))
+            elif not fits(there, parent.constraint):
+                message = f"{parent.name}@{parent.constraint} is asked for, {there} is there"
+                hint = f"ask for {parent.name}@{there}, or publish a version that fits"
+                errors.append(document.located("version_not_found", message, place, hint=hint))
     return errors
-
-
-def _satisfies(version: str, at_least: tuple[int, ...]) -> bool:
-    have = tuple(int(part) for part in version.split("."))
-    return have[0] == at_least[0] and have[: len(at_least)] >= at_least
 
 
 def _chain(name: str, goal: str, ancestors: Mapping[str, Document]) -> list[str]:

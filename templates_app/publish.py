@@ -40,10 +40,12 @@ class VersionNotFound(Fault):
 def check(text: str, *, name: str = "", beside: Sequence[str] = ()) -> tuple[Document, Resolved]:
     """The document in ``text`` and what it resolves to among the others. Raises with every error and its place.
 
-    With ``name``, the text must hold the template of that name. ``beside`` are further texts taken as in force.
+    With ``name``, the text must hold the template of that name. ``beside`` are further texts taken as in force, where
+    they can be read: what is wrong with them is another question.
     """
     document = _named(text, name=name)
-    known = {**active.templates().documents, **{one.name: one for one in map(parse, beside)}, document.name: document}
+    others = {one.name: one for one in map(_readable, beside) if one is not None}
+    known = {**active.templates().documents, **others, document.name: document}
     return document, resolve(document.name, known)
 
 
@@ -113,6 +115,13 @@ def _named(text: str, *, name: str) -> Document:
         message = f"the text holds a template named {document.name!r}, not {name!r}"
         raise TemplateFault([document.located("name_mismatch", message, ("name",), hint="name both the same")])
     return document
+
+
+def _readable(text: str) -> Document | None:
+    try:
+        return parse(text)
+    except TemplateFault:
+        return None
 
 
 def _put(document: Document, *, text: str, actor: str, guard: Callable[[], None] = lambda: None) -> None:

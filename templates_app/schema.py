@@ -80,6 +80,19 @@ def list_rule(schema: Schema) -> ListRule:
     return ListRule(Strategy(schema.get("x-merge", "replace")), schema.get("x-merge-key", ""))
 
 
+def range_fact(schema: Schema) -> str:
+    """The fact of the host that bounds a field of ``{request, min}``; empty where a field is no range."""
+    return schema.get("x-range", "") if schema else ""
+
+
+def schema_at(path: Path) -> Schema:
+    """The schema of what stands at a path of ``spec``."""
+    here = spec_schema()
+    for step in path:
+        here = element(here) if isinstance(step, int) else child(here, step) or FREE
+    return here
+
+
 def kind_of(value: Json) -> Kind:
     """The kind of a plain value."""
     if isinstance(value, dict):
@@ -88,8 +101,8 @@ def kind_of(value: Json) -> Kind:
 
 
 def kind_wanted(schema: Schema) -> Kind | None:
-    """The kind a place wants; None where anything goes."""
-    if not schema:
+    """The kind a place wants; None where anything goes, or a number as well as a range."""
+    if not schema or range_fact(schema):
         return None
     return {"object": Kind.MAP, "array": Kind.LIST}.get(str(schema.get("type")), Kind.SCALAR)
 
@@ -115,7 +128,12 @@ def matches(pattern: str, text: str) -> bool:
     """Whether a pattern of the schema is found;
     ``$`` is the very end, as in ECMA, not "before a last newline".
     """
-    return re.search(re.sub(r"\$$", r"\\Z", pattern), text) is not None
+    return re.search(ecma(pattern), text) is not None
+
+
+def ecma(pattern: str) -> str:
+    """A pattern of the schema as Python reads it."""
+    return re.sub(r"\$$", r"\\Z", pattern)
 
 
 def _pattern(_validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[ValidationError]:
@@ -156,6 +174,7 @@ def _worded(error: ValidationError) -> tuple[str, str]:
         return "unknown_field", f"has no field {', '.join(unknown)}"
     if error.parent is not None or (error.schema_path and "propertyNames" in error.schema_path):
         return "bad_value", f"a key here must match {rule}"
+    rule = " or ".join(rule) if error.validator == "type" and isinstance(rule, list) else rule
     article = "an" if str(rule)[:1] in "aeiou" else "a"
     words = {
         "type": ("type_mismatch", f"must be {article} {rule}, not {type_name(error.instance)}"),

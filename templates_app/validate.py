@@ -19,6 +19,7 @@ from templates_app.schema import (
     kind_wanted,
     list_rule,
     problems_of,
+    range_fact,
     spec_schema,
     type_name,
 )
@@ -56,12 +57,14 @@ def _value(value: Json, schema: Schema, path: Path) -> Iterator[Problem]:
         yield from _directive(value, schema, path)
         return
     wanted = kind_wanted(schema)
-    if wanted is not None and kind_of(value) is not wanted:
+    if range_fact(schema) and isinstance(value, dict):
+        yield from _map(value, schema, path)
+    elif wanted is not None and kind_of(value) is not wanted:
         words = f"must be a {wanted}, not {type_name(value)}"
         yield ("type_mismatch", words if wanted is not Kind.SCALAR else _first(value, schema), path, "")
     elif isinstance(value, dict):
         yield from _map(value, schema, path)
-    elif isinstance(value, list):
+    elif isinstance(value, list) and not range_fact(schema):
         yield from _list(value, schema, path)
     else:
         yield from ((code, words, path, "") for _, code, words in problems_of(value, schema))

@@ -1,4 +1,4 @@
-"""Values of variables: declared by layers, given at run time, computed on demand.
+"""Values of variables: given at run time, or computed from what layers declare when they are used.
 
 What is given at run time is data and is never scanned again; only text of a template is. A name is a flat key
 of a dictionary: nothing is looked up in objects or in the process environment.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
+from templates_app.declarations import Variable, secrets_spelled_out
 from templates_app.documents import RUNTIME_ROOTS, Declaration, Document, canonical
 from templates_app.faults import Located, did_you_mean
 from templates_app.schema import Kind, kind_of, type_name
@@ -18,6 +18,7 @@ from templates_app.substitution import Part, Reference, needs_reading, parts
 from templates_app.yaml_text import MAX_DEPTH, Json, Path
 
 NOT_YET_KNOWN = "not_yet_known"
+MISSING = ("undefined_variable", NOT_YET_KNOWN)
 MASK = "••••••"
 MAX_TEXT = 256 * 1024  # of one value; defaults that double each other would have no end otherwise
 MAX_VALUES = 20_000
@@ -42,44 +43,16 @@ class Secret(str):
 
 
 class Unresolved(Exception):
-    """A text could not be substituted; carries what to report."""
+    """A text could not be substituted; carries what to report, and ``others`` of the same text."""
 
-    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+    def __init__(self, code: str, message: str, *, hint: str = "", others: tuple[Unresolved, ...] = ()) -> None:
         super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
+        self.code, self.message, self.hint, self.others = code, message, hint, others
 
-
-@dataclass(frozen=True, slots=True)
-class Variable:
-    """One variable over all layers: the nearest layer's word on each point, and the place of its default."""
-
-    declaration: Declaration
-    document: Document  # the layer that declared the default, else the nearest that declared the variable
-
-
-def declared(layers: Iterable[Document]) -> dict[str, Variable]:
-    """The declarations of all layers, first to last, later over earlier. Secret once is secret for ever."""
-    variables: dict[str, Variable] = {}
-    for document in layers:
-        for name, said in document.variables.items():
-            earlier = variables.get(name)
-            variables[name] = _over(earlier, said, document) if earlier else Variable(said, document)
-    return variables
-
-
-def _over(earlier: Variable, said: Declaration, document: Document) -> Variable:
-    old = earlier.declaration
-    merged = Declaration(
-        type=said.type or old.type,
-        has_default=said.has_default or old.has_default,
-        default=said.default if said.has_default else old.default,
-        secret=said.secret or old.secret,
-        required=old.required if said.required is None else said.required,
-        enum=old.enum if said.enum is None else said.enum,
-        pattern=old.pattern if said.pattern is None else said.pattern,
-        description=said.description or old.description,
-    )
-    return Variable(merged, document if said.has_default or not old.has_default else earlier.document)
+    @property
+    def all(self) -> tuple[Unresolved, ...]:
+        """This one and the others, each once."""
+        return tuple({one.message: one for one in (self, *self.others)}.values())
 
 
 class Values:
@@ -91,7 +64,9 @@ class Values:
         self._early = given is None  # before run time: what only run time knows is NOT_YET_KNOWN, no error
         given = given or {}
         self._known: dict[str, Json] = {}
+        self.secret = any(variable.declaration.secret for variable in variables.values())
         self._computing: list[str] = []
+        self._missing: dict[str, Unresolved] = {}  # defaults that need what is not there: asked once each
         self.errors: list[Located] = []
         for name, value in given.items():
             self._give(name, value)
@@ -103,7 +78,11 @@ class Values:
                 and not variable.declaration.has_default
                 and name not in given
             ):
-                self._report(name, "required_variable", f"{name} must be given: {_purpose(variable)}")
+                self._report(name, "required_variable", f"{name} must be given: {variable.purpose}")
+
+    def spelled_out(self, text: str) -> list[str]:
+        """The secrets that a text itself gives a value."""
+        return secrets_spelled_out(text, self._variables) if self.secret else []
 
     def text(self, text: str) -> Json:
         """``text`` with its references replaced; a whole-string reference keeps its type.
@@ -160,9 +139,16 @@ class Values:
             raise Unresolved("variable_cycle", f"these variables need each other: {cycle}")
         if len(self._computing) >= MAX_DEPTH:
             raise Unresolved("too_deep", f"more than {MAX_DEPTH} defaults use one another")
+        if name in self._missing:
+            known = self._missing[name]
+            raise Unresolved(known.code, known.message, hint=known.hint, others=known.others)
         self._computing.append(name)
         try:
             value = self.value(variable.declaration.default)
+        except Unresolved as missing:
+            if missing.code in MISSING:
+                self._missing[name] = missing
+            raise
         finally:
             self._computing.pop()
         check_weight(value)
@@ -179,12 +165,21 @@ class Values:
             return json_copy(self._reference(only)) if isinstance(only, Reference) else only
         texts: list[str] = []
         length = 0
+        problems: list[Unresolved] = []
         for part in found:
-            text = part if isinstance(part, str) else as_text(self._reference(part), part.name)
+            try:
+                text = part if isinstance(part, str) else as_text(self._reference(part), part.name)
+            except Unresolved as problem:
+                if problem.code not in MISSING:
+                    raise
+                problems.append(problem)  # go on: all that is missing is reported at once
+                continue
             texts.append(text)
             length += len(text)
             if length > MAX_TEXT:
                 raise Unresolved("too_large", f"variables make this longer than {MAX_TEXT // 1024} KiB")
+        if problems:
+            raise _together(problems)
         secret = any(isinstance(text, Secret) for text in texts)
         return Secret("".join(texts)) if secret else "".join(texts)
 
@@ -228,7 +223,7 @@ class Values:
         hint = did_you_mean(name, {*self._variables, *self._given})
         variable = self._variables.get(name)
         if variable is not None:
-            return Unresolved("undefined_variable", f"{name} has no value: {_purpose(variable)}", hint="give it")
+            return Unresolved("undefined_variable", f"{name} has no value: {variable.purpose}", hint="give it")
         return Unresolved("undefined_variable", f"there is no variable {name}", hint=hint)
 
 
@@ -260,6 +255,14 @@ def check_weight(value: Json) -> None:
             waiting.extend((item, depth + 1) for item in items)
 
 
+def _together(problems: list[Unresolved]) -> Unresolved:
+    """All problems of one text as one; what only run time knows excuses nothing else."""
+    every = [one for problem in problems for one in problem.all]
+    first = next((one for one in every if one.code != NOT_YET_KNOWN), every[0])
+    others = tuple(one for one in every if one is not first)
+    return Unresolved(first.code, first.message, hint=first.hint, others=others)
+
+
 def as_text(value: Json, name: str) -> str:
     """A scalar as text inside other text: ``true``, ``1.5``, and nothing for null."""
     if isinstance(value, str):
@@ -282,10 +285,6 @@ def _mismatch(value: Json, declaration: Declaration) -> str:
     if declaration.pattern is not None and (not isinstance(value, str) or not re.fullmatch(declaration.pattern, value)):
         return f"must match {declaration.pattern}"
     return ""
-
-
-def _purpose(variable: Variable) -> str:
-    return variable.declaration.description or f"declared by {variable.document.name}"
 
 
 def located_at(document: Document, path: Path, problem: Unresolved) -> Located:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from templates_app.comparison import Difference
+from templates_app.changes import Change
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Wearer:
     state: str
     version: str
     outdated: bool
-    differences: tuple[Difference, ...]
+    differences: tuple[Change, ...]
 
 
 LookUp = Callable[[str, Any], tuple[Wearer, ...]]  # (template, user) → those that this user may see

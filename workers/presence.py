@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from resources import hosts
+from resources.egress import probe
 from workers import listening
 
 log = logging.getLogger(__name__)
@@ -55,7 +57,7 @@ def _beat() -> None:
     registered = False
     while True:
         try:
-            facts = hosts.own_facts(workspaces=workspaces)
+            facts = {**hosts.own_facts(workspaces=workspaces), "egress": asdict(probe.probe(settings.HOST_NAME))}
             if registered:
                 registered = hosts.beat(name=settings.HOST_NAME, facts=facts, now=timezone.now())
             if not registered:

@@ -39,6 +39,10 @@ def _generation(event: Recorded) -> dict[str, Any]:
     return {"agent_id": event.subject_id, "generation": event.data["generation"]}
 
 
+def _host(event: Recorded) -> dict[str, Any]:
+    return {"host": event.data["host"]}
+
+
 def _nothing(_event: Recorded) -> dict[str, Any]:
     return {}
 
@@ -83,8 +87,9 @@ ROUTES: dict[str, tuple[Route, ...]] = {
         Route("agents.clear_berth", _generation, Place.HOST),
     ),
     "templates.activated": (Route("agents.reload_outfits", _nothing),),
-    "host.registered": (Route("agents.place_waiting", _nothing),),
-    "host.warm_retired": (Route("agents.tend_pool", lambda event: {"host": event.data["host"]}, Place.HOST),),
+    # A host that is back looks at once at what of its berths still lives.
+    "host.registered": (Route("agents.place_waiting", _nothing), Route("agents.inspect", _host, Place.HOST)),
+    "host.warm_retired": (Route("agents.tend_pool", _host, Place.HOST),),
     "host.undrained": (Route("agents.place_waiting", _nothing),),
     "host.capacity_freed": (Route("agents.place_waiting", _nothing),),
 }
@@ -100,7 +105,10 @@ def dispatch(event: Recorded) -> None:
 def send(task: str, *, queue: str = CONTROL, **arguments: Any) -> None:
     """Send one task by name. A wake-up only: the database is the truth."""
     try:
-        current_app.send_task(task, kwargs=arguments, queue=queue, ignore_result=True)
+        # On Redis a queue is a list and needs no declaring; ids need no careful representation.
+        current_app.send_task(
+            task, kwargs=arguments, queue=queue, ignore_result=True, declare=[], kwargsrepr=repr(arguments)
+        )
     except (OperationalError, RedisError, OSError) as error:
         raise DeliveryFailed(f"the broker did not take {task}: {type(error).__name__}") from error
 

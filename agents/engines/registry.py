@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from agents.engines import codemod, diffs, patch, replay
 from agents.engines.faults import EngineUnknown
 from agents.engines.protocol import Engine, EngineKind, EngineUnavailable
+from agents.engines.repair import options as repair_options
+from agents.engines.repair.engine import RepairEngine
 from agents.providers import ModelChain, NotConfigured
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 def kind_of(name: str) -> EngineKind:
@@ -31,7 +36,7 @@ def check_available(kind: EngineKind) -> None:
 def _later(kind: EngineKind) -> EngineUnavailable:
     return EngineUnavailable(
         f"The engine {kind.value!r} is not in this release; it arrives with a later one.",
-        remedy="Choose auto, llm, patch, codemod or replay.",
+        remedy="Choose auto, llm, repair, patch, codemod or replay.",
         pointer="/engine",
     )
 
@@ -43,16 +48,18 @@ def pick(
     metadata: Mapping[str, Any],
     chain: Callable[[], ModelChain | None],
     failing_before: Sequence[str],
+    options: Mapping[str, Any] = _NONE,
     asked: Callable[[str], None] = lambda _model: None,
 ) -> Engine:
     """The engine of one request. Raises a Fault where the named or, for ``auto``, any engine cannot work.
 
-    ``chain`` is asked only where a model would work: a half-configured one is no reason to refuse a patch.
-    ``asked`` is told of each answer of a model, by the model's label.
+    ``options`` are the template's ``engine.options``; each engine reads its own. ``chain`` is asked only where a model
+    would work: a half-configured one is no reason to refuse a patch. ``asked`` is told of each answer of a model, by
+    the model's label.
     """
     kind = kind_of(requested)
     if kind is EngineKind.AUTO:
-        kind = _automatic(requirements, metadata, chain)
+        kind = _automatic(requirements, metadata, chain, failing_before)
     match kind:
         case EngineKind.PATCH:
             return patch.PatchEngine()
@@ -62,10 +69,17 @@ def pick(
             return replay.ReplayEngine(replay.read(metadata))
         case EngineKind.LLM:
             return _llm(chain(), asked)
+        case EngineKind.REPAIR:
+            return RepairEngine(repair_options.read(options))
     raise _later(kind)
 
 
-def _automatic(requirements: str, metadata: Mapping[str, Any], chain: Callable[[], ModelChain | None]) -> EngineKind:
+def _automatic(
+    requirements: str,
+    metadata: Mapping[str, Any],
+    chain: Callable[[], ModelChain | None],
+    failing_before: Sequence[str],
+) -> EngineKind:
     if diffs.carries_change(requirements):
         return EngineKind.PATCH
     if codemod.carries_codemod(requirements):
@@ -74,7 +88,12 @@ def _automatic(requirements: str, metadata: Mapping[str, Any], chain: Callable[[
         return EngineKind.REPLAY
     if chain() is not None:
         return EngineKind.LLM
-    raise NotConfigured("No model is configured, and the requirement carries neither a diff nor a codemod.")
+    if failing_before:
+        return EngineKind.REPAIR
+    raise NotConfigured(
+        "No model is configured, the requirement carries neither a diff nor a codemod, and no test fails that a search "
+        "could be led by."
+    )
 
 
 def _llm(chain: ModelChain | None, asked: Callable[[str], None]) -> Engine:

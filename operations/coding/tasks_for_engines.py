@@ -29,6 +29,11 @@ def engine_for(context: Context) -> Engine:
         chain=_chain,
         asked=lambda words: context.seen(Fact.Kind.LAST_MODEL_CALL, words),
         failing_before=list(context.product(Stage.ANALYZE)["baseline"]["failing"]),
+        options={
+            "seconds": settings.REPAIR_S,
+            "candidates": settings.REPAIR_CANDIDATES,
+            **context.spec["engine"]["options"],
+        },
     )
 
 

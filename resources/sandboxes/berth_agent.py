@@ -11,17 +11,37 @@ a process of its own and carries one request; the frames are described in docs/s
 are descriptors that came with the request: no byte of them passes through here.
 """
 
-import contextlib
-import importlib.machinery
-import json
+import _socket
 import os
-import select
-import signal
-import socket
-import struct
 import sys
-import time
-import types
+
+BACKLOG = 128
+
+
+def listen(door):
+    """The listener at the door, by what Python has built in; returns its descriptor."""
+    path = os.path.join(door, "agent.sock")
+    if os.path.lexists(path):
+        os.unlink(path)  # of the agent before a restart
+    listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    os.umask(0o177)
+    listener.bind(path)
+    os.umask(0o022)
+    listener.listen(BACKLOG)
+    return listener.detach()
+
+
+# Before the imports, which take three times as long as all before them: the host goes on meanwhile.
+LISTENER = listen(sys.argv[1]) if __name__ == "__main__" else -1
+
+import importlib.machinery  # noqa: E402
+import json  # noqa: E402
+import select  # noqa: E402
+import signal  # noqa: E402
+import socket  # noqa: E402
+import struct  # noqa: E402
+import time  # noqa: E402
+import types  # noqa: E402
 
 VERSION = 1
 HELLO, RUN, DIAL, STAT = 0, 1, 2, 3  # the greeting, then what is asked
@@ -32,7 +52,6 @@ REQUEST_BYTES = 8 << 20
 WORDS_BYTES = 1000
 REQUEST_S = 10
 DIAL_S = 5
-BACKLOG = 128
 JOBS = 64  # at one time; more connections are closed at once
 RETRY_S = 0.02
 CHUNK = 1 << 16
@@ -54,10 +73,11 @@ launcher = load_launcher()
 # --- the first process: accepts, forks, reaps; never reads what a peer sends ---------------------------------------
 
 
-def serve(door):
+def serve(listening):
     """Accept for ever. Ends on SIGTERM, and with it all that runs in the berth."""
     launcher.prctl(PR_SET_DUMPABLE, 0)  # its memory and descriptors are not for those who live here
-    listener = listen(door)
+    listener = socket.socket(fileno=listening)
+    listener.setblocking(False)
     wake_read, wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -73,19 +93,6 @@ def serve(door):
             orphaned = end_strangers(jobs)
         if listener in ready:
             accept(listener, jobs)
-
-
-def listen(door):
-    path = os.path.join(door, "agent.sock")
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)  # of the agent before a restart
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    os.umask(0o177)
-    listener.bind(path)
-    os.umask(0o022)
-    listener.listen(BACKLOG)
-    listener.setblocking(False)
-    return listener
 
 
 def accept(listener, jobs):
@@ -350,4 +357,4 @@ def shut(end):
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(LISTENER)

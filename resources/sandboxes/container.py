@@ -47,6 +47,7 @@ _PROBE_S = 2
 _PROVE_S = 60
 _AGENT_S = 15.0  # how long an agent may take to listen, while its container runs
 _LOOK_S = 0.5
+_NAME_TAKEN = 409
 _HELD = frozenset({"memory", "pids", "cpu"})
 _GVISOR_REMEDY = "Install gVisor, then: runsc install && systemctl reload docker"
 
@@ -58,6 +59,8 @@ class Carrier(StrEnum):
     LAUNCHER = "launcher"  # by the engine's exec, but ended as a tree
     ENGINE = "engine"  # by the engine's exec alone
 
+
+_proven: set[tuple[str, str, Carrier]] = set()  # what was seen to run commands, by image id, runtime and carrier
 
 _NOTE = "Shares the host's kernel; only loopback inside: leased ports are not reachable from outside it."
 _GVISOR_NOTE = "Runs on gVisor; only loopback inside: leased ports are not reachable from outside it."
@@ -127,6 +130,7 @@ class ContainerSandbox:
     def __init__(self, profile: Profile, *, carrier: Carrier = Carrier.AGENT) -> None:
         self.profile = profile
         self.name = local.name_of(profile)
+        self._image_id = ""
         self._choose(carrier)
 
     def _choose(self, carrier: Carrier) -> None:
@@ -144,7 +148,6 @@ class ContainerSandbox:
 
     def create(self) -> None:
         """Prepare the workspace, create, start, and see that a command runs."""
-        self.close()
         self._prepare_workspace()
         try:
             # Descriptors do not pass through gVisor's sockets, so its agent could not be given any.
@@ -153,9 +156,7 @@ class ContainerSandbox:
                 self._choose(Carrier.ENGINE)
             if self.carrier is Carrier.ENGINE and self.profile.egress is not None:
                 raise SandboxFailed("A way out needs python3 in the image.", remedy="Add python3 to the image.")
-            outcome = self._runs_commands()
-            if not outcome.ok:
-                raise SandboxFailed(f"The image cannot run commands: {outcome.text(300)}")
+            self._prove()
         except BaseException:
             self.close()
             raise
@@ -294,11 +295,10 @@ class ContainerSandbox:
         self._choose(carrier)
         self._build_door()
         with engine() as client:
-            made = client.containers.create(self.profile.image or policy.DEFAULT_IMAGE, **self._wanted())
+            made = self._create(client)
+            self._image_id = str(made.attrs.get("Image", ""))
             try:
-                self._begin(made)
-                made.reload()
-                if made.status == "running":
+                if self._begin(made):
                     return
             except docker.errors.APIError as error:
                 if carrier is not Carrier.AGENT or "python3" not in words(error):
@@ -307,6 +307,28 @@ class ContainerSandbox:
         if carrier is not Carrier.AGENT:
             raise SandboxFailed("The container ended at once: the image has no sleep.")
         self._make(Carrier.ENGINE)
+
+    def _create(self, client: docker.DockerClient) -> Any:
+        """The container; one that a crash left under the same name is replaced."""
+        image, wanted = self.profile.image or policy.DEFAULT_IMAGE, self._wanted()
+        try:
+            return client.containers.create(image, **wanted)
+        except docker.errors.APIError as error:
+            if error.status_code != _NAME_TAKEN:
+                raise
+        self.close()
+        self._build_door()
+        return client.containers.create(image, **wanted)
+
+    def _prove(self) -> None:
+        """That commands run in it: once per image, runtime and carrier, or opening would cost one command more."""
+        sort = (self._image_id, self.profile.runtime, self.carrier)
+        if sort in _proven:
+            return
+        outcome = self._runs_commands()
+        if not outcome.ok:
+            raise SandboxFailed(f"The image cannot run commands: {outcome.text(300)}")
+        _proven.add(sort)
 
     def _wanted(self) -> dict[str, Any]:
         uid = self.profile.uid
@@ -324,22 +346,23 @@ class ContainerSandbox:
             ),
         )
 
-    def _begin(self, made: Any) -> None:
-        """Start; with an agent, shut its door once it listens."""
-        if self.carrier is not Carrier.AGENT:
-            made.start()
-            return
+    def _begin(self, made: Any) -> bool:
+        """Start; with an agent, shut its door once it listens. Whether the container runs."""
         made.start()
+        if self.carrier is not Carrier.AGENT:
+            made.reload()
+            return bool(made.status == "running")
         until = time.monotonic() + _AGENT_S
         while time.monotonic() < until:
             if door.wait(self.profile.workspace, within_s=_LOOK_S):
                 door.shut(self.profile.workspace)
-                return
+                return True
             made.reload()
             if made.status != "running":
-                return
+                return False
         log.warning("agent does not listen", extra={"container": self.name})
         self._choose(Carrier.LAUNCHER)
+        return True
 
     def _restart(self) -> None:
         with self._container() as found:

@@ -1,7 +1,7 @@
 """One client of the session host: a web process with many channels, or a short question.
 
-Nothing is queued per watcher: each is a cursor into its session's ring, and what it is still to be told (size, control,
-the end) is state that is compared. So a client that does not read costs one socket buffer, however much is printed.
+A client that does not read costs one socket buffer and a window for each of its channels, however much is printed
+(:mod:`sessions.host.watch`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from sessions.host import wire
 from sessions.host.session import Session
-from sessions.host.wire import ASKED, LIVE_ONLY, MOST_DATA, TOLD, BadFrame, Frame, Kind, Problem, Refused
+from sessions.host.watch import Watch
+from sessions.host.wire import ASKED, TOLD, BadFrame, Frame, Kind, Problem, Refused
 
 log = logging.getLogger(__name__)
 
@@ -42,47 +43,6 @@ class Keeper(Protocol):
         """Look at the terminal's row now. Raises Refused when it does not become open."""
 
 
-class Watch:
-    """One channel: a cursor into a session's ring, and what its client has been told."""
-
-    def __init__(self, *, session: Session, channel: int, offset: int, wake: Callable[[], None]) -> None:
-        self.session = session
-        self.channel = channel
-        self._asked, self._cursor = offset, max(offset, session.ring.start)
-        self._control_told = session.control.epoch
-        self._size_told = (session.columns, session.rows)
-        self.wake = wake
-        self.finished = False
-
-    def next_frame(self) -> bytes | None:
-        """The next thing to tell, or None. The end comes last, after all that was printed."""
-        session, ring = self.session, self.session.ring
-        if self._control_told != session.control.epoch:
-            self._control_told = session.control.epoch
-            return self._frame(Kind.CONTROL, session.control.epoch, session.control.holder is self)
-        if self._size_told != (session.columns, session.rows):
-            self._size_told = (session.columns, session.rows)
-            return self._frame(Kind.RESIZE, *self._size_told)
-        if self._cursor < ring.start:
-            # Too slow: go on with what is on the screen now, not with the oldest of what it missed.
-            self._asked, self._cursor = self._cursor, max(ring.start, ring.head - MOST_DATA)
-        if self._asked < self._cursor:
-            missed, self._asked = self._asked, self._cursor
-            return self._frame(Kind.RESYNC, missed, self._cursor)
-        if data := ring.read(self._cursor, MOST_DATA):
-            offset = self._cursor
-            self._asked = self._cursor = offset + len(data)
-            return self._frame(Kind.DATA, offset, rest=data)
-        if session.exit is not None:
-            self.finished = True
-            reason = session.exit.reason.encode()
-            return self._frame(Kind.EXIT, ring.head, session.exit.code, rest=reason)
-        return None
-
-    def _frame(self, kind: Kind, *values: Any, rest: bytes = b"") -> bytes:
-        return wire.encode(kind, self.channel, wire.pack(TOLD, kind, *values, rest=rest))
-
-
 class Connection:
     """Reads what a client asks, one frame after the other, and sends what its watches have to tell."""
 
@@ -100,6 +60,7 @@ class Connection:
             Kind.OPEN: self._open,
             Kind.ATTACH: self._attach,
             Kind.DETACH: self._detach,
+            Kind.ACK: self._acknowledge,
             Kind.CLOSE: self._close,
             Kind.TAIL: self._tail,
             Kind.INPUT: self._input,
@@ -169,13 +130,9 @@ class Connection:
         self._answer(Kind.ERROR, channel, refused.problem, rest=refused.words.encode())
 
     def _forget(self, watch: Watch) -> None:
-        watch.session.watchers.discard(watch)
         if self._watches.get(watch.channel) is watch:
             del self._watches[watch.channel]
-        epoch = watch.session.control.epoch
-        watch.session.control.release(watch)
-        if watch.session.control.epoch != epoch:
-            watch.session.tell_watchers()
+        watch.session.leave(watch)
 
     # --- receiving ------------------------------------------------------------------------------------------------
 
@@ -245,28 +202,30 @@ class Connection:
         else:
             self._answer(Kind.OPEN, channel, terminal)
 
-    def _attach(self, channel: int, terminal: bytes, offset: int) -> None:
+    def _attach(self, channel: int, terminal: bytes, offset: int, may_type: int, name: bytes) -> None:
         if channel in self._watches:
             raise Refused(Problem.CHANNEL_TAKEN, f"channel {channel} has a terminal: detach it first")
         if len(self._watches) >= MOST_CHANNELS:
             raise Refused(Problem.TOO_MANY, f"{MOST_CHANNELS} channels are attached")
         session = self._keeper.session(uuid.UUID(bytes=terminal))
-        ring = session.ring
-        offset = ring.head if offset == LIVE_ONLY else offset
-        if offset > ring.head:
-            raise Refused(Problem.BAD_OFFSET, f"{offset} lies behind the head at {ring.head}")
-        self._answer(Kind.ATTACH, channel, ring.start, ring.head, session.control.epoch, session.columns, session.rows)
-        watch = Watch(session=session, channel=channel, offset=offset, wake=self._wake)
+        ring, people = session.ring, session.people
+        watch = Watch(
+            session=session, channel=channel, offset=offset, may_type=bool(may_type), name=_words(name),
+            wake=self._wake,
+        )  # fmt: skip
+        self._answer(Kind.ATTACH, channel, ring.start, ring.head, people.epoch, session.columns, session.rows)
         self._watches[channel] = watch
-        session.watchers.add(watch)
+        session.join(watch)
+
+    def _acknowledge(self, channel: int, offset: int) -> None:
+        self._watch(channel).acknowledge(offset)
 
     def _detach(self, channel: int) -> None:
         self._forget(self._watch(channel))
         self._answer(Kind.DETACH, channel)
 
     def _close(self, channel: int, reason: bytes) -> None:
-        words = "".join(c for c in reason.decode("utf-8", "replace") if c.isprintable())
-        self._watch(channel).session.end(words or "closed")
+        self._watch(channel).session.end(_words(reason) or "closed")
 
     def _tail(self, channel: int, terminal: bytes, limit: int) -> None:
         offset, data = self._keeper.tail(uuid.UUID(bytes=terminal), min(limit, wire.MOST_TAIL))
@@ -274,25 +233,25 @@ class Connection:
 
     def _input(self, channel: int, epoch: int, data: bytes) -> None:
         watch = self._watch(channel)
-        watch.session.control.check(watch, epoch=epoch)
+        watch.session.people.check(watch, epoch=epoch)
         watch.session.type(data)
 
     def _resize(self, channel: int, epoch: int, columns: int, rows: int) -> None:
         watch = self._watch(channel)
-        watch.session.control.check(watch, epoch=epoch)
+        watch.session.people.check(watch, epoch=epoch)
         watch.session.resize(columns, rows)
 
-    def _control(self, channel: int, epoch: int, take: int) -> None:
+    def _control(self, channel: int, epoch: int, wish: int, viewer: int) -> None:
         watch = self._watch(channel)
-        if take:
-            watch.session.control.take(watch, seen=epoch)
-        else:
-            watch.session.control.check(watch, epoch=epoch)
-            watch.session.control.release(watch)
-        watch.session.tell_watchers()
+        watch.session.people.wish(watch, wish, seen=epoch, other=viewer)
+        watch.session.control_changed()
 
     def _watch(self, channel: int) -> Watch:
         watch = self._watches.get(channel)
         if watch is None:
             raise Refused(Problem.NOT_ATTACHED, f"channel {channel} has no terminal")
         return watch
+
+
+def _words(text: bytes) -> str:
+    return "".join(c for c in text.decode("utf-8", "replace") if c.isprintable())

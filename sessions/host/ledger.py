@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,16 @@ class Ended:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Happening:
+    """What somebody did at a terminal: joined, left, took, gave, asked; ``to`` is whom control was handed to."""
+
+    terminal_id: uuid.UUID
+    what: str
+    who: str
+    to: str
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What the daemon has: per terminal the generation it knows. ``spawned`` have a PTY, but no ``live`` row yet."""
@@ -64,6 +74,8 @@ class Report:
     opening: frozenset[uuid.UUID] = frozenset()
     ended: Mapping[uuid.UUID, Ended] = field(default_factory=dict)
     sizes: Mapping[uuid.UUID, tuple[int, int]] = field(default_factory=dict)
+    watched: frozenset[uuid.UUID] = frozenset()
+    happened: tuple[Happening, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +145,7 @@ def _take_over(identity: Identity) -> bool:
         SessionHost.objects.update_or_create(
             host=host, defaults={"epoch": identity.epoch, "socket": identity.socket, "heartbeat_at": now}
         )
-    for terminal in Terminal.objects.filter(agent__host__name=identity.host, state=Terminal.State.LIVE):
+    for terminal in Terminal.objects.filter(agent__host__name=identity.host, state__in=Terminal.RUNNING):
         _settle(lifecycle.lost, terminal.pk, identity, reason="the session host was started anew")
     return True
 
@@ -147,6 +159,7 @@ def _turn(identity: Identity, report: Report) -> Orders:
         orders.noted.add(terminal_id)
     for terminal_id, generation in report.spawned.items():
         _note_opened(identity, terminal_id, generation, orders)
+    _note_happenings(report.happened)
     _compare(identity, report, orders)
     return orders
 
@@ -169,6 +182,14 @@ def _note_opened(identity: Identity, terminal_id: uuid.UUID, generation: int, or
         orders.live[terminal_id] = generation + 1
     else:
         orders.live[terminal_id] = row.generation
+
+
+def _note_happenings(happened: Sequence[Happening]) -> None:
+    if not happened:
+        return
+    with transaction.atomic():
+        for happening in happened:
+            lifecycle.note(happening.terminal_id, what=happening.what, who=happening.who, to=happening.to)
 
 
 def _note_end(identity: Identity, terminal_id: uuid.UUID, ended: Ended) -> None:
@@ -198,17 +219,29 @@ def _compare(identity: Identity, report: Report, orders: Orders) -> None:
             reason = f"agent {row.agent.name} is {row.agent.state}"
             _settle(lifecycle.close, row.pk, identity, reason=reason)
             orders.end[row.pk] = reason
-        elif row.pk in ours and row.state == Terminal.State.LIVE:
+        elif row.pk in ours and row.state in Terminal.RUNNING:
             wanted.add(row.pk)
             _note_size(row, report.sizes.get(row.pk))
+            _note_watched(row, watched=row.pk in report.watched, identity=identity, orders=orders)
         elif row.state == Terminal.State.OPENING and row.pk not in report.opening | report.spawned.keys():
             orders.open.append(Wanted(row.pk, row.generation, row.agent.sandbox, row.columns, row.rows))
-        elif row.state == Terminal.State.LIVE:
+        elif row.state in Terminal.RUNNING:
             _settle(lifecycle.lost, row.pk, identity, reason="the session host does not have it")
     unwanted = ours.keys() - wanted - orders.end.keys()
     for row in Terminal.objects.filter(pk__in=unwanted):
         orders.end[row.pk] = row.reason or f"it is {row.state}"
     orders.end.update(dict.fromkeys(unwanted - orders.end.keys(), "its row is gone"))
+
+
+def _note_watched(row: Terminal, *, watched: bool, identity: Identity, orders: Orders) -> None:
+    """Live while somebody is at it, detached otherwise."""
+    if watched is (row.state == Terminal.State.LIVE):
+        return
+    verb = lifecycle.attached if watched else lifecycle.detached
+    try:
+        orders.live[row.pk] = verb(row.pk, generation=row.generation, actor=identity.actor).generation
+    except Fault as fault:
+        log.info("no news of a terminal", extra={"terminal": str(row.pk), "reason": fault.detail})
 
 
 def _note_size(row: Terminal, size: tuple[int, int] | None) -> None:

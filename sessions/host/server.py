@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import itertools
 import logging
 import os
 import secrets
 import signal
 import time
 import uuid
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from sessions.faults import SessionHostTaken, SocketPathTooLong
 from sessions.host import ledger
 from sessions.host.client import socket_path
 from sessions.host.connection import Connection
-from sessions.host.ledger import Ended, Identity, LedgerAway, Report, Superseded, Wanted
+from sessions.host.ledger import Ended, Happening, Identity, LedgerAway, Report, Superseded, Wanted
 from sessions.host.session import Session
 from sessions.host.shell import ENVIRONMENT, SHELL
 from sessions.host.wire import NO_CODE, Problem, Refused
@@ -42,6 +43,8 @@ _OPEN_S = 20.0
 _END_S = 4.0
 _REPORT_S = 3.0
 _KEPT_ENDED, _KEPT_BYTES = 64, 32_768
+_MOST_HAPPENINGS = 10_000  # kept while the database is away; the oldest give way
+_HAPPENINGS_AT_ONCE = 200
 _SOCKET_PATH_BYTES = 107  # sun_path of sockaddr_un, less its final zero
 
 
@@ -58,6 +61,7 @@ class Daemon:
         self._opening: dict[uuid.UUID, asyncio.Task[None]] = {}
         self._ended: dict[uuid.UUID, Ended] = {}  # not in the ledger yet
         self._tails: OrderedDict[uuid.UUID, tuple[int, bytes]] = OrderedDict()
+        self._happened: deque[Happening] = deque(maxlen=_MOST_HAPPENINGS)  # not in the journal yet
         self._waiting: dict[uuid.UUID, set[asyncio.Future[None]]] = {}
         self._wake = asyncio.Event()
         self._spawns = asyncio.Semaphore(_SPAWNS_AT_ONCE)
@@ -156,6 +160,9 @@ class Daemon:
             self._beat_at = time.monotonic()
         for terminal_id in orders.noted:
             self._ended.pop(terminal_id, None)
+        for happening in report.happened:
+            if self._happened and self._happened[0] is happening:  # unless it gave way meanwhile
+                self._happened.popleft()
         for terminal_id, generation in orders.live.items():
             self._confirm(terminal_id, generation)
         for terminal_id, reason in orders.end.items():
@@ -166,7 +173,7 @@ class Daemon:
             # One that failed since the report is in _ended: its row says so after the next turn.
             if wanted.terminal_id not in self._ended and not self._stopping:
                 self._opening[wanted.terminal_id] = asyncio.create_task(self._open(wanted))
-        if self._ended:
+        if self._ended or self._happened:
             self._wake.set()
 
     def _report(self) -> Report:
@@ -177,6 +184,8 @@ class Daemon:
             opening=frozenset(self._opening),
             ended=dict(self._ended),
             sizes={key: (session.columns, session.rows) for key, session in self._sessions.items()},
+            watched=frozenset(key for key, session in self._sessions.items() if session.attended),
+            happened=tuple(itertools.islice(self._happened, _HAPPENINGS_AT_ONCE)),
         )
 
     def _confirm(self, terminal_id: uuid.UUID, generation: int) -> None:
@@ -223,7 +232,7 @@ class Daemon:
         try:
             return Session(
                 terminal_id=wanted.terminal_id, pid=pid, master=master, columns=wanted.columns, rows=wanted.rows,
-                on_end=self._note_end,
+                on_end=self._note_end, on_news=self._note_people,
             )  # fmt: skip
         except OSError:  # no descriptor left for us: then nobody would ever end it
             os.kill(pid, signal.SIGTERM)
@@ -242,6 +251,10 @@ class Daemon:
         while len(self._tails) > _KEPT_ENDED:
             self._tails.popitem(last=False)
         self._answer_waiting(terminal_id, Refused(Problem.OPEN_FAILED, ended.reason))
+        self._wake.set()
+
+    def _note_people(self, session: Session, what: str, who: str, to: str) -> None:
+        self._happened.append(Happening(session.terminal_id, what, who, to))
         self._wake.set()
 
     async def stop(self) -> None:

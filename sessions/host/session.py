@@ -1,4 +1,4 @@
-"""One terminal in memory: its PTY, its last bytes, who may type, and who watches."""
+"""One terminal in memory: its PTY, its last bytes, what its screen shows, and who is at it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from sessions.host.people import People
+from sessions.host.screen import Emulated, Screen
 from sessions.host.shell import SAID_WITHIN, exit_code
-from sessions.host.wire import MOST_DATA, NO_CODE, Problem, Refused
+from sessions.host.wire import ACK_EVERY, MOST_DATA, NO_CODE, WINDOW, Problem, Refused
 from sessions.ring import Ring
 
 RING_BYTES = 1 << 20
@@ -23,14 +25,27 @@ _READ = 1 << 16
 _PENDING_INPUT = 1 << 18  # typed, but not yet taken by the PTY
 # At most so much of one terminal per window: a flood leaves the loop to others and to its own ^C.
 _WINDOW_S, _WINDOW_BYTES = 0.1, 1_600_000
+_STALLED_S = 3.0  # whoever has control and acknowledges nothing for so long paces the program no more
+_LINGER_S = 3.0  # a page that is loaded anew is not a departure
 _HANGUP_PAUSE_S = 0.1  # a program may close its terminal and open it again; reading says EIO meanwhile
 MOST_COLUMNS, MOST_ROWS = 1000, 1000
 
 
 class Watcher(Protocol):
-    """Whoever is told that there is something new."""
+    """Whoever is at the terminal and is told that there is something new."""
+
+    number: int
+    name: str
+    may_type: bool
+    acknowledged: int
 
     def wake(self) -> None: ...
+
+
+class News(Protocol):
+    """Is told what people did at a terminal."""
+
+    def __call__(self, session: Session, what: str, who: str, to: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,36 +54,6 @@ class Exit:
 
     code: int
     reason: str
-
-
-class Control:
-    """The lock on typing. Its epoch grows with every change of hands, and every keystroke names an epoch."""
-
-    __slots__ = ("epoch", "holder")
-
-    def __init__(self) -> None:
-        self.epoch = 0
-        self.holder: object | None = None
-
-    def take(self, taker: object, *, seen: int) -> None:
-        """Compare and swap: of two who take it at once, having seen the same epoch, one gets it."""
-        if seen != self.epoch:
-            raise Refused(Problem.STALE_CONTROL, f"control is at epoch {self.epoch}, not {seen}")
-        self._change(taker)
-
-    def release(self, holder: object) -> None:
-        """Give it up; nothing happens for one who does not hold it."""
-        if self.holder is holder:
-            self._change(None)
-
-    def check(self, typist: object, *, epoch: int) -> None:
-        """Raises Refused unless it is the holder who types, in this epoch."""
-        if self.holder is not typist or epoch != self.epoch:
-            raise Refused(Problem.STALE_CONTROL, f"epoch {epoch} has no control here; it is at epoch {self.epoch}")
-
-    def _change(self, holder: object | None) -> None:
-        self.epoch = (self.epoch + 1) & 0xFFFF_FFFF
-        self.holder = holder
 
 
 def check_size(columns: int, rows: int) -> None:
@@ -89,11 +74,13 @@ class Session:
         columns: int,
         rows: int,
         on_end: Callable[[Session], None],
+        on_news: News,
     ) -> None:
         self.terminal_id = terminal_id
         self.columns, self.rows = columns, rows
         self.ring = Ring(RING_BYTES)
-        self.control = Control()
+        self.screen: Screen = Emulated(columns=columns, rows=rows)
+        self.people = People(tell=lambda what, who, to: on_news(self, what, who, to))
         self.watchers: set[Watcher] = set()
         self.exit: Exit | None = None
         self._pid, self._master = pid, master
@@ -102,11 +89,46 @@ class Session:
         self._input = bytearray()
         self._read_in_window = 0
         self._window: asyncio.TimerHandle | None = None
+        self._held = False  # the program waits until whoever has control has seen more
+        self._stalled: object | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
+        self._left_at = self._loop.time()
         self._pidfd = os.pidfd_open(pid)
         os.set_blocking(master, False)
         self._loop.add_reader(self._pidfd, self._program_ended)
         self._loop.add_reader(master, self._readable)
+
+    @property
+    def attended(self) -> bool:
+        """Whether somebody is at it, or was a moment ago."""
+        return bool(self.watchers) or self._loop.time() - self._left_at < _LINGER_S
+
+    def join(self, watcher: Watcher) -> None:
+        """One more at the terminal."""
+        self.watchers.add(watcher)
+        self.people.join(watcher)
+        self.tell_watchers()
+
+    def leave(self, watcher: Watcher) -> None:
+        """One less; control is free again if they had it. Leaving twice is fine."""
+        self.watchers.discard(watcher)
+        self._left_at = self._loop.time()
+        self.people.leave(watcher)
+        self.control_changed()
+
+    def control_changed(self) -> None:
+        """Another one paces the program now, or nobody."""
+        self._stalled = None
+        self._go_on()
+        self.tell_watchers()
+
+    def heard_from(self, watcher: Watcher) -> None:
+        """They acknowledged something: the program may go on if they pace it."""
+        if self._stalled is watcher:
+            self._stalled = None
+        if self._held and self._behind() <= WINDOW - ACK_EVERY:
+            self._go_on()
 
     def type(self, data: bytes) -> None:
         """Hand keystrokes to the program. Refused whole when it has stopped taking them."""
@@ -124,6 +146,7 @@ class Session:
             return
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.columns, self.rows = columns, rows
+        self.screen.resize(columns, rows)
         self.tell_watchers()
 
     def end(self, reason: str) -> None:
@@ -148,6 +171,9 @@ class Session:
             self._pause(_HANGUP_PAUSE_S)
             return
         self._take(data)
+        if self._behind() >= WINDOW:
+            self._hold()
+            return
         self._read_in_window += len(data)
         if self._window is None:
             self._window = self._loop.call_later(_WINDOW_S, self._next_window)
@@ -156,7 +182,36 @@ class Session:
 
     def _take(self, data: bytes) -> None:
         self.ring.append(data)
+        self.screen.feed(data)
         self.tell_watchers()
+
+    def _behind(self) -> int:
+        """How many bytes whoever has control has not acknowledged; 0 when nobody paces the program."""
+        holder = self.people.holder
+        if holder is None or holder is self._stalled:
+            return 0
+        return self.ring.head - holder.acknowledged  # type: ignore[attr-defined] # every viewer here is a watcher
+
+    def _hold(self) -> None:
+        self._held = True
+        self._loop.remove_reader(self._master)
+        if self._window is not None:
+            self._window.cancel()
+            self._window = None
+        self._patience = self._loop.call_later(_STALLED_S, self._lose_patience, self.people.holder)
+
+    def _go_on(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+        if self._held and self.exit is None:
+            self._held = False
+            self._next_window()
+
+    def _lose_patience(self, holder: object) -> None:
+        self._patience = None
+        self._stalled = holder
+        self._go_on()
 
     def _pause(self, wait_s: float) -> None:
         self._loop.remove_reader(self._master)
@@ -188,13 +243,13 @@ class Session:
         self._loop.remove_reader(self._pidfd)
         self._loop.remove_reader(self._master)
         self._loop.remove_writer(self._master)
-        if self._window is not None:
-            self._window.cancel()
+        for timer in (self._window, self._patience):
+            if timer is not None:
+                timer.cancel()
         self._drain()
         os.close(self._pidfd)
         os.close(self._master)
         self.exit = self._how_it_ended()
-        self.control.release(self.control.holder)
         self.tell_watchers()
         self._on_end(self)
 

@@ -18,7 +18,10 @@ MOST_DATA = 16_384  # terminal bytes of one DATA or INPUT frame
 MOST_TAIL = 65_536  # terminal bytes of one TAIL answer
 MOST_WORDS = 300  # bytes of a reason or of an error's words
 MOST_PAYLOAD = MOST_TAIL + 64
-LIVE_ONLY = 2**64 - 1  # the offset of an ATTACH that wants nothing from before
+MOST_PEOPLE = 16_384  # bytes of a PEOPLE frame
+LIVE_ONLY = 2**64 - 1  # the offset of an ATTACH that has seen nothing: it is shown the screen as it is
+WINDOW = 65_536  # bytes that may be on their way to one viewer, not acknowledged yet
+ACK_EVERY = 16_384  # a viewer acknowledges at least so often
 NO_CODE = -1  # the exit code of a program that was ended rather than ending
 
 _LENGTH = struct.Struct(">I")
@@ -37,9 +40,12 @@ class Kind(IntEnum):
     DETACH = 0x12
     CLOSE = 0x13
     TAIL = 0x14
+    ACK = 0x15
     DATA = 0x20
     RESYNC = 0x21
     EXIT = 0x22
+    SNAPSHOT = 0x23
+    PEOPLE = 0x24
     INPUT = 0x30
     RESIZE = 0x31
     CONTROL = 0x32
@@ -61,6 +67,16 @@ class Problem(IntEnum):
     TOO_MANY = 11
     OPEN_FAILED = 12
     STOPPING = 13
+    NOT_ALLOWED = 14
+
+
+class Wish(IntEnum):
+    """What a CONTROL frame asks for."""
+
+    GIVE_BACK = 0
+    TAKE = 1
+    ASK = 2  # tell whoever has control
+    HAND_TO = 3  # to another viewer, by the number that PEOPLE gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +100,14 @@ ASKED: dict[Kind, Shape] = {
     Kind.HELLO: Shape(("version:u8",)),
     Kind.PING: Shape(rest="echo", most_rest=64),
     Kind.OPEN: Shape((_TERMINAL,)),
-    Kind.ATTACH: Shape((_TERMINAL, "offset:u64")),
+    Kind.ATTACH: Shape((_TERMINAL, "offset:u64", "may_type:u8"), rest="name", most_rest=150),
     Kind.DETACH: Shape(),
+    Kind.ACK: Shape(("offset:u64",)),
     Kind.CLOSE: Shape(rest="reason", most_rest=MOST_WORDS),
     Kind.TAIL: Shape((_TERMINAL, "limit:u32")),
     Kind.INPUT: Shape(("control_epoch:u32",), rest="bytes", most_rest=MOST_DATA),
     Kind.RESIZE: Shape(("control_epoch:u32", "columns:u16", "rows:u16")),
-    Kind.CONTROL: Shape(("control_epoch:u32", "take:u8")),
+    Kind.CONTROL: Shape(("control_epoch:u32", "wish:u8", "viewer:u32")),
 }
 
 # What the session host answers or tells.
@@ -104,6 +121,10 @@ TOLD: dict[Kind, Shape] = {
     Kind.TAIL: Shape((_TERMINAL, "offset:u64"), rest="bytes", most_rest=MOST_TAIL),
     Kind.DATA: Shape(("offset:u64",), rest="bytes", most_rest=MOST_DATA),
     Kind.RESYNC: Shape(("from:u64", "offset:u64")),
+    Kind.SNAPSHOT: Shape(
+        ("offset:u64", "columns:u16", "rows:u16", "exact:u8", "last:u8"), rest="bytes", most_rest=MOST_DATA
+    ),
+    Kind.PEOPLE: Shape(("you:u32",), rest="json", most_rest=MOST_PEOPLE),
     Kind.EXIT: Shape(("offset:u64", "exit_code:i32"), rest="reason", most_rest=MOST_WORDS),
     Kind.CONTROL: Shape(("control_epoch:u32", "yours:u8")),
     Kind.RESIZE: Shape(("columns:u16", "rows:u16")),

@@ -55,15 +55,18 @@ def test_a_secret_of_a_template_never_reaches_a_row_or_an_event(data_directory: 
     folder.mkdir()
     (folder / "keyed.yaml").write_text(
         "apiVersion: moorage/v1\nkind: Template\nname: keyed\nversion: 1.0.0\nextends: base\n"
-        "variables:\n  TOKEN:\n    description: A key.\n    secret: true\n    default: hunter2-hunter2\n"
+        "variables:\n  TOKEN:\n    description: A key.\n    secret: true\n"
         "spec:\n  environment:\n    API_TOKEN: ${TOKEN}\n"
     )
     settings.TEMPLATE_DIRECTORIES = [*settings.TEMPLATE_DIRECTORIES, folder]
     factories.host()
     agent = factories.agent("keyed")
     assert placement.place(agent.pk, now=timezone.now())
-    assert outfits.outfit("keyed").clear["environment"]["API_TOKEN"] == "hunter2-hunter2"
-    assert "hunter2" not in repr(outfits.outfit("keyed"))
+    given = {"agent.name": "ada", "TOKEN": "hunter2-hunter2"}
+    fitted = outfits.outfit("keyed", variables=given)
+    assert fitted.clear["environment"]["API_TOKEN"] == "hunter2-hunter2"
+    assert "hunter2" not in repr(fitted)
+    assert "hunter2" not in json.dumps(fitted.as_dict())
     agent = Agent.objects.get(pk=agent.pk)
     assert agent.resolved["spec"]["environment"]["API_TOKEN"]
     assert "hunter2" not in json.dumps(agent.resolved)

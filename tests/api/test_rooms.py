@@ -223,7 +223,9 @@ def test_queues_health_and_figures_tell_what_is(client: APIClient, operation: Op
     assert (queue["name"], queue["total_operations"], queue["waiting_operations"]) == ("coding", 1, 1)
     assert queue["reasons"] == {"worker": 1}
     health = client.get("/api/v1/health/").json()
-    assert {part["name"] for part in health["parts"]} == {"database", "redis", "hosts", "outbox"}
+    assert {part["name"] for part in health["parts"]} == {
+        "database", "redis", "hosts", "outbox", "outside services", "egress proxy",
+    }  # fmt: skip
     assert all(part["ok"] or part["remedy"] for part in health["parts"])
     figures = client.get("/api/v1/metrics/").json()
     assert figures == {"operations": {"queued": 1}, "agents": {}, "hosts": []}

@@ -21,7 +21,7 @@ from resources.models import Host
 from resources.sandboxes.protocol import Sandbox
 from sessions import faults, lifecycle
 from sessions.host import client
-from sessions.host.wire import NO_CODE, Kind, Problem
+from sessions.host.wire import NO_CODE, Kind, Problem, Wish
 from sessions.models import SessionHost, Terminal
 from tests.sessions.conftest import DaemonProcess, eventually
 from tests.sessions.viewer import Viewer
@@ -60,7 +60,10 @@ def test_terminal_opens_with_its_size_echoes_and_closes_with_the_exit_code(
     row = eventually(lambda: Terminal.objects.filter(pk=terminal.pk, state="closed").first())
     assert (row.exit_code, row.closed_at is not None) == (7, True)
     kinds = [event.kind for event in journal.replay(terminal.topic, after=0)]
-    assert kinds == ["terminal.open_requested", "terminal.opened", "terminal.closed"]
+    assert kinds[:2] == ["terminal.open_requested", "terminal.opened"]
+    assert [kind for kind in kinds[2:] if kind != "terminal.left"] == [
+        "terminal.joined", "terminal.took", "terminal.closed",
+    ]  # fmt: skip
 
 
 def test_socket_and_its_directory_are_ours_alone(daemon: DaemonProcess) -> None:
@@ -105,7 +108,7 @@ def test_of_two_who_saw_the_same_epoch_one_gets_control(daemon: DaemonProcess, t
         first.open(terminal)
         second.attach(terminal)
         first.take_control()
-        second.say(Kind.CONTROL, 0, 1)
+        second.say(Kind.CONTROL, 0, Wish.TAKE, 0)
         assert second.refused() == Problem.STALE_CONTROL
 
 
@@ -180,7 +183,9 @@ def test_flood_leaves_memory_flat_and_the_interrupt_key_effective(daemon: Daemon
         assert most - before < 8
         missed_from, goes_on_at = slow.hear_kind(Kind.RESYNC)
         assert goes_on_at > missed_from
-        assert slow.hear_kind(Kind.DATA)[0] == goes_on_at
+        offset, _, _, exact, _, drawn = slow.hear_kind(Kind.SNAPSHOT)
+        assert (offset, exact) == (goes_on_at, 1)
+        assert b"calmagain" in drawn
 
 
 def test_snapshot_of_an_ended_terminal_can_still_be_read(daemon: DaemonProcess, terminal: Terminal) -> None:

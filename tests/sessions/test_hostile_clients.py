@@ -73,11 +73,11 @@ def test_frames_that_need_a_terminal_are_refused_without_one(viewer: Viewer) -> 
         (Kind.CLOSE, ()),
         (Kind.INPUT, (0,)),
         (Kind.RESIZE, (0, 80, 24)),
-        (Kind.CONTROL, (0, 1)),
+        (Kind.CONTROL, (0, 1, 0)),
     ):
         viewer.say(kind, *values)
         assert viewer.refused() == Problem.NOT_ATTACHED
-    viewer.say(Kind.ATTACH, uuid.uuid4().bytes, 0)
+    viewer.say(Kind.ATTACH, uuid.uuid4().bytes, 0, 1)
     assert viewer.refused() == Problem.NOT_OPEN
 
 
@@ -85,9 +85,9 @@ def test_channel_carries_one_terminal_and_offsets_behind_the_head_are_refused(
     viewer: Viewer, terminal: Terminal
 ) -> None:
     viewer.open(terminal, channel=3)
-    viewer.say(Kind.ATTACH, terminal.pk.bytes, 0, channel=3)
+    viewer.say(Kind.ATTACH, terminal.pk.bytes, 0, 1, channel=3)
     assert viewer.refused() == Problem.CHANNEL_TAKEN
-    viewer.say(Kind.ATTACH, terminal.pk.bytes, 2**64 - 2, channel=4)
+    viewer.say(Kind.ATTACH, terminal.pk.bytes, 2**64 - 2, 1, channel=4)
     assert viewer.refused() == Problem.BAD_OFFSET
     viewer.attach(terminal, offset=wire.LIVE_ONLY, channel=4)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from pathlib import Path
 from typing import Any
 
 from sessions.host import wire
-from sessions.host.wire import ASKED, TOLD, Frame, Kind, Problem
+from sessions.host.wire import ASKED, TOLD, Frame, Kind, Problem, Wish
 from sessions.models import Terminal
 
 
@@ -24,6 +25,7 @@ class Viewer:
         self._frames = wire.Splitter()
         self._arrived: list[Frame] = []
         self.control_epoch = 0
+        self.acknowledges = True
         if greet:
             self.say(Kind.HELLO, wire.VERSION)
             assert self.hear().kind == Kind.HELLO
@@ -47,7 +49,12 @@ class Viewer:
             if not data:
                 raise EOFError
             self._arrived += self._frames.feed(data)
-        return self._arrived.pop(0)
+        frame = self._arrived.pop(0)
+        if frame.kind == Kind.DATA and self.acknowledges:
+            offset, data = wire.unpack(TOLD, frame)
+            with contextlib.suppress(BrokenPipeError):  # the daemon hung up; what it said before can still be heard
+                self.say(Kind.ACK, offset + len(data), channel=frame.channel)
+        return frame
 
     def hear_kind(self, kind: Kind) -> tuple[Any, ...]:
         """The values of the next frame of this kind; others are passed over, an error among them is not."""
@@ -70,14 +77,16 @@ class Viewer:
         self.hear_kind(Kind.OPEN)
         self.attach(terminal, offset=offset, channel=channel)
 
-    def attach(self, terminal: Terminal, *, offset: int = 0, channel: int = 1) -> tuple[Any, ...]:
-        self.say(Kind.ATTACH, terminal.pk.bytes, offset, channel=channel)
+    def attach(
+        self, terminal: Terminal, *, offset: int = 0, channel: int = 1, may_type: bool = True, name: str = "ada"
+    ) -> tuple[Any, ...]:
+        self.say(Kind.ATTACH, terminal.pk.bytes, offset, may_type, rest=name.encode(), channel=channel)
         told = self.hear_kind(Kind.ATTACH)
         self.control_epoch = told[2]
         return told
 
     def take_control(self, *, channel: int = 1) -> int:
-        self.say(Kind.CONTROL, self.control_epoch, 1, channel=channel)
+        self.say(Kind.CONTROL, self.control_epoch, Wish.TAKE, 0, channel=channel)
         epoch, yours = self.hear_kind(Kind.CONTROL)
         assert yours
         self.control_epoch = epoch

@@ -58,16 +58,33 @@ def test_no_template_of_the_page_is_left_without_being_run() -> None:
     assert PAGE.read_text("utf-8").count("```") == 2 * len(BLOCKS)
 
 
-def fields(schema: Mapping[str, Any], path: str = "") -> list[str]:
+def kind_in_words(schema: Mapping[str, Any], *, live: bool) -> str:
+    if "enum" in schema:
+        words = " \\| ".join(f"`{one}`" if one else "empty" for one in schema["enum"])
+    else:
+        words = "integer or range" if "x-range" in schema else str(schema["type"])
+    return f"{words}, live" if live else words
+
+
+def fields(schema: Mapping[str, Any], path: str = "", *, live: bool = False) -> list[str]:
     lines = []
     for name, inner in schema.get("properties", {}).items():
-        here = f"{path}.{name}" if path else name
-        kind = inner.get("type") or " \\| ".join(inner["enum"])
-        if "properties" not in inner:
-            lines.append(f"| `{here}` | {kind} | {inner['description']} |")
-        lines += fields(inner, here)
-        lines += fields(inner.get("items", {}), f"{here}[]")
+        here, lives = f"{path}.{name}" if path else name, live or bool(inner.get("x-live"))
+        if inner.get("type") == "object" and "properties" in inner:
+            lines += fields(inner, here, live=lives)
+        else:
+            lines.append(f"| `{here}` | {kind_in_words(inner, live=lives)} | {inner['description']} |")
+        lines += fields(inner.get("items", {}), f"{here}[]", live=lives)
     return lines
+
+
+def shipped() -> list[str]:
+    return [f"| `{name}` | {one.description} |" for name, one in sorted(load().documents.items())]
+
+
+def test_the_table_of_shipped_templates_is_made_of_their_descriptions() -> None:
+    written = PAGE.read_text("utf-8").split("<!-- shipped -->\n")[1].split("<!-- /shipped -->")[0]
+    assert written.strip() == "\n".join(["| template | what it is |", "|---|---|", *shipped()])
 
 
 def test_the_table_of_fields_is_that_of_the_schema() -> None:

@@ -50,8 +50,8 @@ def test_a_wrong_envelope_is_refused(line: str) -> None:
 def test_parents_may_ask_for_a_version() -> None:
     assert layer("t", extends=["a", "b@2", "c@1.2.3"]).extends == (
         Parent("a"),
-        Parent("b", (2,)),
-        Parent("c", (1, 2, 3)),
+        Parent("b", "2"),
+        Parent("c", "1.2.3"),
     )
     assert parse(HEAD + "extends: base\n").extends == (Parent("base"),)
 
@@ -119,7 +119,7 @@ def test_the_digest_is_of_the_content_not_of_its_layout() -> None:
 yaml_like = st.text(st.sampled_from("ab:- \n{}[],&*!|>'\"#%@`?$0~.<\t\\/"), max_size=60)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(yaml_like | st.text(max_size=40) | st.binary(max_size=60))
 def test_hostile_text_is_refused_by_a_typed_fault_and_nothing_else(text: str | bytes) -> None:
     head = HEAD + "spec:\n  engine:\n    options:\n      x: "
@@ -145,13 +145,14 @@ json_like = st.recursive(
 fields = st.sampled_from(["ports", "packages", "size", "hooks", "engine", "environment", "services", "tests", "labels"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.dictionaries(fields, json_like, max_size=3), min_size=1, max_size=3))
 def test_hostile_layers_resolve_or_are_refused_by_a_typed_fault(specs: list[object]) -> None:
     _, errors = attempt(lambda: resolve(f"l{len(specs) - 1}", stack(*specs)))
     assert all(error.code and error.message and error.file for error in errors)
 
 
+@settings(deadline=None)
 @given(json_like, fields)
 def test_hostile_envelopes_are_refused_by_a_typed_fault(value: object, field: str) -> None:
     keys = ("name", "version", "extends", "final", "variables", "labels", "abstract", "spec", "description", field)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from templates_app.documents import Document
 from templates_app.faults import TemplateFault
 from templates_app.library import BUILT_IN, load
 from templates_app.resolve import resolve
@@ -20,6 +21,7 @@ GIVEN = {
     "host.cpus": 2,
     "host.memory_mb": 8000,
     "port.web": 4100,
+    "port.db": 4101,
 }
 
 
@@ -33,8 +35,12 @@ def write(directory: Path, name: str, body: str = "abstract: true\n", *, named: 
 def test_every_shipped_template_is_sound_and_spawns_unless_abstract() -> None:
     library = load()
     assert library.broken == {}
-    assert sorted(library) == ["base", "lightweight", "python", "python-web", "review-only", "web"]
+    assert sorted(library) == [
+        "base", "data-science", "database", "go", "lightweight", "node", "python", "python-web", "review-only",
+        "strict", "web",
+    ]  # fmt: skip
     for name, document in library.items():
+        assert document.description
         assert resolve(name, library).warnings == ()
         if not document.abstract:
             spec = resolve(name, library, variables=GIVEN).spec
@@ -101,3 +107,51 @@ def test_what_is_no_template_file_is_refused_or_passed_over(tmp_path: Path) -> N
         "dangling": ("unreadable",),
         "huge": ("too_large",),
     }
+
+
+def given(directory: Path, text: str) -> dict[str, Document]:
+    """The shipped library with one more template of that text."""
+    write(directory, "mine", text)
+    return dict(load([BUILT_IN, directory]))
+
+
+def test_the_building_blocks_mix_into_any_language(tmp_path: Path) -> None:
+    for language in ("python", "node", "go", "data-science"):
+        library = given(tmp_path, f"extends: [{language}, web, database]\n")
+        spec = resolve("mine", library, variables=GIVEN).spec
+        assert [port["name"] for port in spec["ports"]] == ["web", "db"]  # type: ignore
+        assert spec["environment"]["DATABASE_URL"] == "postgresql://agent@127.0.0.1:4101/app"  # type: ignore
+        assert [service["port"] for service in spec["services"]] == ["db"]  # type: ignore
+
+
+@pytest.mark.parametrize(
+    "widening",
+    [
+        "spec: {network: {allow: [example.org]}}",
+        "spec: {network: {ask: true}}",
+        "spec: {network: {$delete: true}}",
+        "spec: {isolation: {min: landlock}}",
+        "spec: {engine: {permissions: {network: allow}}}",
+        "spec: {gates: {protected_paths: {$remove: [.github/**]}}}",
+        "adapt: [{when: 'true', set: {isolation: {min: bare}}}]",
+    ],
+)
+def test_nothing_on_top_of_strict_can_widen_it(tmp_path: Path, widening: str) -> None:
+    library = given(tmp_path, f"extends: [python, strict]\n{widening}\n")
+    assert codes_of(resolve, "mine", library) == ["locked"]
+    assert codes_of(resolve, "mine", library, variables=GIVEN) == ["locked"]
+
+
+def test_strict_closes_what_the_templates_beneath_it_opened(tmp_path: Path) -> None:
+    write(tmp_path, "open", "abstract: true\nspec: {network: {allow: [example.org], ask: true}}\n")
+    spec = resolve("mine", given(tmp_path, "extends: [base, open, strict]\n"), variables=GIVEN).spec
+    assert spec["network"] == {"allow": [], "mirror": False, "ask": False}
+
+
+def test_data_science_takes_what_is_free_between_its_bounds() -> None:
+    facts = {**GIVEN, "host.free_memory_mb": 3000, "host.free_cpu_millis": 8000, "host.free_disk_mb": 2048}
+    result = resolve("data-science", load(), variables=facts)
+    size = result.spec["size"]
+    assert (size["memory_mb"], size["cpu_millis"], size["disk_mb"]) == (3000, 2000, 2048)  # type: ignore
+    assert result.spec["environment"]["OMP_NUM_THREADS"] == "1"  # type: ignore
+    assert [rule.holds for rule in result.adapted] == [True]

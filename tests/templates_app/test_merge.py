@@ -220,11 +220,13 @@ specs = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(specs, specs, specs)
 def test_merging_is_associative_without_directives(a: object, b: object, c: object) -> None:
     assert spec(spec(a, b), c) == spec(a, spec(b, c)) == spec(a, b, c)
 
 
+@settings(deadline=None)
 @given(specs)
 def test_a_result_laid_over_nothing_is_itself(a: object) -> None:
     once = spec(a)
@@ -251,7 +253,7 @@ def leaf_paths(value: object, path: tuple[str | int, ...] = ()) -> set[tuple[str
     return {path}
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(directives, min_size=1, max_size=5))
 def test_provenance_covers_exactly_the_leaves_and_tells_the_truth(layers: list[object]) -> None:
     result = together(*layers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from templates_app.documents import Document
@@ -110,6 +110,7 @@ def families(draw: st.DrawFn) -> dict[str, Document]:
     return documents
 
 
+@settings(deadline=None)
 @given(families(), st.randoms())
 def test_the_order_respects_every_list_of_parents_and_not_the_load_order(
     documents: dict[str, Document], random: Random
@@ -134,3 +135,66 @@ def outcome(name: str, documents: dict[str, Document]) -> list[str] | Located:
         return order(name, documents)
     except TemplateFault as fault:
         return fault.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "version", "fits"),
+    [
+        (">=1.2,<3", "2.9.9", True),
+        (">=1.2,<3", "3.0.0", False),
+        ("^1.2", "1.10.0", True),
+        ("~1.2", "1.3.0", False),
+        ("==1.2.3", "1.2.3", True),
+        ("!=1.2.3", "1.2.3", False),
+        ("*", "9.9.9", True),
+        ("1.2", "1.10.0", True),
+        ("0.1", "0.2.0", True),
+        ("1", "2.0.0-rc.1", False),
+        (">=1.0.0-rc.1,<2", "1.0.0-rc.2", True),
+    ],
+)
+def test_constraints_are_those_of_semantic_versions(asked: str, version: str, fits: bool) -> None:
+    documents = {"base": layer("base", version=version), "t": layer("t", extends=[f"base@{asked}"])}
+    if fits:
+        assert order("t", documents) == ["base", "t"]
+    else:
+        assert codes_of(linearise, "t", documents) == ["version_not_found"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "conflict"),
+    [
+        ("1", "2", True),
+        ("^1.2", ">=2", True),
+        ("<1.5", ">=1.4", False),
+        ("==1.0.0", "==1.0.1", True),
+        (">1.2.3", "<1.2.4", True),
+        ("1", "==1.0.0", False),
+    ],
+)
+def test_two_constraints_that_no_version_meets_are_a_conflict_with_both_paths(
+    one: str, other: str, conflict: bool
+) -> None:
+    documents = {
+        "base": layer("base"),
+        "a": layer("a", extends=[f"base@{one}"]),
+        "b": layer("b", extends=[f"base@{other}"]),
+        "t": layer("t", extends=["a", "b"]),
+    }
+    try:
+        found = errors_of(linearise, "t", documents)
+    except pytest.fail.Exception:  # nothing was raised: both are met
+        found = ()
+    conflicts = [error for error in found if error.code == "version_conflict"]
+    assert bool(conflicts) is conflict
+    for error in conflicts:
+        assert f"t → a wants base@{one} and t → b wants base@{other}" in error.message
+        assert error.hint
+
+
+@pytest.mark.parametrize("asked", ["", "x", ">=", "1..2", "1.2.3.4", ">=1,,<2"])
+def test_a_constraint_that_does_not_read_is_refused_with_its_place(asked: str) -> None:
+    error = errors_of(layer, "t", extends=["a", f"base@{asked}"])[0]
+    assert error.code in ("bad_constraint", "bad_value")
+    assert error.path == "extends[1]"
+    assert error.hint

@@ -7,9 +7,10 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from templates_app.library import load
 from templates_app.resolve import resolve
 from templates_app.substitution import syntax_problem
 from templates_app.variables import MASK
@@ -73,6 +74,7 @@ def test_an_inline_default_takes_the_declared_type() -> None:
     assert codes_of(spawn, spec) == ["type_mismatch"]
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("${}ax:-?+ "), max_size=30))
 def test_run_time_values_are_never_scanned_again(value: str) -> None:
     assert text("${X}", X=value) == value
@@ -80,6 +82,7 @@ def test_run_time_values_are_never_scanned_again(value: str) -> None:
     assert text("${Y:-${X}}", X=value) == value
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("${}ax:-?+ ."), max_size=40))
 def test_any_text_either_reads_or_is_refused_in_words(template: str) -> None:
     if syntax_problem(template):
@@ -249,10 +252,31 @@ def test_no_error_shows_a_secret(spec: object, declaration: dict[str, object]) -
 
 def test_a_secret_stays_one_in_all_that_extend_its_template() -> None:
     below = layer("below", {"environment": {"A": "${TOKEN}"}}, variables={"TOKEN": {"secret": True}})
-    above = layer("above", extends=["below"], variables={"TOKEN": {"secret": False, "default": SECRET}})
-    result = resolve("above", {"below": below, "above": above})
-    assert result.preview == {"environment": {"A": MASK}}
+    above = layer("above", variables={"TOKEN": {"secret": False}}, extends=["base", "below"], abstract=False)
+    result = resolve("above", {**load(), "below": below, "above": above}, variables={"TOKEN": SECRET})
+    assert result.preview["environment"]["A"] == MASK  # type: ignore
     assert "hunter2" not in str(result.provenance)
+
+
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({"TOKEN": {"secret": True, "default": SECRET}}, "variables.TOKEN.default"),
+        ({"TOKEN": {"secret": True, "default": "${OTHER:-hunter2}"}, "OTHER": {}}, "variables.TOKEN.default"),
+    ],
+)
+def test_a_secret_that_stands_in_a_template_is_refused_without_being_shown(variables: Any, place: str) -> None:
+    documents = {"t": layer("t", variables=variables)}
+    error = errors_of(resolve, "t", documents)[0]
+    assert (error.code, error.path) == ("secret_in_template", place)
+    assert "hunter2" not in str(error)
+    assert error.hint
+
+
+def test_a_secret_may_be_taken_from_another_variable() -> None:
+    variables = {"TOKEN": {"secret": True, "default": "${OTHER}"}, "OTHER": {"secret": True}}
+    spec = {"environment": {"A": "${TOKEN}"}}
+    assert spawn(spec, given={"OTHER": SECRET}, variables=variables).preview["environment"]["A"] == MASK  # type: ignore
 
 
 def test_before_run_time_only_what_needs_run_time_stays_as_written() -> None:
@@ -285,3 +309,28 @@ def test_provenance_of_a_substituted_value_shows_the_text_beneath() -> None:
 def test_dollars_without_braces_are_left_alone() -> None:
     assert options({"a": "$HOME $(id) `id` $1"}) == {"a": "$HOME $(id) `id` $1"}
     assert together({"environment": {"A": "$${X}"}}).spec == {"environment": {"A": "${X}"}}
+
+
+def test_every_undefined_name_of_one_text_is_reported_and_cycles_and_defaults_too() -> None:
+    variables = {"D": {"default": "${deep.er}-${other}"}}
+    errors = errors_of(spawn, {"labels": {"v": "${agent.nam}/${D}/${agent.nam}"}}, variables=variables)
+    assert [(error.code, error.path) for error in errors] == [("undefined_variable", "spec.labels.v")] * 3
+    assert [error.message.split()[-1] for error in errors] == ["agent.nam", "deep.er", "other"]
+
+
+def test_a_secret_spelled_out_in_a_text_is_refused_as_it_would_show_in_an_explanation() -> None:
+    for given_values in (None, {}, {"TOKEN": "x"}):
+        one = layer("t", {"environment": {"A": "${X:-${TOKEN:-hunter2}}"}}, variables={"TOKEN": {"secret": True}},
+                    extends=["base"], abstract=False)  # fmt: skip
+        errors = errors_of(resolve, "t", {**load(), "t": one}, variables=given_values)
+        assert ("secret_in_template", "spec.environment.A") in [(error.code, error.path) for error in errors]
+        assert "hunter2" not in str(errors)
+
+
+def test_errors_of_locks_variables_and_the_result_come_together() -> None:
+    low = layer("low", {"size": {"pids": 9}}, extends=["base"], final=["size.pids"])
+    top = layer("top", {"size": {"pids": 10}, "labels": {"a": "${nope}"}, "tests": {"$delete": True}},
+                extends=["low"], abstract=False)  # fmt: skip
+    assert sorted(codes_of(resolve, "top", {**load(), "low": low, "top": top}, variables={})) == [
+        "locked", "missing_field", "undefined_variable",
+    ]  # fmt: skip

@@ -1,0 +1,106 @@
+"""Each test by itself, then those that matter under the tracer."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .bay import Warm
+from .pool import wall_s
+from .tracing import Tracer
+
+
+def junit_name(nodeid: str) -> str:
+    """The name that the test has in a JUnit report of pytest, as Moorage keeps it."""
+    address, bracket, parameters = nodeid.partition("[")
+    names = address.split("::")
+    names[0] = names[0].removesuffix(".py").replace("/", ".")
+    group, name = ".".join(names[:-1]), names[-1] + bracket + parameters
+    return (f"{group}::{name}" if group else name)[:300]
+
+
+def survey(warm: Warm, items: list[Any]) -> dict[str, Any]:
+    """Run each test by itself, then those that matter under the tracer."""
+    job, pool = warm.bay.job, warm.pool
+    ends = time.monotonic() + job["seconds"]
+    known = set(job["failing"])
+
+    def timed(item: Any, limit_s: float) -> Callable[[], Any]:
+        def run() -> Any:
+            began = time.process_time()
+            outcome = warm.run(item, limit_s)
+            return [outcome, time.process_time() - began, warm.crash]
+
+        return run
+
+    def first() -> Iterator[tuple[Any, Callable[[], Any], float]]:
+        ordered = sorted(range(len(items)), key=lambda at: junit_name(items[at].nodeid) not in known)
+        for at in ordered:
+            if time.monotonic() > ends:
+                return
+            patient = bool(known) and junit_name(items[at].nodeid) not in known
+            limit_s = job["patient_s"] if patient else job["hang_s"]
+            yield at, timed(items[at], limit_s), wall_s(limit_s)
+
+    tests: list[dict[str, Any]] = []
+    for at, answer, how in pool.run(first()):
+        outcome, seconds, crash = answer or ["hung" if how == "time" else "died", job["hang_s"], []]
+        tests.append({"at": at, "outcome": outcome, "seconds": seconds, "crash": crash})
+    failing = [test for test in tests if test["outcome"] not in ("passed", "skipped")]
+    homes = {items[test["at"]].nodeid.partition("::")[0] for test in failing}
+    passing = [test for test in tests if test["outcome"] == "passed"]
+    passing.sort(key=lambda test: (items[test["at"]].nodeid.partition("::")[0] not in homes, test["at"]))
+    quick = sorted((test for test in failing if test["outcome"] == "failed"), key=lambda test: test["seconds"])
+    traced = quick[:30] + [test for test in failing if test["outcome"] != "failed"][:6] + passing[:120]
+    seen = _trace(warm, items, traced, ends)
+    for test in tests:
+        test["id"] = items[test["at"]].nodeid
+        test["known"] = junit_name(test["id"]) in known
+    tests.sort(key=lambda test: test["at"])
+    at_import = warm.tracer.as_json()["lines"] if warm.tracer else {}
+    return {"tests": tests, "imported": at_import, "broken": warm.broken[:20], **seen}
+
+
+def _trace(warm: Warm, items: list[Any], chosen: list[dict[str, Any]], ends: float) -> dict[str, Any]:
+    """Add to each chosen test what it executed, and answer with what was seen of types.
+
+    A test that hangs is cut, and what it did until then counts.
+    """
+    kinds: dict[str, dict[str, set[str]]] = {}
+    attributes: dict[str, dict[str, str]] = {}
+
+    def traced(test: dict[str, Any]) -> Callable[[], Any]:
+        def run() -> Any:
+            tracer = Tracer(warm.bay.where)
+
+            def cut(*_: Any) -> None:
+                raise TimeoutError("cut by the tracer")
+
+            signal.signal(signal.SIGVTALRM, cut)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.6, 0.3)
+            sys.settrace(tracer)
+            try:
+                warm.run(items[test["at"]], 4.0)
+            except TimeoutError:
+                pass  # it came late, between the test and its report
+            finally:
+                sys.settrace(None)
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            return tracer.as_json()
+
+        return run
+
+    work = ((test["at"], traced(test), 20.0) for test in chosen if time.monotonic() < ends)
+    by_place = {test["at"]: test for test in chosen}
+    for at, answer, _how in warm.pool.run(work):
+        by_place[at]["lines"] = answer["lines"] if answer else {}
+        for place, names in answer["types"].items() if answer else ():
+            for name, found in names.items():
+                kinds.setdefault(place, {}).setdefault(name, set()).update(found)
+        for kind, held in answer["attributes"].items() if answer else ():
+            attributes.setdefault(kind, {}).update(held)
+    told = {place: {name: sorted(found) for name, found in names.items()} for place, names in kinds.items()}
+    return {"types": told, "attributes": attributes}

@@ -1,0 +1,178 @@
+"""Candidates, tried on the warm process; and the one that is left, on the whole suite."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import time
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .bay import Bay, Warm, run_with
+from .pool import Pool, wall_s
+
+FEW = 4  # failing tests that are run even where the first of them still fails
+
+
+class Trial:
+    """Candidates, one after the other, on the warm process."""
+
+    def __init__(self, warm: Warm, items: list[Any]) -> None:
+        self.warm, self.bay, self.job = warm, warm.bay, warm.bay.job
+        by_id = {item.nodeid: item for item in items}
+        self.failing = [by_id[name] for name in self.job["failing"] if name in by_id]
+        self.passing = [by_id[name] for name in self.job["passing"] if name in by_id]
+        self.functions: dict[tuple[str, str, int], list[Any]] = {}
+        for function in warm.functions:
+            path = self.bay.where(function.__code__.co_filename)
+            at = (path, function.__code__.co_qualname, function.__code__.co_firstlineno)
+            self.functions.setdefault(at, []).append(function)
+        self.journal = Journal(self.job["journal"])
+        self.shapes = set(self.job["shapes"])
+        self.results: list[list[Any]] = []
+
+    def run(self) -> dict[str, Any]:
+        began = time.monotonic()
+        by_id = {candidate["id"]: candidate for candidate in self.job["candidates"]}
+        for key, answer, how in self.warm.pool.run(self._work(began + self.job["seconds"])):
+            verdict, fixed = (("time" if how == "time" else "died"), 0) if how else answer
+            self._note(by_id[key]["id"], verdict, fixed)
+            if verdict == "passes" and self.job["stop"]:
+                self.job["candidates"] = []
+        self.journal.close()
+        return {"results": self.results, "shapes": sorted(self.shapes), "seconds": time.monotonic() - began}
+
+    def _note(self, identity: str, verdict: str, fixed: int) -> None:
+        self.results.append([identity, verdict, fixed])
+        self.journal.write([identity, verdict, fixed])
+
+    def _work(self, ends: float) -> Iterator[tuple[Any, Callable[[], Any], float]]:
+        for candidate in self.job["candidates"]:
+            if time.monotonic() > ends or not self.job["candidates"]:
+                return
+            known = self.journal.known.get(candidate["id"])
+            if known and not (known[1] == "time" and self.job["again"]):
+                self.results.append([*known[:3], "known"])
+                continue
+            function = self._prepared(candidate)
+            if function:
+                yield candidate["id"], function, wall_s(self.job["limit_s"])
+
+    def _prepared(self, candidate: dict[str, Any]) -> Callable[[], Any] | None:
+        """What the child does; None for what does not compile or was tried in another spelling."""
+        path = os.path.join(self.bay.root, candidate["path"])
+        source = self.bay.changed(candidate)
+        try:
+            code = compile(source, path, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError):
+            self._note(candidate["id"], "invalid", 0)
+            return None
+        place = (candidate["path"], candidate["function"], candidate["line"])
+        part = _within(code, place[1], place[2]) if candidate["function"] else None
+        shape = repr((place, _shape(code if part is None or candidate["fresh"] else part)))
+        digest = hashlib.sha1(shape.encode(), usedforsecurity=False).hexdigest()[:16]
+        if digest in self.shapes and not self.job["again"]:
+            self._note(candidate["id"], "same", 0)
+            return None
+        self.shapes.add(digest)
+        if part is None or candidate["fresh"] or not _fits(self.functions.get(place, []), part):
+            return lambda: self._from_fresh(candidate["path"], source)
+        return lambda: self._from_warm(place, part)
+
+    def _from_warm(self, place: tuple[str, str, int], code: types.CodeType) -> list[Any]:
+        for function in self.functions[place]:
+            function.__code__ = code
+        limit_s, fixed = self.job["limit_s"], 0
+        for count, item in enumerate(self.failing, start=1):
+            fixed += self.warm.run(item, limit_s) == "passed"
+            if fixed < count and count >= min(FEW, len(self.failing)):
+                return ["fails", fixed]
+        for item in self.passing:
+            if self.warm.run(item, limit_s) not in ("passed", "skipped"):
+                return ["breaks", fixed]
+        return ["passes", fixed]
+
+    def _from_fresh(self, path: str, source: bytes) -> list[Any]:
+        """Where more changed than one function's code: everything of the project is imported again."""
+        names = [item.nodeid for item in (*self.failing, *self.passing)]
+        signal.setitimer(signal.ITIMER_PROF, self.job["limit_s"] * 4 + 1)
+        results = run_with(self.bay, path, source, [*self.job["arguments"], *names, "--maxfail=1", "--tb=native"])
+        fixed = sum(results.outcomes.get(item.nodeid) == "passed" for item in self.failing)
+        bad = results.broken or any(outcome == "failed" for outcome in results.outcomes.values())
+        return ["passes" if not bad and fixed == len(self.failing) else "fails", fixed]
+
+
+class Journal:
+    """What was tried, so that a search that was killed goes on where it was. Without a file it goes without."""
+
+    def __init__(self, path: str) -> None:
+        self.known: dict[str, list[Any]] = {}
+        self._file = None
+        try:
+            with open(path, encoding="utf-8") as file:
+                for line in file:
+                    self._read(line)
+        except (OSError, UnicodeDecodeError):
+            self.known = {}
+        try:
+            self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - open for as long as we are
+        except OSError:
+            return
+
+    def _read(self, line: str) -> None:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return  # cut by a kill
+        if isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str):
+            self.known[entry[0]] = entry
+
+    def write(self, entry: list[Any]) -> None:
+        if self._file:
+            self._file.write(json.dumps(entry) + "\n")
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
+
+
+def _within(code: types.CodeType, name: str, line: int) -> types.CodeType | None:
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            if constant.co_qualname == name and constant.co_firstlineno == line:
+                return constant
+            if name.startswith(constant.co_qualname + ".") and (found := _within(constant, name, line)):
+                return found
+    return None
+
+
+def _fits(functions: list[Any], code: types.CodeType) -> bool:
+    return bool(functions) and all(function.__code__.co_freevars == code.co_freevars for function in functions)
+
+
+def _shape(code: types.CodeType) -> tuple[Any, ...]:
+    """Equal for sources that compile to the same: other spellings, brackets, comments."""
+    constants = tuple(
+        _shape(constant) if isinstance(constant, types.CodeType) else (type(constant).__name__, repr(constant))
+        for constant in code.co_consts
+    )
+    return (code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_exceptiontable, constants)
+
+
+def confirm(bay: Bay) -> dict[str, Any]:
+    """Every test of the project with the one candidate, in a process that imported nothing before."""
+    candidate = bay.job["candidates"][0]
+    source = bay.changed(candidate)
+
+    def run() -> Any:
+        results = run_with(bay, candidate["path"], source, bay.job["arguments"])
+        failed = [name for name, outcome in results.outcomes.items() if outcome == "failed"]
+        passed = sum(outcome == "passed" for outcome in results.outcomes.values())
+        return {"failed": [*failed, *results.broken][:50], "passed": passed}
+
+    pool = Pool(1, bay.job["memory_mb"])
+    answers = list(pool.run([("all", run, bay.job["seconds"])]))
+    return answers[0][1] or {"failed": ["(the whole run)"], "passed": 0}

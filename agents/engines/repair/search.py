@@ -1,0 +1,166 @@
+"""The search: slices of candidates in the sandbox, best first, until one survives or the budget is spent."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from agents.engines.repair.candidates import pairs
+from agents.engines.repair.faults import NotFound
+from agents.engines.repair.harness import Harness, Verdict
+from agents.engines.repair.options import Options
+from agents.engines.repair.proposals import Candidate
+from agents.engines.repair.survey import Survey
+
+FIRST_SLICE_S, SLICE_S = 3.0, 9.0
+MORE_S = 2.5  # after the first survivor: is there a better one?
+SINGLES_SHARE = 0.65  # of the budget, before pairs get their turn
+SLICE_MOST = 4000
+TESTS_MOST = 400
+FAILING_MOST = 40
+PAIRS_MOST = 6000
+PATIENT_MOST = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The edit that survived all tests, and how it was come by."""
+
+    candidate: Candidate
+    tried: int
+    seconds: float
+    survivors: int  # that passed the tests of the search, this one included
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was tried so far."""
+
+    verdicts: Counter[str] = field(default_factory=Counter)
+    fixed: dict[str, int] = field(default_factory=dict)
+    late: list[Candidate] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
+    survivors: list[Candidate] = field(default_factory=list)
+
+    @property
+    def tried(self) -> int:
+        """Candidates that were run; those that did not compile or were the same as another are not counted."""
+        return sum(count for verdict, count in self.verdicts.items() if verdict not in {"invalid", "same"})
+
+
+class Search:
+    """One search. ``clock`` counts seconds; ``refused`` are edits that the stages after this one sent back."""
+
+    def __init__(
+        self, harness: Harness, survey: Survey, options: Options, *, say: Callable[[str], None], started: float,
+        refused: frozenset[str] = frozenset(), clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.harness, self.survey, self.options, self.say = harness, survey, options, say
+        self.started, self.clock, self.refused = started, clock, refused
+        self.tally = Tally()
+        self._shapes: list[str] = []
+        failing = [test.name for test in survey.failing[:FAILING_MOST]]
+        self._tests = {"failing": failing, "passing": [test.name for test in survey.passing[:TESTS_MOST]]}
+        slowest = max(
+            (test.seconds for test in (*survey.passing, *survey.failing) if test.outcome != "hung"), default=0
+        )
+        self.limit_s = min(max(10 * slowest + 0.02, 0.05), 20.0)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds of the budget that are left."""
+        return self.options.seconds - (self.clock() - self.started)
+
+    def run(self, singles: Sequence[Candidate]) -> Found:
+        """The best survivor that the whole suite confirms. Raises NotFound."""
+        share = self.options.seconds * (1 - SINGLES_SHARE)
+        for stage in (
+            lambda: self._through(singles, until_left_s=share),
+            lambda: self._through(self.tally.late[:PATIENT_MOST], until_left_s=share * 0.75, patient=True),
+            lambda: self._through(pairs(singles, self.tally.fixed, most=PAIRS_MOST), until_left_s=2.0),
+            lambda: self._through(singles, until_left_s=0.5),
+            lambda: self._through(self.tally.late, until_left_s=0.5, patient=True),
+        ):
+            stage()
+            if self.tally.survivors and (chosen := self._confirmed()):
+                return Found(chosen, self.tally.tried, self.clock() - self.started, len(self.tally.survivors))
+        raise self._not_found(len(singles))
+
+    def _through(self, candidates: Sequence[Candidate], *, until_left_s: float, patient: bool = False) -> None:
+        """Slice after slice, until one survives, none is left or the time is up."""
+        waiting = [one for one in candidates if patient or one.identity not in self.tally.done]
+        waiting = [one for one in waiting if one.identity not in self.refused]
+        length_s, rate = FIRST_SLICE_S, 200.0
+        while waiting and self.left_s > until_left_s and self.tally.tried < self.options.candidates:
+            room = self.options.candidates - self.tally.tried
+            some = waiting[: min(int(rate * length_s * 1.5) + 50, SLICE_MOST, room)]
+            seconds = min(length_s, self.left_s - until_left_s)
+            began = self.clock()
+            verdicts = self._slice(some, seconds=seconds, stop=True, patient=patient)
+            reached = {verdict.identity for verdict in verdicts}
+            waiting = [one for one in waiting if one.identity not in reached]
+            self._progress(len(candidates))
+            if self.tally.survivors:
+                return self._look_further(waiting)
+            if not reached:
+                return None
+            rate = max(len(reached) / max(self.clock() - began, 0.1), 20.0)
+            length_s = SLICE_S
+        return None
+
+    def _look_further(self, waiting: Sequence[Candidate]) -> None:
+        """A little more, to know how many others pass: that says something about the tests."""
+        seconds = min(MORE_S, self.left_s / 4)
+        if seconds > 0.5:
+            self._slice(waiting[:600], seconds=seconds, stop=False, patient=False)
+
+    def _slice(self, some: Sequence[Candidate], *, seconds: float, stop: bool, patient: bool) -> list[Verdict]:
+        verdicts, self._shapes = self.harness.attempt(
+            some, tests=self._tests, shapes=self._shapes, limit_s=self.limit_s * (6 if patient else 1), seconds=seconds,
+            stop=stop, again=patient,
+        )  # fmt: skip
+        by_identity = {one.identity: one for one in some}
+        for verdict in verdicts:
+            candidate = by_identity.get(verdict.identity)
+            if candidate is None:
+                continue  # the sandbox made it up
+            self.tally.verdicts[verdict.verdict] += 1
+            self.tally.done.add(verdict.identity)
+            if verdict.fixed and verdict.verdict != "passes":
+                self.tally.fixed[verdict.identity] = verdict.fixed
+            if verdict.verdict == "time" and not patient:
+                self.tally.late.append(candidate)
+            if verdict.verdict == "passes":
+                self.tally.survivors.append(candidate)
+        return verdicts
+
+    def _progress(self, of: int) -> None:
+        best = max(self.tally.fixed.values(), default=0)
+        helps = f"; the best so far mends {best} of {len(self.survey.failing)} failing tests" if best else ""
+        self.say(
+            f"tried {self.tally.tried} candidates ({of} listed) in {self.clock() - self.started:.0f} s, "
+            f"{len(self.tally.survivors)} passed{helps}"
+        )
+
+    def _confirmed(self) -> Candidate | None:
+        """The most plausible survivor with which the whole suite is green. The others are not survivors."""
+        self.tally.survivors.sort(key=lambda candidate: -candidate.score)
+        for candidate in list(self.tally.survivors):
+            self.say(f"confirming on the whole suite: {candidate.proposal.words}")
+            failed = self.harness.confirm(candidate, seconds=max(60.0, self.options.seconds))
+            if not failed:
+                return candidate
+            self.say(f"  no: {', '.join(failed[:3])} fails with it")
+            self.tally.survivors.remove(candidate)
+        return None
+
+    def _not_found(self, listed: int) -> NotFound:
+        best = max(self.tally.fixed.values(), default=0)
+        seconds = self.clock() - self.started
+        return NotFound(
+            f"Tried {self.tally.tried} candidates of {listed} single edits and their pairs in {seconds:.0f} s; none "
+            f"makes all {len(self.survey.failing)} failing tests pass. The best mends {best}.",
+            tried=self.tally.tried, seconds=round(seconds), verdicts=dict(self.tally.verdicts),
+        )  # fmt: skip

@@ -1,0 +1,140 @@
+"""The repair engine on seeded defects: how many it mends within its default budget, and how fast it tries.
+
+``python -m benchmarks.repair [NAME …]`` runs some by name; ``--seconds N`` changes the budget of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agents.engines.protocol import CodeMap, TestCounts
+from agents.engines.protocol import Task as EngineTask
+from agents.engines.repair.engine import RepairEngine
+from agents.engines.repair.options import Options
+from benchmarks.defects.seeded import DEFECTS, PROGRAMS, Defect
+from benchmarks.report import Figure, main
+from events.faults import Fault
+from resources.sandboxes.protocol import Outcome
+from tests.fakes.workbench import DirectoryWorkbench
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = 12  # of the defects, in `make bench`: all of them take minutes
+GOAL = 0.65
+
+
+class ToolchainBench(DirectoryWorkbench):
+    """A directory and the toolchain's python, without a sandbox around them: what is measured is the search."""
+
+    loud = False
+
+    def run(self, argv: Sequence[str], *, timeout_s: float = 120.0, stdin: bytes = b"") -> Outcome:
+        toolchain = ROOT / ".toolchain" / "bin" / "python"
+        return super().run(
+            [str(toolchain), *argv[1:]] if argv[0] == "python" else argv, timeout_s=timeout_s, stdin=stdin
+        )
+
+    def say(self, line: str) -> None:
+        super().say(line)
+        if self.loud:
+            print(f"    {line}", flush=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One defect: whether all tests pass afterwards, how it ended, and in what time."""
+
+    name: str
+    mended: bool
+    exact: bool  # the very text that was there before the defect was seeded
+    seconds: float
+    cpu_s: float  # of all processes: what it would take alone on one core
+    words: str
+
+
+def attempt(files: dict[str, str], *, name: str, seconds: float, loud: bool = False, wanted: str = "") -> Trial:
+    """Repair one project in a directory of its own, and run its tests afresh."""
+    with tempfile.TemporaryDirectory(prefix="repair-") as directory:
+        root = Path(directory) / "tree"
+        bench = ToolchainBench(root)
+        bench.loud = loud
+        for path, text in files.items():
+            bench.put(path, text)
+        code_map = CodeMap(
+            files=(), languages={"python": 1}, test_command=("python", "-m", "pytest", "-q", "--junitxml={junit}"),
+            baseline=TestCounts(), failing_before=("(the whole run)",),
+        )  # fmt: skip
+        task = EngineTask("Mend it.", code_map, base_tree="0" * 40)
+        engine = RepairEngine(Options(seconds=seconds))
+        began, spent = time.monotonic(), _cpu_s()
+        try:
+            edits = engine.code(task, engine.plan(task, bench), bench)
+            words = edits.summary
+        except Fault as fault:
+            words = f"{fault.code}: {fault.detail}"
+        took, cpu_s = time.monotonic() - began, _cpu_s() - spent
+        return Trial(name, _green(root), wanted in {bench.text(path) for path in files}, took, cpu_s, words)
+
+
+def _cpu_s() -> float:
+    both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in both)
+
+
+def _green(root: Path) -> bool:
+    shutil.rmtree(root / "__pycache__", ignore_errors=True)
+    argv = [str(ROOT / ".toolchain" / "bin" / "python"), "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    try:
+        return subprocess.run(argv, cwd=root, capture_output=True, timeout=30, check=False).returncode == 0
+    except subprocess.TimeoutExpired:
+        return False
+
+
+def run(defects: Sequence[Defect], *, seconds: float, loud: bool) -> list[Trial]:
+    """Each defect, one after the other."""
+    trials = []
+    for defect in defects:
+        right = (PROGRAMS / f"{defect.program}.py").read_text()
+        trial = attempt(defect.files(), name=defect.name, seconds=seconds, loud=loud, wanted=right)
+        trials.append(trial)
+        mark = ("✓" if trial.mended else "✗") + ("=" if trial.exact else " ")
+        print(
+            f"{mark} {trial.name:22} {trial.seconds:6.1f} s {trial.cpu_s:6.1f} s cpu  {trial.words[:150]}",
+            flush=True,
+        )
+    return trials
+
+
+def measure() -> list[Figure]:
+    """For `make bench`: a sample."""
+    chosen = DEFECTS[:: max(len(DEFECTS) // SAMPLE, 1)][:SAMPLE]
+    trials = run(chosen, seconds=60, loud=False)
+    share = sum(trial.mended for trial in trials) / len(trials)
+    times = sorted(trial.seconds for trial in trials)
+    return [
+        Figure("seeded defects mended", round(100 * share), "%", goal=f"≥ {GOAL:.0%}", met=share >= GOAL),
+        Figure("median time to the edit", round(times[len(times) // 2], 1), "s"),
+    ]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--loud", action="store_true")
+    options = parser.parse_args()
+    if options.names or options.all:
+        chosen = [one for one in DEFECTS if not options.names or any(name in one.name for name in options.names)]
+        trials = run(chosen, seconds=options.seconds, loud=options.loud)
+        print(f"{sum(trial.mended for trial in trials)} of {len(trials)} mended on {os.cpu_count()} cores")
+    else:
+        main(measure)

@@ -1,0 +1,134 @@
+"""What a terminal shows now, so that a viewer who comes late, or was too slow, sees exactly that.
+
+Raw bytes of before do not redraw a screen: their beginning is cut off, and an emulator answers old queries in them into
+the shell. So a terminal emulator follows along, and its dump redraws. It does not know every DEC private mode; those
+are tracked beside it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Protocol
+
+import avt
+
+MOST_DUMP = 1 << 20  # bytes; a screen that would take more is shown without colours
+_KEPT_PLAIN = 1 << 16
+_NOT_PLAIN = re.compile(rb"[\x1b\x0e\x0f\x18\x1a]|\xc2[\x80-\x9f]")
+# Modes of a terminal that the emulator ignores or forgets in its dump, and that change what is typed or shown.
+_TRACKED = frozenset({9, 12, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004})
+_MODES = re.compile(
+    rb"\x1b\[\?(?P<modes>[0-9;]{1,64})(?P<set>[hl])|\x1b\[(?P<cursor>[0-9]?) q|\x1b(?P<keypad>[=>])"
+    rb"|(?P<reset>\x1bc|\x1b\[!p)"
+)
+_LONGEST_MODE = 70
+
+
+class Screen(Protocol):
+    """Follows what a terminal prints."""
+
+    exact: bool  # whether the dump is the screen itself, or only resembles it
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes, cut anywhere."""
+
+    def resize(self, columns: int, rows: int) -> None: ...
+
+    def dump(self) -> tuple[bytes, bool]:
+        """What redraws the screen on an emulator that was just reset, and whether exactly. Asks it nothing."""
+
+    def text(self) -> list[str]:
+        """The visible lines as plain text."""
+
+
+class Emulated:
+    """The screen of a real emulator, with the modes that it does not know tracked beside it."""
+
+    exact = True
+
+    def __init__(self, *, columns: int, rows: int) -> None:
+        self._terminal = avt.Vt(columns, rows, 0)
+        self._rows = rows
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._plain = bytearray()
+        self._modes = Modes()
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes. Plain text is put off: of a flood only what stays on the screen is ever looked at."""
+        if self._modes.cut or _NOT_PLAIN.search(data):
+            self._catch_up()
+            self._modes.feed(data)
+            self._terminal.feed_str(self._decoder.decode(data))
+            return
+        self._plain += data
+        if len(self._plain) >= 4 * _KEPT_PLAIN:
+            self._skip()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The new size; programs draw anew for it."""
+        self._catch_up()
+        self._terminal.resize(columns, rows)
+        self._rows = rows
+
+    def dump(self) -> tuple[bytes, bool]:
+        """What redraws the screen, its cursor and its modes."""
+        self._catch_up()
+        # One-byte introducers are not understood by every emulator once they are UTF-8.
+        drawn = self._terminal.dump().replace("\x9b", "\x1b[").encode("utf-8", "replace")
+        if len(drawn) <= MOST_DUMP:
+            return drawn + self._modes.dump(), True
+        return "\r\n".join(self.text()).encode("utf-8", "replace")[:MOST_DUMP], False
+
+    def text(self) -> list[str]:
+        """The visible lines, blanks at their ends cut off."""
+        self._catch_up()
+        return [line.text.rstrip() for line in self._terminal.view()]
+
+    def _skip(self) -> None:
+        """Forget plain text that has scrolled away: enough line ends behind it say that it has."""
+        kept = self._plain[-_KEPT_PLAIN:]
+        if kept.count(b"\n") <= 2 * self._rows:
+            self._catch_up()
+            return
+        # From a line's beginning: what is left out is whole lines, and the decoder is between two characters.
+        del self._plain[: len(self._plain) - len(kept) + kept.index(b"\n") + 1]
+
+    def _catch_up(self) -> None:
+        if self._plain:
+            self._terminal.feed_str(self._decoder.decode(bytes(self._plain)))
+            self._plain.clear()
+
+
+class Modes:
+    """The private modes, keypad mode and cursor shape that a program has set and not taken back."""
+
+    def __init__(self) -> None:
+        self._set: dict[int, bool] = {}
+        self._keypad, self._cursor = b"", b""
+        self.cut = b""  # the beginning of a sequence whose end has not come yet
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes, cut anywhere."""
+        data = self.cut + data
+        end = 0
+        for found in _MODES.finditer(data):
+            end = found.end()
+            if found["reset"]:
+                self._set.clear()
+                self._keypad = self._cursor = b""
+            elif found["modes"]:
+                for number in found["modes"].split(b";"):
+                    if number and int(number) in _TRACKED:
+                        self._set[int(number)] = found["set"] == b"h"
+            elif found["keypad"]:
+                self._keypad = b"" if found["keypad"] == b">" else b"\x1b="
+            else:
+                self._cursor = found[0]
+        last = data.rfind(b"\x1b", max(end, len(data) - _LONGEST_MODE))
+        self.cut = data[last:] if last >= 0 else b""
+
+    def dump(self) -> bytes:
+        """What sets them again."""
+        modes = (b"\x1b[?%d%c" % (number, b"h" if on else b"l") for number, on in sorted(self._set.items()))
+        return b"".join(modes) + self._keypad + self._cursor

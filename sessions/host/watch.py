@@ -1,0 +1,100 @@
+"""One viewer of one terminal: a cursor into its ring, what they have acknowledged, and what they have been told.
+
+Nothing is queued for a viewer but a snapshot that is on its way: what is still to be said is state that is compared.
+So a viewer who does not read costs a window of bytes, however much is printed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sessions.host import wire
+from sessions.host.session import Session
+from sessions.host.wire import LIVE_ONLY, MOST_DATA, TOLD, WINDOW, Kind, Problem, Refused
+
+FALLEN_BEHIND = 4 * WINDOW  # whoever watches and is further back sees the screen as it is instead of all that passed
+
+
+class Watch:
+    """One channel of a client."""
+
+    def __init__(
+        self, *, session: Session, channel: int, offset: int, may_type: bool, name: str, wake: Callable[[], None]
+    ) -> None:
+        self.session, self.channel = session, channel
+        self.number, self.name, self.may_type = session.people.number(), name, may_type
+        self.wake = wake
+        self.finished = False
+        head = session.ring.head
+        if LIVE_ONLY != offset > head:
+            raise Refused(Problem.BAD_OFFSET, f"{offset} lies behind the head at {head}")
+        self._seen = head if offset == LIVE_ONLY else offset
+        self._cursor = self.acknowledged = self._seen
+        self._redraw = offset == LIVE_ONLY
+        self._snapshot: deque[bytes] = deque()
+        self._control_told = session.people.epoch
+        self._people_told = -1
+        self._size_told = (session.columns, session.rows)
+
+    @property
+    def in_control(self) -> bool:
+        """Whether what they type reaches the program."""
+        return self.session.people.holder is self
+
+    def acknowledge(self, offset: int) -> None:
+        """They have shown everything before ``offset``. An older acknowledgement changes nothing."""
+        if offset > self._cursor:
+            raise Refused(Problem.BAD_OFFSET, f"{offset} has not been sent: {self._cursor} is the next")
+        self.acknowledged = max(self.acknowledged, offset)
+        self.session.heard_from(self)
+        self.wake()
+
+    def next_frame(self) -> bytes | None:
+        """The next thing to tell, or None. The end comes last, after all that was printed."""
+        if told := self._news():
+            return told
+        if self._snapshot:
+            return self._snapshot.popleft()
+        if self._cursor - self.acknowledged >= WINDOW:
+            return None
+        ring = self.session.ring
+        if self._redraw or self._cursor < ring.start or ring.head - self._cursor > FALLEN_BEHIND:
+            return self._show_screen()
+        if data := ring.read(self._cursor, min(MOST_DATA, WINDOW - (self._cursor - self.acknowledged))):
+            offset = self._cursor
+            self._cursor = offset + len(data)
+            return self._frame(Kind.DATA, offset, rest=data)
+        if self.session.exit is not None:
+            self.finished = True
+            return self._frame(Kind.EXIT, ring.head, self.session.exit.code, rest=self.session.exit.reason.encode())
+        return None
+
+    def _news(self) -> bytes | None:
+        session, people = self.session, self.session.people
+        if self._control_told != people.epoch:
+            self._control_told = people.epoch
+            return self._frame(Kind.CONTROL, people.epoch, self.in_control)
+        if self._people_told != people.version:
+            self._people_told = people.version
+            return self._frame(Kind.PEOPLE, self.number, rest=people.list())
+        if self._size_told != (session.columns, session.rows):
+            self._size_told = (session.columns, session.rows)
+            return self._frame(Kind.RESIZE, *self._size_told)
+        return None
+
+    def _show_screen(self) -> bytes:
+        """The screen as it is now instead of bytes that are gone, or that would take too long to catch up with."""
+        session, head = self.session, self.session.ring.head
+        drawn, exact = session.screen.dump()
+        size = (session.columns, session.rows)
+        self._size_told = size
+        pieces = [drawn[at : at + MOST_DATA] for at in range(0, len(drawn), MOST_DATA)] or [b""]
+        for at, piece in enumerate(pieces, 1):
+            self._snapshot.append(self._frame(Kind.SNAPSHOT, head, *size, exact, at == len(pieces), rest=piece))
+        missed, self._cursor, self._redraw = self._cursor, head, False
+        return self._snapshot.popleft() if missed == head else self._frame(Kind.RESYNC, missed, head)
+
+    def _frame(self, kind: Kind, *values: Any, rest: bytes = b"") -> bytes:
+        return wire.encode(kind, self.channel, wire.pack(TOLD, kind, *values, rest=rest))
