@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from agents import health, lifecycle, placement, visibility
+from agents import health, lifecycle, outfit_changes, placement, visibility
 from agents.models import Agent
 from events import journal
 from events.operator_pages import OperatorPage, badge, moment
@@ -40,6 +40,7 @@ class AgentAdmin(OperatorPage):
         facts = health.facts_of(obj)
         return {
             "agent": obj,
+            "outdated": outfit_changes.InForce().outdated(obj),
             "cursor": cursor,
             "health": health.judge(obj, facts, now=now),
             "facts": [(fact, ago(fact.observed_at, now=now), plain(fact.detail)) for fact in facts.values()],

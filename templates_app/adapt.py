@@ -19,6 +19,7 @@ from templates_app.variables import json_copy
 from templates_app.yaml_text import Json
 
 HOST = "host."
+MAX_ELEMENTS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,11 @@ def adapted(
         for document, _, rule in rules:
             _try(merger, locks, document, rule)
         return variables, tuple(Applied(document.name, index, rule.when, None) for document, index, rule in rules)
-    host = facts_of(given)
+    try:
+        host = facts_of(given)
+    except ValueError as problem:
+        merger.errors.append(layers[-1].located("bad_fact", str(problem), (), hint="the host reports it"))
+        return variables, ()
     applied = []
     for document, index, rule in rules:
         try:
@@ -81,8 +86,13 @@ def _try(merger: Merger, locks: Locks, document: Document, rule: Rule) -> None:
 
 
 def facts_of(given: Mapping[str, object]) -> dict[str, Json]:
-    """``host.free.memory_mb`` as ``{"free": {"memory_mb": …}}``: the facts as a condition reads them."""
+    """``host.free.memory_mb`` as ``{"free": {"memory_mb": …}}``: the facts as a condition reads them.
+
+    Raises ValueError for what is no fact, and for lists that would take a condition too long.
+    """
     facts: dict[str, Any] = {}
+    if too_long := [name for name, value in given.items() if isinstance(value, list) and len(value) > MAX_ELEMENTS]:
+        raise ValueError(f"{too_long[0]} has more than {MAX_ELEMENTS} elements")
     for name, value in sorted(given.items()):
         if not name.startswith(HOST):
             continue
@@ -91,6 +101,9 @@ def facts_of(given: Mapping[str, object]) -> dict[str, Json]:
         for step in way:
             here = here.setdefault(step, {})
             if not isinstance(here, dict):
-                raise TypeError(f"{name}: {step} is a value of its own")
-        here[last] = json_copy(value)
+                raise ValueError(f"{name}: {step} is a value of its own")
+        try:
+            here[last] = json_copy(value)
+        except TypeError as error:
+            raise ValueError(f"{name} is no fact that can be compared") from error
     return facts

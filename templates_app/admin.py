@@ -24,6 +24,7 @@ from templates_app import states as said
 from templates_app.faults import TemplateFault
 from templates_app.models import Draft, Version
 from templates_app.resolve import Resolved, resolve
+from templates_app.schema import matches, template_schema
 
 TABS = {
     "resolved": "Resolved", "source": "Source", "parents": "Parents", "versions": "Versions",
@@ -86,6 +87,8 @@ def page(request: HttpRequest, name: str, tab: str = "resolved", *, site: AdminS
 
 def draft(request: HttpRequest, name: str, *, site: AdminSite) -> HttpResponse:
     """The text that is worked on: save it, check it, put it into force, or discard it."""
+    if not matches(template_schema()["properties"]["name"]["pattern"], name):
+        raise Http404("no template can have this name")
     row = Draft.objects.filter(name=name).first()
     if request.method != "POST":
         text = row.text if row else _text(name)
@@ -110,7 +113,7 @@ def draft(request: HttpRequest, name: str, *, site: AdminSite) -> HttpResponse:
 
 def new(request: HttpRequest, *, site: AdminSite) -> HttpResponse:
     """A draft of a new template."""
-    form = admin_forms.NewForm(request.POST or None)
+    form = admin_forms.NewForm(request.POST or None, label_suffix="")
     if request.method == "POST" and form.is_valid():
         name, extends, text = (form.cleaned_data[field] for field in ("name", "extends", "devcontainer"))
         try:
@@ -143,6 +146,7 @@ def do(request: HttpRequest, name: str, verb: str, *, site: AdminSite) -> HttpRe
 def _draft_page(
     request: HttpRequest, name: str, site: AdminSite, *, form: Any, row: Draft | None, **more: Any
 ) -> HttpResponse:
+    form.label_suffix = ""
     context = {
         **site.each_context(request), "title": f"Draft of {name}", "name": name, "form": form, "draft": row,
         "in_force": name in active.templates().documents, **more,

@@ -40,7 +40,7 @@ class TemplateViewSet(viewsets.ViewSet):
     """How environments look."""
 
     lookup_field = "name"
-    lookup_value_regex = "[^/]+"
+    lookup_value_regex = "[A-Za-z0-9_-]{1,63}"  # also what stands for a file whose name can be none
 
     def get_permissions(self) -> list[Any]:
         return [*super().get_permissions(), *([permissions.IsAdminUser()] if self.action in _STAFF else [])]

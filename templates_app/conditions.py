@@ -37,7 +37,11 @@ def holds(text: str, *, host: Mapping[str, Json]) -> bool:
     import celpy
 
     try:
-        found = _program(text).evaluate({"host": celpy.json_to_cel(host)})  # type: ignore[arg-type]
+        facts = celpy.json_to_cel(host)  # type: ignore[arg-type]
+    except ValueError as error:  # CEL's integers have 64 bits
+        raise BadCondition("a fact of the host is too large a number") from error
+    try:
+        found = _program(text).evaluate({"host": facts})
     except celpy.CELEvalError as error:
         raise BadCondition(_worded(error, host)) from error
     if not isinstance(found, celpy.celtypes.BoolType):

@@ -40,6 +40,8 @@ def envelope_problems(value: dict[str, Json]) -> list[Problem]:
         if code == "unknown_field" and not path:
             unknown = next(key for key in envelope if key not in schema["properties"])
             path, hint = (unknown,), did_you_mean(unknown, schema["properties"])
+        if path == ("version",) and code == "bad_value":
+            words = "must be MAJOR.MINOR.PATCH, as of semver.org"
         hint = hint or _HINTS.get(path[:1], "") if code == "bad_value" else hint
         problems.append((code, f"{shown(path) or 'the template'} {words}", path, hint))
     problems += _parent_problems(value)

@@ -10,6 +10,7 @@ from templates_app.verdicts import ancestors_of, heirs_of
 
 WIDTH, HEIGHT = 190, 46  # of a box, in the drawing's units
 _GAP_X, _GAP_Y, _MARGIN = 28, 54, 10
+_PASSAGE = 16  # the width of a line's own place in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,15 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``extends``, from the child up to its parent; ``place`` counts from 1 where there are several parents."""
+    """``extends``, from the child up to its parent; ``label`` is its place among several parents."""
 
     child: str
     parent: str
     place: int
     path: str
+    label: str
+    x: int
+    y: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,45 +61,81 @@ def heirs(name: str, documents: Mapping[str, Document]) -> tuple[Document, ...]:
 
 
 def drawing(name: str, documents: Mapping[str, Document]) -> Drawing:
-    """The ancestors of a template in rows: each one row above all that extend it. A circle is cut where it closes."""
+    """The ancestors of a template in rows: each one row above all that extend it. A circle is cut where it closes.
+
+    A line over several rows has a place of its own in each of them, so that it passes beside the boxes.
+    """
     names = {name, *ancestors_of(name, documents)}
+    rank = _ranks(names, documents)
+    edges = [
+        (one, parent.name, place)
+        for one in sorted(names & documents.keys())
+        for place, parent in enumerate(documents[one].extends, start=1)
+    ]
+    rows: list[list[str]] = [[] for _ in range(max(rank.values()) + 1)]
+    for one in sorted(names):
+        rows[rank[one]].append(one)
+    for child, parent, _ in edges:
+        for level in range(rank[parent] + 1, rank[child]):
+            rows[level].append(_passage(child, parent))
+    width = max(_width(row) for row in rows) + 2 * _MARGIN
+    left: dict[tuple[str, int], int] = {}
+    for level, row in enumerate(rows):
+        x = (width - _width(row)) // 2
+        for one in row:
+            left[one, level] = x
+            x += _width([one]) + _GAP_X
+    boxes = {one: _box(one, documents.get(one), left[one, rank[one]], _top(rank[one])) for one in sorted(names)}
+    lines = []
+    for child, parent, place in edges:
+        through = [
+            (left[_passage(child, parent), level] + _PASSAGE // 2, _top(level) + HEIGHT // 2)
+            for level in range(rank[child] - 1, rank[parent], -1)
+        ]
+        lines.append(_line(boxes[child], boxes[parent], place, len(documents[child].extends), through))
+    return Drawing(tuple(boxes.values()), tuple(lines), width, _top(len(rows)) - _GAP_Y + _MARGIN)
+
+
+def _ranks(names: set[str], documents: Mapping[str, Document]) -> dict[str, int]:
+    """How many levels of ancestors each has."""
     rank: dict[str, int] = {}
 
-    def height_of(one: str, above: frozenset[str]) -> int:
+    def of(one: str, above: frozenset[str]) -> int:
         if one in rank or one in above:
             return rank.get(one, 0)
         parents = [p.name for p in documents[one].extends] if one in documents else []
-        known = 1 + max((height_of(parent, above | {one}) for parent in parents), default=-1)
+        known = 1 + max((of(parent, above | {one}) for parent in parents), default=-1)
         rank[one] = known
         return known
 
     for one in sorted(names):
-        height_of(one, frozenset())
-    rows = [sorted(one for one in names if rank[one] == level) for level in range(max(rank.values()) + 1)]
-    rows = [row for row in rows if row]
-    widest = max(len(row) for row in rows)
-    width = 2 * _MARGIN + widest * WIDTH + (widest - 1) * _GAP_X
-    boxes: dict[str, Box] = {}
-    for level, row in enumerate(rows):
-        start = (width - len(row) * WIDTH - (len(row) - 1) * _GAP_X) // 2
-        for index, one in enumerate(row):
-            x, y = start + index * (WIDTH + _GAP_X), _MARGIN + level * (HEIGHT + _GAP_Y)
-            document = documents.get(one)
-            version, abstract = (document.version, document.abstract) if document else ("", False)
-            boxes[one] = Box(one, version, document is not None, abstract, x, y)
-    lines = tuple(
-        Line(one, parent.name, place, _path(boxes[one], boxes[parent.name]))
-        for one in sorted(names & documents.keys())
-        for place, parent in enumerate(documents[one].extends, start=1)
-    )
-    height = 2 * _MARGIN + len(rows) * HEIGHT + (len(rows) - 1) * _GAP_Y
-    return Drawing(tuple(boxes.values()), lines, width, height)
+        of(one, frozenset())
+    return rank
 
 
-def _path(child: Box, parent: Box) -> str:
-    """A curve from the upper edge of the child to the lower edge of the parent."""
-    top, bottom = parent.y + HEIGHT, child.y
-    bend = max(20, (bottom - top) // 2)
-    return (
-        f"M{child.middle} {bottom} C{child.middle} {bottom - bend} {parent.middle} {top + bend} {parent.middle} {top}"
-    )
+def _passage(child: str, parent: str) -> str:
+    return f"{child} {parent}"  # no template has a blank in its name
+
+
+def _width(row: list[str]) -> int:
+    return sum(_PASSAGE if " " in one else WIDTH for one in row) + max(0, len(row) - 1) * _GAP_X
+
+
+def _top(level: int) -> int:
+    return _MARGIN + level * (HEIGHT + _GAP_Y)
+
+
+def _box(name: str, document: Document | None, x: int, y: int) -> Box:
+    version, abstract = (document.version, document.abstract) if document else ("", False)
+    return Box(name, version, document is not None, abstract, x, y)
+
+
+def _line(child: Box, parent: Box, place: int, of: int, through: list[tuple[int, int]]) -> Line:
+    """A curve from the upper edge of the child, where its place among its parents is, to the lower of the parent."""
+    x, y = child.x + WIDTH * place // (of + 1), child.y
+    path, label_at = f"M{x} {y}", (x + 5, y - 6)
+    for to_x, to_y in [*through, (parent.middle, parent.y + HEIGHT)]:
+        bend = max(20, abs(y - to_y) // 2)
+        path += f" C{x} {y - bend} {to_x} {to_y + bend} {to_x} {to_y}"
+        x, y = to_x, to_y
+    return Line(child.name, parent.name, place, path, str(place) if of > 1 else "", *label_at)

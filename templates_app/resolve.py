@@ -143,8 +143,9 @@ def _result_errors(spec: Node, value: Json, *, layers: tuple[Document, ...], own
 def _at(node: Node, by_name: Mapping[str, Document], own: Document, code: str, message: str) -> Located:
     if isinstance(node, tuple):
         return by_name[node[0].template].located(code, message, node[0].path)
-    hint = "extend a template that has it, such as `base`" if code == "missing_field" else ""
-    return own.located(code, message, ("spec",), hint=hint)
+    if code == "missing_field":
+        return own.located(code, message, ("spec",), hint="extend a template that has it, such as `base`")
+    return by_name[node.written.template].located(code, message, node.written.path)
 
 
 def _clear(value: Json) -> Json:

@@ -97,13 +97,13 @@ class _Walk:
                 self.errors.append(located)
 
 
-def _grown(value: Json, written: Written, under: Node) -> Node:
+def _grown(value: Json, written: Written, under: Node | None) -> Node:
     """What a variable put in place of a text: all of it comes from there."""
     if isinstance(value, dict):
         items = {key: _grown(item, written, under) for key, item in value.items()}
         return MapNode(items, replace(written, value={}, how=How.VARIABLE), under)
     if isinstance(value, list):
-        elements = [_grown(item, written, under) for item in value]
+        elements = [_grown(item, written, None) for item in value]  # the list as a whole shadows the text
         return ListNode(elements, replace(written, value=[], how=How.VARIABLE), under)
     return (replace(written, value=value, how=How.VARIABLE), under)
 

@@ -147,7 +147,7 @@ def _directive(value: dict[str, Json], schema: Schema, path: Path) -> Iterator[P
             yield "bad_directive", "a directive cannot stand directly in another", here, ""
         else:
             yield from _value(content, schema, here)
-    elif kind_wanted(schema) not in (Kind.LIST, None):
+    elif kind_wanted(schema) not in (Kind.LIST, None) or range_fact(schema):
         yield "bad_directive", f"{name} works on lists, and this is none", here, ""
     elif not isinstance(content, list):
         yield "bad_directive", f"{name} takes a list", here, ""

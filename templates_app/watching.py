@@ -51,7 +51,7 @@ def sync(*, host: str, directories: Sequence[Path]) -> Outcome:
     changes = {name: _change(name, files.get(name), host=host, directories=directories) for name in news}
     changes = {
         name: change for name, change in changes.items()
-        if (name in files and (name in seen or not _older(change, rows.get(name))))
+        if (name in files and not (_late(name, files, seen, rows.get(name)) and _older(change, rows.get(name))))
         or (name not in files and _ours(rows.get(name), host=host))
     }  # fmt: skip
     outcome = activate(changes, actor=f"host:{host}") if changes else Outcome()
@@ -121,6 +121,13 @@ def _change(name: str, file: TemplateFile | None, *, host: str, directories: Seq
     if "\0" in file.text:
         return Change(None, "", source, place, TemplateFault([Located(code="bad_character", message="holds a NUL")]))
     return Change(file.found, file.text, source, place)
+
+
+def _late(name: str, files: Mapping[str, TemplateFile], seen: Mapping[str, SeenFile], row: Template | None) -> bool:
+    """Whether a file did not change now: it is here for the first time, or tried again after a person has published."""
+    if name not in seen:
+        return True
+    return seen[name].stamp == files[name].stamp and row is not None and row.source == Source.PUBLISHED
 
 
 def _older(change: Change, row: Template | None) -> bool:

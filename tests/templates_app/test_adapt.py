@@ -268,3 +268,15 @@ def test_sizes_may_come_from_variables() -> None:
     given_values = {**FREE, "host.free_memory_mb": 70}
     assert spawn(spec, variables=variables, given=given_values).spec["size"]["memory_mb"] == 70  # type: ignore
     assert codes_of(spawn, spec, given={"MB": "x", "LEAST": 1}) == ["bad_value", "type_mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"host.free": 1, "host.free.memory_mb": 2}, "bad_fact"),
+        ({"host.list": list(range(257))}, "bad_fact"),
+        ({"host.big": 2**70}, "bad_condition"),
+    ],
+)
+def test_facts_that_cannot_be_compared_are_a_typed_fault(facts: dict[str, object], code: str) -> None:
+    assert codes_of(spawn, {}, given=facts, adapt=[rule("true")]) == [code]

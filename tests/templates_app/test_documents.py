@@ -65,6 +65,7 @@ def test_parents_may_ask_for_a_version() -> None:
         ({"packages": {"$append": "x"}}, "bad_directive"),
         ({"packages": {"$delete": False}}, "bad_directive"),
         ({"size": {"$append": [1]}}, "bad_directive"),
+        ({"size": {"memory_mb": {"$append": [1]}}}, "bad_directive"),
         ({"packages": {"$replace": {"$append": ["x"]}}}, "bad_directive"),
         ({"packages": [{"$delete": True}]}, "bad_directive"),
         ({"ports": [{"name": "a", "$delete": True, "description": "x"}]}, "bad_directive"),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from templates_app.documents import parse
 from templates_app.nodes import How
 from templates_app.resolve import resolve
-from tests.templates_app.writing import together
+from tests.templates_app.writing import layer, spawn, together
 
 LOWER = """apiVersion: moorage/v1
 kind: Template
@@ -78,3 +80,47 @@ def test_a_replaced_list_shows_the_list_it_shadowed() -> None:
 def test_a_value_overridden_three_times_shows_all_below_nearest_first() -> None:
     entry = together(*({"size": {"pids": 10 + n}} for n in range(4))).provenance[0]
     assert [one.value for one in entry.shadowed] == [12, 11, 10]
+
+
+def values(result: Any) -> dict[str, tuple[object, str, list[object]]]:
+    return {
+        ".".join(map(str, entry.path)): (entry.value, str(entry.how), [one.value for one in entry.shadowed])
+        for entry in result.provenance
+    }
+
+
+def test_what_was_deleted_and_set_again_shadows_nothing_and_comes_last() -> None:
+    result = together({"labels": {"a": "1", "b": "2"}}, {"labels": {"a": {"$delete": True}}}, {"labels": {"a": "3"}})
+    assert values(result) == {"labels.b": ("2", "set", []), "labels.a": ("3", "set", [])}
+    assert list(result.spec["labels"]) == ["b", "a"]  # type: ignore
+
+
+def test_a_replaced_map_shadows_field_by_field_and_does_not_bring_back_the_rest() -> None:
+    result = together({"labels": {"a": "1", "b": "2"}}, {"labels": {"$replace": {"a": "9"}}}, {"labels": {"b": "3"}})
+    assert values(result) == {"labels.a": ("9", "replace", ["1"]), "labels.b": ("3", "set", [])}
+
+
+def test_null_over_a_map_and_a_map_over_null() -> None:
+    layers = [{"engine": {"options": {"a": value}}} for value in ({"x": 1}, None, {"y": 2}, {"y": 3})]
+    assert values(together(*layers[:2])) == {"engine.options.a": (None, "set", [{"x": 1}])}
+    assert values(together(*layers)) == {"engine.options.a.y": (3, "set", [2])}
+
+
+def test_both_arms_of_a_diamond_and_the_order_between_them() -> None:
+    documents = {
+        "o": layer("o", {"ports": [{"name": "a", "description": "o"}, {"name": "b"}], "labels": {"x": "1"}}),
+        "l": layer("l", {"ports": [{"name": "a", "$delete": True}], "labels": {"x": {"$delete": True}}}, extends=["o"]),
+        "r": layer("r", {"ports": [{"name": "a"}], "labels": {"y": "2"}}, extends=["o"]),
+        "lr": layer("lr", extends=["l", "r"]),
+        "rl": layer("rl", extends=["r", "l"]),
+    }
+    assert resolve("lr", documents).spec == {"ports": [{"name": "b"}, {"name": "a"}], "labels": {"y": "2"}}
+    assert resolve("rl", documents).spec == {"ports": [{"name": "b"}], "labels": {"y": "2"}}
+
+
+def test_a_list_that_a_variable_gave_shows_the_text_once() -> None:
+    entries = spawn({"tests": {"command": "${L}"}}, given={"L": ["a", "b"]}).explain("tests.command")
+    assert [(entry.value, entry.how, [one.value for one in entry.shadowed]) for entry in entries] == [
+        ("a", How.VARIABLE, ["${L}"]),
+        ("b", How.VARIABLE, ["${L}"]),
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -109,23 +108,3 @@ def test_the_schema_names_the_tiers_and_engines_that_exist() -> None:
     properties = spec_schema()["properties"]
     assert properties["isolation"]["properties"]["min"]["enum"] == [tier.value for tier in Tier]
     assert properties["engine"]["properties"]["kind"]["enum"] == [kind.value for kind in EngineKind]
-
-
-def test_64_ancestors_of_500_leaves_resolve_in_time_for_a_request() -> None:
-    documents = {}
-    for index in range(62):
-        spec = {
-            "environment": {f"V{n}": f"{index}-{n}-${{agent.id}}" for n in range(200)},
-            "engine": {"options": {f"o{n}": {"a": n, "b": index, "c": [n, index]} for n in range(64)}},
-            "labels": {f"l{n}": str(index) for n in range(44)},
-        }
-        parents = ["n0"] if index else []
-        documents[f"n{index}"] = layer(f"n{index}", spec, extends=parents)
-    documents["left"] = layer("left", extends=[f"n{n}" for n in range(31)])
-    documents["right"] = layer("right", extends=[f"n{n}" for n in range(31, 62)])
-    documents["t"] = layer("t", extends=["left", "right"])
-    started = time.perf_counter()
-    result = resolve("t", documents)
-    assert len(result.layers) == 65
-    assert len(result.provenance) >= 500
-    assert time.perf_counter() - started < 10  # 0.3 s where this was written; the bound only notices a catastrophe

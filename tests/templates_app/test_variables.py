@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from typing import Any
 
 import pytest
@@ -185,12 +184,10 @@ def test_values_cannot_smuggle_what_the_schema_forbids() -> None:
 
 
 def test_defaults_that_double_each_other_are_stopped() -> None:
-    started = time.monotonic()
     texts = {f"V{n}": {"default": f"${{V{n - 1}}}${{V{n - 1}}}" if n else "x" * 1000} for n in range(40)}
     assert codes_of(text, "${V39}", variables=texts) == ["too_large"]
     lists = {f"V{n}": {"type": "list", "default": [f"${{V{n - 1}}}"] * 10 if n else ["x"]} for n in range(40)}
     assert codes_of(text, "${V39}", variables=lists) == ["too_large"]
-    assert time.monotonic() - started < 3
 
 
 def test_long_chains_and_deep_nests_of_defaults_are_stopped() -> None:

@@ -134,6 +134,18 @@ class TestSync:
         assert sync().changed == ()
         assert active.templates()["dock"].version == "2.0.0"
 
+    def test_a_refused_file_that_becomes_sound_takes_nothing_back_that_was_published(
+        self, sync: Sync, own: Path
+    ) -> None:
+        put(own, "dock", extends="nowhere")
+        assert set(sync().refused) == {"dock"}
+        publish.publish(text("dock", sized(99), version="2.0.0"), actor="user:ada")
+        put(own, "nowhere")
+        assert sync().changed == ("nowhere",)
+        assert active.templates()["dock"].version == "2.0.0"
+        put(own, "dock", sized(98), version="2.0.0")  # but who changes the file means it
+        assert sync().changed == ("dock",)
+
     def test_two_hundred_files_are_one_activation(self, sync: Sync, own: Path) -> None:
         sync()
         for number in range(200):
