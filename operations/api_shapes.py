@@ -11,7 +11,7 @@ from rest_framework import serializers
 from agents import placement
 from agents.engines.protocol import EngineKind
 from agents.models import Capability, Priority
-from operations import snapshots
+from operations import snapshots, submit
 from operations.coding.changes import Diff, FileChange
 from operations.models import Evidence, Operation, Project, Step
 
@@ -182,7 +182,7 @@ class AfterParameters(serializers.Serializer[Any]):
 class AnswerSerializer(serializers.Serializer[Any]):
     """The answer to a question."""
 
-    text = serializers.CharField(max_length=20_000)
+    text = serializers.CharField(max_length=submit.LONGEST_ANSWER)
 
 
 class StepSerializer(serializers.ModelSerializer[Step]):

@@ -67,6 +67,10 @@ def _beat() -> None:
         except (DatabaseTrouble, OSError) as error:
             log.warning("host heartbeat failed", extra={"host": settings.HOST_NAME, "error": str(error)})
             connection.close()
+        except Exception:
+            # The last resort: a host that goes silent for a mistake of ours costs all its berths.
+            log.exception("host heartbeat broke", extra={"host": settings.HOST_NAME})
+            connection.close()
         if _stop.wait(min(hosts.BEAT_S, settings.HOST_TTL_S / 3)):
             break
     connection.close()

@@ -9,13 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 
 from agents import health
 from agents.models import Agent, Fact
 from operations import projects
-from operations.coding import vault
+from operations.coding import credentials, vault
 from operations.coding.credentials import Credentials
 from operations.coding.git_faults import TreeMissing
 from operations.coding.remotes import Remote
@@ -159,7 +158,7 @@ class Context:
     @cached_property
     def vault(self) -> vault.Vault:
         """The project's vault."""
-        return vault.open_vault(root=Path(settings.DATA) / "vaults", project_id=self.operation.project_id)
+        return vault.of_project(self.operation.project_id)
 
     @property
     def remote(self) -> Remote:
@@ -169,4 +168,4 @@ class Context:
     @property
     def credentials(self) -> Credentials:
         """What git may show to the remote."""
-        return Credentials(token=settings.GIT_TOKEN, hosts=tuple(settings.GIT_TOKEN_HOSTS))
+        return credentials.configured()

@@ -78,8 +78,8 @@ def _chain() -> ModelChain | None:
 
 
 def _with_answers(context: Context) -> str:
-    answers = context.operation.metadata.get("answers", [])
-    return "\n\n".join([context.operation.requirements, *(f"Answer: {answer}" for answer in answers)])
+    operation = context.operation
+    return "\n\n".join([operation.requirements, *(f"Answer: {answer}" for answer in operation.answers)])
 
 
 def _as_text(fault: dict[str, object]) -> str:

@@ -16,7 +16,7 @@ from operations.coding.host_git import Ran, run
 from operations.coding.identity import is_branch_name
 from operations.coding.limits import LIMITS, Limits
 from operations.coding.remotes import Kind, Remote, Resolve, admit, resolve_host
-from operations.coding.vault import Vault, has, locked, object_id, tree_of
+from operations.coding.vault import Vault, has, locked, object_id, ref_of, tree_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def fetch_base(
         name = branch or line.default_branch()
         if not is_branch_name(name):
             raise BranchNotFound(f"{name[:80]!r} cannot be the name of a branch", pointer="/base_branch")
-        ref = f"refs/moorage/{UUID(str(operation_id))}/base"
+        ref = ref_of(operation_id, "base")
         with locked(vault, timeout_s=limits.fetch_timeout_s):
             line.fetch(f"refs/heads/{name}", ref)
     commit = run(vault.path, "rev-parse", "--verify", f"{ref}^{{commit}}", doing="Reading the base").text()
