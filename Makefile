@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?=
 TESTS ?=
 
-.PHONY: help setup demo up test check bench images lock docs screenshots doctor clean
+.PHONY: help setup demo up test check bench images prove lock docs screenshots doctor clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' Makefile | while IFS=$$'\t' read -r target text; do printf '%-12s %s\n' "$$target" "$$text"; done
@@ -28,9 +28,12 @@ check: setup ## format, lint, types, import contracts, migrations, deploy check,
 bench: setup ## the benchmarks, as ratios against a baseline measured in the same run
 	@.venv/bin/python -m benchmarks
 
-images: ## the sandbox and application images, by debootstrap, from no image registry
+images: setup ## the sandbox and application images, by debootstrap, from no image registry
 	@deploy/sandbox/build-offline.sh
 	@deploy/build-offline.sh
+
+prove: ## that docker-compose.yml works on this machine, with the images that are here; about two minutes
+	@deploy/prove.sh
 
 lock: setup ## write the locks anew from pyproject.toml and deploy/toolchain/requirements.in
 	@scripts/lock

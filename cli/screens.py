@@ -22,6 +22,9 @@ class Screen(Protocol):
 
     def finish(self, operation: dict[str, Any]) -> None: ...
 
+    def leave(self) -> None:
+        """Whatever comes next begins on a line of its own. After ``finish`` and twice is fine."""
+
 
 def screen_for(stream: TextIO, *, as_json: bool) -> Screen:
     """JSON where it is asked for, redrawing on a terminal, plain lines anywhere else."""
@@ -74,6 +77,9 @@ class PlainLines:
         for line in progress.closing(operation):
             self._write(line)
 
+    def leave(self) -> None:
+        """Nothing: every line is whole."""
+
     def _write(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
 
@@ -86,6 +92,7 @@ class Redrawn:
         self._finished = _Finished()
         self._current = ""
         self._since = time.monotonic()
+        self._half = False  # whether the cursor stands behind a line that is not ended
 
     def show(self, operation: dict[str, Any], steps: list[dict[str, Any]]) -> None:
         for line in self._finished.news(steps):
@@ -105,11 +112,18 @@ class Redrawn:
         line = f"{self._current}  ({lasted} s)" if lasted else self._current
         self._stream.write("\r\x1b[K" + terminal.fit(line, width))
         self._stream.flush()
+        self._half = True
 
     def finish(self, operation: dict[str, Any]) -> None:
         self._stream.write("\r\x1b[K")
         for line in progress.closing(operation):
             print(line, file=self._stream, flush=True)
+        self._half = False
+
+    def leave(self) -> None:
+        if self._half:
+            print(file=self._stream, flush=True)
+        self._half = False
 
     def _keep(self, line: str) -> None:
         width = terminal.columns(self._stream)
@@ -136,3 +150,6 @@ class JsonLines:
 
     def finish(self, operation: dict[str, Any]) -> None:
         self.show(operation, [])
+
+    def leave(self) -> None:
+        """Nothing: every line is whole."""

@@ -21,15 +21,16 @@ def watch(api: Api, operation_id: str, *, screen: Screen, patience_s: float) -> 
 
     A server that goes away is waited for: ``patience_s`` seconds, then :class:`Unreachable` is raised.
     """
-    operation = _look(api, operation_id, screen)
     wakeups = Wakeups(api, operation_id)
-    if operation.get("status") not in TERMINAL:
-        wakeups.start()
     try:
+        operation = _look(api, operation_id, screen)
+        if operation.get("status") not in TERMINAL:
+            wakeups.start()
         operation = _follow(api, operation, operation_id, screen=screen, wakeups=wakeups, patience_s=patience_s)
+        screen.finish(operation)
     finally:
         wakeups.close()
-    screen.finish(operation)
+        screen.leave()
     return OK if operation.get("status") == "succeeded" else OPERATION_FAILED
 
 

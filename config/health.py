@@ -80,10 +80,12 @@ def _hosts(known: Sequence[Host], *, now: datetime) -> Part:
 
 
 def _outbox() -> list[Part]:
-    late = Undelivered.objects.filter(next_attempt_at__lt=timezone.now() - timedelta(seconds=30)).count()
+    # By the event's own age: every sweep that tries again in vain moves the row's next attempt.
+    late = Undelivered.objects.filter(event__created_at__lt=timezone.now() - timedelta(seconds=30)).count()
     if late:
         return [Part("outbox", False, f"{late} events wait for delivery", "Check that beat, a worker and Redis run.")]
-    return [Part("outbox", True, "empty")]
+    waiting = Undelivered.objects.count()
+    return [Part("outbox", True, f"{waiting} events are on their way" if waiting else "empty")]
 
 
 def _services() -> list[Part]:

@@ -13,7 +13,7 @@ def kept_secret(path: Path) -> str:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
         fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(24))
+        fresh.write_text(secrets.token_urlsafe(48))
         # A link of a finished file is all or nothing.
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(fresh)

@@ -23,13 +23,15 @@ def main() -> int:
     parser.add_argument("--address", default="127.0.0.1", help="address of its port (default: %(default)s)")
     arguments = parser.parse_args()
     try:
-        table = {part.name: part for part in parts(os.environ, address=arguments.address)}
+        # Nobody but Flower reads its settings, or makes a password for it.
+        leave_out = frozenset({"flower"} - {arguments.name})
+        table = {part.name: part for part in parts(os.environ, leave_out=leave_out, address=arguments.address)}
     except (Fault, BadSetting) as problem:
         sys.stderr.write(f"{problem}\n")
         return 2
     part = table.get(arguments.name)
     if part is None:
-        parser.error(f"there is no part {arguments.name!r}; there are {', '.join(table)}")
+        parser.error(f"there is no part {arguments.name!r}; there are {', '.join([*table, *leave_out])}")
     if not arguments.probe:
         os.chdir(ROOT)
         os.execvpe(part.argv[0], part.argv, {**os.environ, **part.environment})  # noqa: S606 - no shell

@@ -16,6 +16,7 @@ from events.faults import Fault, FaultClass
 from sessions.host import client
 
 ROOT = Path(__file__).resolve().parent.parent
+_FRAME_BYTES = "131072"  # of a websocket: a text frame of 64 KiB is the longest that anybody may send
 _SOCKET_PATH_BYTES = 107  # sun_path of sockaddr_un, less its final zero
 
 
@@ -133,7 +134,8 @@ def _web(env: Environment, *, address: str) -> Part:
         argv=(
             *(sys.executable, "-m", "uvicorn", "config.asgi:application"),
             *("--host", address, "--port", str(port), "--lifespan", "off", "--log-level", "warning"),
-            *("--ws-ping-interval", "20", "--ws-ping-timeout", "20", "--no-server-header", "--no-access-log"),
+            *("--ws-ping-interval", "20", "--ws-ping-timeout", "20", "--ws-max-size", _FRAME_BYTES),
+            *("--no-server-header", "--no-access-log"),
             *("--timeout-graceful-shutdown", "3"),
         ),
         after=("migrate",),

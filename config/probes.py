@@ -72,18 +72,3 @@ def worker_consumes(*, broker_url: str, node: str) -> Probe:
         return "" if answers else f"{node} does not answer a ping yet"
 
     return probe
-
-
-def socket_accepts(*, path: Path) -> Probe:
-    """Something accepts connections on this unix socket."""
-
-    def probe() -> str:
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(_PATIENCE_S)
-            try:
-                client.connect(str(path))
-            except OSError as error:
-                return f"nobody listens on its socket ({error.strerror or error})"
-        return ""
-
-    return probe

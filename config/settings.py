@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -25,17 +23,7 @@ def _kept_secret(name: str, *, file: str) -> str:
     """The secret from the environment, else one made once and kept readable for us only."""
     if given := env.text(name):
         return given
-    path = DATA / "secrets" / file
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_urlsafe(48))
-        # A link of a finished file is all or nothing: processes that start at once agree on one secret.
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(fresh)
-        fresh.unlink()
-    return path.read_text().strip()
+    return kept_secret(DATA / "secrets" / file)
 
 
 DATA = _beneath_base(env.text("MOORAGE_DATA"))

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
@@ -22,8 +23,9 @@ from config.parts import Part, data_directory, parts
 from config.running import Running
 from events.faults import Fault, FaultClass
 
-__all__ = ["AlreadyRunning", "PortTaken", "StackNotReady", "Supervisor", "parts"]
+__all__ = ["AlreadyRunning", "PortTaken", "StackNotReady", "Supervisor", "parts", "take_lock"]
 
+LOCK = "supervisor.lock"  # beneath run/ of the data directory
 _TICK_S = 0.05
 
 
@@ -53,7 +55,14 @@ class StackNotReady(Fault):
 class Supervisor:
     """Starts ``parts`` with ``environment``; a context manager: up at the beginning, all gone at the end."""
 
-    def __init__(self, parts: tuple[Part, ...], environment: Mapping[str, str], *, log: TextIO = sys.stdout) -> None:
+    def __init__(
+        self,
+        parts: tuple[Part, ...],
+        environment: Mapping[str, str],
+        *,
+        log: TextIO = sys.stdout,
+        lock: int | None = None,  # of take_lock, where the caller had to have it before; ours from here on
+    ) -> None:
         self._environment = dict(environment)
         self._data = data_directory(environment)
         self._output = Output(log, width=max((len(part.name) for part in parts), default=0))
@@ -64,11 +73,12 @@ class Supervisor:
         self._hurry = False
         self._failure = ""
         self._thread: threading.Thread | None = None
-        self._lock: int | None = None
+        self._lock = lock
 
     def start(self) -> None:
         """Begin. Raises :class:`AlreadyRunning` or :class:`PortTaken` before anything is started."""
-        self._take_lock()
+        if self._lock is None:
+            self._lock = take_lock(self._data)
         try:
             for running in self._parts.values():
                 _refuse_taken_port(running.part)
@@ -186,26 +196,27 @@ class Supervisor:
 
     # --- one supervisor per data directory -----------------------------------------------------------
 
-    def _take_lock(self) -> None:
-        directory = self._data / "run"
-        directory.mkdir(parents=True, exist_ok=True)
-        directory.chmod(0o700)  # whoever reaches the Redis socket can queue tasks
-        path = directory / "supervisor.lock"
-        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(lock, 20).decode("ascii", "replace").strip()
-            os.close(lock)
-            raise AlreadyRunning(f"Process {holder or '?'} already runs the stack of {self._data}.") from None
-        os.truncate(lock, 0)
-        os.write(lock, str(os.getpid()).encode())
-        self._lock = lock
-
     def _release_lock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def take_lock(data: Path) -> int:
+    """Hold a data directory's stack, until the descriptor is closed. Raises :class:`AlreadyRunning`."""
+    directory = data / "run"
+    directory.mkdir(parents=True, exist_ok=True)
+    directory.chmod(0o700)  # whoever reaches the Redis socket can queue tasks
+    lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 20).decode("ascii", "replace").strip()
+        os.close(lock)
+        raise AlreadyRunning(f"Process {holder or '?'} already runs the stack of {data}.") from None
+    os.truncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
+    return lock
 
 
 def _refuse_taken_port(part: Part) -> None:

@@ -99,11 +99,20 @@ def _signed_in(view: APIView, request: HttpRequest) -> Any:
 
 
 async def _events(
-    *, user: Any, topics: tuple[str, ...], after: dict[str, int], still_signed_in: Callable[[], Any]
+    *,
+    user: Any,
+    topics: tuple[str, ...],
+    after: dict[str, int],
+    still_signed_in: Callable[[], Any],
+    heartbeat_s: float = HEARTBEAT_S,
 ) -> AsyncIterator[str]:
-    """The lines of the stream: a replay behind the cursors, then what happens, then a heartbeat where nothing does."""
+    """The lines of the stream: a replay behind the cursors, then what happens, then a heartbeat where nothing does.
+
+    Every ``heartbeat_s`` the caller's rights are proved again, however much happens.
+    """
     feed = Feed(user=user, still_signed_in=still_signed_in, hub=hub.of_loop())
-    ends_at = asyncio.get_running_loop().time() + LIFE_S
+    now = asyncio.get_running_loop().time
+    ends_at, proof_at = now() + LIFE_S, now() + heartbeat_s
     try:
         await feed.begin()
         opened = await feed.subscribe(topics, after=after)
@@ -112,22 +121,25 @@ async def _events(
         for topic, fault in opened.refused.items():
             yield f"data: {error_text(fault, topic=topic)}\n\n"
         feed.start(opened)
-        while feed.topics and asyncio.get_running_loop().time() < ends_at:
-            yield await _next(feed, at)
+        while feed.topics and now() < ends_at:
+            if now() >= proof_at:
+                proof_at = now() + heartbeat_s
+                feed.doubt()
+            if lines := await _next(feed, at, heartbeat_s=heartbeat_s):
+                yield lines
     except SignedOut:
         yield 'data: {"type":"error","code":"stream.signed_out","detail":"The session or token has ended."}\n\n'
     finally:
         feed.close()
 
 
-async def _next(feed: Feed, at: dict[str, int]) -> str:
+async def _next(feed: Feed, at: dict[str, int], *, heartbeat_s: float) -> str:
     """What is due, as lines; moves the cursors ``at`` along. A comment when nothing was due for a while."""
     try:
-        async with asyncio.timeout(HEARTBEAT_S):
+        async with asyncio.timeout(heartbeat_s):
             await feed.wait()
         batch = await feed.take()
     except TimeoutError:
-        await feed.prove()
         return ": still here\n\n"
     except DatabaseError:
         await asyncio.sleep(1.0)

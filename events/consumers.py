@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -24,6 +24,7 @@ NO_ANSWER = 4408
 SERVER_ERROR = 1011
 BAD_FRAMES = 20
 BATCH = 200  # messages per frame
+BATCH_CHARACTERS = 1 << 18  # 1 MiB even if each takes four bytes: what client libraries take by default
 JOURNAL_PAUSE_S = 1.0
 
 
@@ -131,18 +132,14 @@ class EventsConsumer(AsyncWebsocketConsumer):
             for message in messages:
                 await self._say(message.text)
             return
-        for start in range(0, len(messages), BATCH):
-            texts = ",".join(message.text for message in messages[start : start + BATCH])
-            await self._say(f'{{"type":"batch","messages":[{texts}]}}')
+        for texts in _batches([message.text for message in messages]):
+            await self._say(f'{{"type":"batch","messages":[{",".join(texts)}]}}')
 
     async def _beat(self, feed: Feed) -> None:
-        """Prove again who is there, and ask for a sign of life; whoever does not give it is closed."""
+        """Have it proved again who is there, and ask for a sign of life; whoever gives none is closed."""
         while True:
             await asyncio.sleep(self._heartbeat_s)
-            try:
-                await feed.prove()
-            except DatabaseError as error:
-                log.warning("session cannot be proved", extra={"error": type(error).__name__})
+            feed.doubt()
             self._heard.clear()
             try:
                 async with asyncio.timeout(self._answer_s):
@@ -193,3 +190,17 @@ class EventsConsumer(AsyncWebsocketConsumer):
         for task in self._tasks:
             if task is not current:
                 task.cancel()
+
+
+def _batches(texts: list[str]) -> Iterator[list[str]]:
+    """In order, by number and by length; what alone is longer goes alone."""
+    batch: list[str] = []
+    characters = 0
+    for text in texts:
+        if batch and (len(batch) == BATCH or characters + len(text) > BATCH_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(text)
+        characters += len(text)
+    if batch:
+        yield batch

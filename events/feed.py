@@ -46,6 +46,8 @@ class Feed:
         self._still_signed_in = still_signed_in
         self._access = policy.access_topic(user)
         self._subscription = Subscription(hub, queue=queue)
+        self._doubted = False  # whether rights are to be proved before anything more is handed on
+        self._taken: list[Message] = []  # from the subscription, and not handed on yet
 
     @property
     def topics(self) -> frozenset[str]:
@@ -55,7 +57,7 @@ class Feed:
     async def begin(self) -> None:
         """Follow the user's own rights from here on, then prove them once: no change falls between."""
         self._subscription.start(await self._subscription.open([self._access], after={}))
-        await self.prove()
+        await self._identify()
 
     async def subscribe(self, topics: Iterable[str], *, after: Mapping[str, int]) -> Opened:
         """Open what the user may follow. Nothing arrives before :meth:`start`, so that an answer can go first."""
@@ -85,33 +87,44 @@ class Feed:
         self._subscription.drop(gone)
         return gone
 
+    def doubt(self) -> None:
+        """Have the next :meth:`take` prove again who this is and what may be followed, and have it called."""
+        self._doubted = True
+        self._subscription.wake()
+
     async def wait(self) -> None:
         """Return once there may be something to take."""
-        await self._subscription.wait()
+        if not self._doubted:
+            await self._subscription.wait()
 
     async def take(self) -> Batch:
-        """What is due now. Raises :class:`SignedOut`, and ``DatabaseError`` when the journal cannot be read."""
-        messages = await self._subscription.take()
-        if not any(message.topic == self._access for message in messages):
-            return Batch(tuple(messages))
-        revoked = await self._recheck()
-        gone = {self._access, *revoked}
-        return Batch(tuple(message for message in messages if message.topic not in gone), revoked)
+        """What is due now. Raises :class:`SignedOut`, and ``DatabaseError`` when the journal cannot be read.
 
-    async def prove(self) -> None:
-        """Ask again who this is. Raises :class:`SignedOut`."""
+        After a ``DatabaseError`` nothing is lost and no doubt forgotten: the next call goes on.
+        """
+        if not self._taken:
+            self._taken = await self._subscription.take()
+        self._doubted |= any(message.topic == self._access for message in self._taken)
+        revoked = await self._prove() if self._doubted else ()
+        taken, self._taken = self._taken, []
+        topics = self.topics
+        return Batch(tuple(message for message in taken if message.topic in topics), revoked)
+
+    async def _prove(self) -> tuple[str, ...]:
+        """Prove identity, then each topic; leaves those that were taken away and returns them."""
+        await self._identify()
+        mine = self.topics
+        seen = await database_sync_to_async(policy.allowed)(self._user, mine)
+        self._doubted = False
+        revoked = tuple(topic for topic in mine if topic not in seen)
+        self._subscription.drop(revoked)
+        return revoked
+
+    async def _identify(self) -> None:
         user = await database_sync_to_async(self._still_signed_in)()
         if user is None or not user.is_active or user.pk != self._user.pk:
             raise SignedOut
         self._user = user
-
-    async def _recheck(self) -> tuple[str, ...]:
-        await self.prove()
-        mine = self.topics
-        seen = await database_sync_to_async(policy.allowed)(self._user, mine)
-        revoked = tuple(topic for topic in mine if topic not in seen)
-        self._subscription.drop(revoked)
-        return revoked
 
     def close(self) -> None:
         """Leave everything. Closing twice is fine."""

@@ -159,6 +159,10 @@ class Subscription:
         """The topic's last event that was handed out or waits in the queue; 0 for a topic that was not started."""
         return self._cursors.get(topic, 0)
 
+    def wake(self) -> None:
+        """Have whoever waits look, also when nothing came."""
+        self._due.set()
+
     async def wait(self) -> None:
         """Return once there may be something to take."""
         await self._due.wait()

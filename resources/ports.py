@@ -95,6 +95,8 @@ def recheck(host: Host, *, now: datetime) -> int:
 def bindable(number: int) -> bool:
     """Whether the port can be bound on all IPv4 addresses now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a connection that lingers in TIME_WAIT keeps nobody from listening, and is no squatter.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("0.0.0.0", number))  # noqa: S104 - bound for a moment to see whether anybody has it
         except OSError:

@@ -45,7 +45,8 @@ def request_open(*, agent_id: uuid.UUID | str, by: Any, title: str = "", columns
         terminal = Terminal(agent=agent, title=title, columns=columns, rows=rows, created_by=by, created_at=now)
         terminal.save(force_insert=True)
         record("terminal.open_requested", terminal, actor=f"user:{by}", **snapshot(terminal))
-        transaction.on_commit(lambda: client.nudge(session_host.socket, terminal.pk), robust=True)
+        where, epoch = session_host.socket, session_host.epoch
+        transaction.on_commit(lambda: client.nudge(where, terminal.pk, epoch=epoch), robust=True)
     return terminal
 
 

@@ -89,6 +89,9 @@ class SessionHost(models.Model):
     host = models.OneToOneField(Host, on_delete=models.CASCADE, primary_key=True, related_name="session_host")
     epoch = models.CharField(max_length=32, help_text="Changes with every start of the daemon.")
     socket = models.CharField(max_length=200)
+    place = models.CharField(
+        max_length=100, default="", help_text="Machine and directory of the socket: a path alone is the same on many."
+    )
     heartbeat_at = models.DateTimeField()
 
     def __str__(self) -> str:

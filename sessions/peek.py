@@ -21,5 +21,5 @@ def snapshot(terminal: Terminal) -> str:
     if terminal.state in {Terminal.State.OPENING, Terminal.State.LOST}:
         raise TerminalNotOpen(f"the terminal is {terminal.state}" + (f": {terminal.reason}" if terminal.reason else ""))
     session_host = presence.session_host_of(terminal.agent.host, now=timezone.now())
-    tail = client.tail(session_host.socket, terminal.pk, limit=SHOWN_BYTES)
+    tail = client.tail(session_host.socket, terminal.pk, limit=SHOWN_BYTES, epoch=session_host.epoch)
     return plain(tail.data, complete=tail.offset == 0)

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
+from config.access import rights
 from config.access.models import ApiToken, Scope, digest_of, issue
 
 
@@ -73,6 +74,6 @@ class ApiTokenAdmin(admin.ModelAdmin):
         """By POST only, as every admin action; revoking twice changes nothing."""
         count = 0
         for token in queryset.filter(revoked_at__isnull=True):
-            count += ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+            count += rights.revoke_token(token)
             self.log_change(request, token, "Revoked.")
         self.message_user(request, f"Revoked: {count}.", messages.SUCCESS)

@@ -5,3 +5,8 @@ class AccessConfig(AppConfig):
     name = "config.access"
     label = "access"
     verbose_name = "Access"
+
+    def ready(self) -> None:
+        from config.access import rights
+
+        rights.watch()

@@ -90,6 +90,7 @@ class Daemon:
         self._served: dict[str, _Served] = {}
         self._asked_at = 0.0
         self._asking = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve until ``stop``. A database that is away changes nothing until it is back."""
@@ -106,8 +107,13 @@ class Daemon:
                 except TimeoutError:
                     continue
         finally:
-            for served in self._served.values():
-                await served.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """End every proxy. Closing twice is fine."""
+        while self._served:
+            self._end(self._served.popitem()[1])
+        await asyncio.gather(*self._closing)
 
     async def refresh(self, *, fresh_s: float = FRESH_S) -> None:
         """Ask the ledger, unless that was done just now; open and close sockets accordingly."""
@@ -125,7 +131,7 @@ class Daemon:
 
     async def _follow(self, found: dict[str, berths.Berth]) -> None:
         for key in self._served.keys() - found.keys():
-            await self._served.pop(key).close()
+            self._end(self._served.pop(key))
         for key, berth in found.items():
             if served := self._served.get(key):
                 served.berth = berth
@@ -137,6 +143,12 @@ class Daemon:
                 log.warning("a berth has no proxy", extra={"owner": berth.owner, "why": str(error)[:200]})
                 continue
             self._served[key] = served
+
+    def _end(self, served: _Served) -> None:
+        """In a task of its own: the one that asked the ledger may be a connection of this very berth."""
+        closing = asyncio.create_task(served.close())
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
 
 def _raise_descriptor_limit() -> None:

@@ -89,14 +89,19 @@ class Caller:
 
 
 @contextmanager
-def call(path: str | Path, *, patience_s: float = _PATIENCE_S) -> Iterator[Caller]:
-    """A greeted connection to the session host at this socket. Raises SessionHostAway for all that goes wrong."""
+def call(path: str | Path, *, epoch: str = "", patience_s: float = _PATIENCE_S) -> Iterator[Caller]:
+    """A greeted connection to the session host at this socket. Raises SessionHostAway for all that goes wrong.
+
+    With ``epoch`` it must be that very one: another machine's may listen at the same path of this one.
+    """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(patience_s)
         try:
             connection.connect(str(path))
             caller = Caller(connection)
-            caller.greet()
+            met = caller.greet()
+            if epoch and met != epoch:
+                raise SessionHostAway("the session host that listens here is another machine's, or was started anew")
             yield caller
         except OSError as error:
             why = error.strerror or "no answer in time"
@@ -105,16 +110,16 @@ def call(path: str | Path, *, patience_s: float = _PATIENCE_S) -> Iterator[Calle
             raise SessionHostAway(f"the session host does not make sense ({error})") from error
 
 
-def tail(path: str | Path, terminal_id: uuid.UUID, *, limit: int) -> Tail:
+def tail(path: str | Path, terminal_id: uuid.UUID, *, limit: int, epoch: str = "") -> Tail:
     """What a terminal printed last. Raises SessionHostAway, or TerminalNotOpen where that host does not have it."""
-    with call(path) as caller:
+    with call(path, epoch=epoch) as caller:
         return caller.tail(terminal_id, limit=limit)
 
 
-def nudge(path: str | Path, terminal_id: uuid.UUID) -> bool:
+def nudge(path: str | Path, terminal_id: uuid.UUID, *, epoch: str = "") -> bool:
     """Have it look at a terminal's row now rather than within a second. False when it cannot be reached: no harm."""
     try:
-        with call(path, patience_s=_NUDGE_S) as caller:
+        with call(path, epoch=epoch, patience_s=_NUDGE_S) as caller:
             caller.send(Kind.OPEN, terminal_id.bytes)
     except SessionHostAway as away:
         log.debug("session host not reached", extra={"reason": away.detail})

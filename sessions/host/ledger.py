@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections, connection, transaction
@@ -34,15 +35,23 @@ class Superseded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who we are: the machine's name, the epoch of this start, and where we listen."""
+    """Who we are: the host's name, the epoch of this start, and where we listen, by path and by :func:`place_of`."""
 
     host: str
     epoch: str
     socket: str
+    place: str
 
     @property
     def actor(self) -> str:
         return f"sessionhost:{self.host}"
+
+
+def place_of(directory: Path) -> str:
+    """This boot of this machine, and this directory: no other machine has the one, nor another container the other."""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    status = directory.stat()
+    return f"{boot}:{status.st_dev}:{status.st_ino}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +149,14 @@ def _take_over(identity: Identity) -> bool:
         if host is None:
             return False
         row = SessionHost.objects.filter(host=host).first()
-        if row is not None and row.socket != identity.socket and presence.alive(row, now=now):
+        if row is not None and row.place != identity.place and presence.alive(row, now=now):
             raise faults.SessionHostTaken(f"another session host beats for {identity.host}, from {row.socket}")
         SessionHost.objects.update_or_create(
-            host=host, defaults={"epoch": identity.epoch, "socket": identity.socket, "heartbeat_at": now}
-        )
+            host=host,
+            defaults={
+                "epoch": identity.epoch, "socket": identity.socket, "place": identity.place, "heartbeat_at": now,
+            },
+        )  # fmt: skip
     for terminal in Terminal.objects.filter(agent__host__name=identity.host, state__in=Terminal.RUNNING):
         _settle(lifecycle.lost, terminal.pk, identity, reason="the session host was started anew")
     return True

@@ -25,7 +25,7 @@ from sessions.faults import SessionHostTaken, SocketPathTooLong
 from sessions.host import ledger
 from sessions.host.client import socket_path
 from sessions.host.connection import Connection
-from sessions.host.ledger import Ended, Happening, Identity, LedgerAway, Report, Superseded, Wanted
+from sessions.host.ledger import Ended, Happening, Identity, LedgerAway, Report, Superseded, Wanted, place_of
 from sessions.host.session import Session
 from sessions.host.shell import ENVIRONMENT, SHELL
 from sessions.host.wire import NO_CODE, Problem, Refused
@@ -299,7 +299,8 @@ async def serve(*, host: str, data: Path, stop: asyncio.Event) -> bool:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
     with _sole(path):
-        daemon = Daemon(Identity(host=host, epoch=secrets.token_hex(16), socket=str(path)))
+        place = place_of(path.parent)
+        daemon = Daemon(Identity(host=host, epoch=secrets.token_hex(16), socket=str(path), place=place))
         server = await _listen(daemon, path)
         try:
             await daemon.keep(stop)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.test import Client
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -24,7 +26,7 @@ def page(web_process: WebProcess, user: Any) -> Iterator[Page]:
     session = Client()
     session.force_login(user)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         context = browser.new_context()
         context.add_cookies(
             [
@@ -62,3 +64,19 @@ def test_a_page_shows_what_happens_and_goes_on_after_the_server_was_gone(
     expect(field).to_have_text("moored", timeout=30_000)
     expect(state).to_have_attribute("data-live-status", "live")
     assert page.evaluate("document.title") == "berth.moved 2"  # each event once: the page counts them
+
+
+def test_what_ended_the_line_stays_to_be_read_when_the_page_is_hidden_for_long(
+    page: Page, live_redis: RedisProcess
+) -> None:
+    state = page.locator("[data-live-status]")
+    expect(state).to_have_attribute("data-live-status", "live", timeout=15_000)
+    Session.objects.get().delete()
+    expect(state).to_have_attribute("data-live-status", "signed-out", timeout=15_000)
+    page.clock.install()
+    page.evaluate("""() => {
+        Object.defineProperty(document, "hidden", { get: () => true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    page.clock.run_for(60 * 60 * 1000)
+    expect(state).to_have_attribute("data-live-status", "signed-out")

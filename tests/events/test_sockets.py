@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
-from django.db import transaction
+from django.db import DatabaseError
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from config.access.models import ApiToken
 from config.sockets import ExactOrigin, SignedIn, origin_allowed
-from events import consumers, hub, live, policy
+from events import api, consumers, hub, journal, live, policy
 from events.consumers import EventsConsumer
+from events.feed import Feed
 from tests.events.berths import amoved
 from tests.events.conftest import Socket
 from tests.fakes.redis_process import RedisProcess
@@ -62,6 +68,21 @@ async def test_batches_come_to_those_who_ask_for_them(connect: Connect) -> None:
     frame = await socket.hear()
     assert frame["type"] == "batch"
     assert [m["seq"] for m in frame["messages"]] == list(range(1, 31))
+
+
+async def test_a_batch_stays_below_a_mebibyte_as_client_libraries_want_it(connect: Connect) -> None:
+    for n in range(10):
+        await amoved("a", n=n, text="€" * 60_000)
+    socket = await connect()
+    await socket.say(type="subscribe", topics=["berth.a"], after={"berth.a": 0}, batch=True)
+    await socket.hear()
+    heard: list[dict[str, Any]] = []
+    while len(heard) < 10:
+        output = await socket.receive_output(5)
+        assert len(output["text"].encode()) < 1 << 20
+        frame = json.loads(output["text"])
+        heard += frame["messages"] if frame["type"] == "batch" else [frame]
+    assert [message["seq"] for message in heard] == list(range(1, 11))
 
 
 async def test_what_a_user_may_not_see_is_refused_per_topic(connect: Connect) -> None:
@@ -205,6 +226,111 @@ async def test_a_user_who_is_switched_off_is_put_out(connect: Connect, user: Any
     assert await socket.closed_with() == consumers.SIGNED_OUT
 
 
+async def test_signing_out_and_a_revoked_token_end_their_sockets_at_once(connect: Connect, user: Any) -> None:
+    await _change(user, is_staff=True)  # the console lets nobody else sign out
+    client = Client()
+    await sync_to_async(client.force_login)(user)
+    cookie = f"sessionid={client.cookies['sessionid'].value}"
+    by_token, by_cookie = await connect(), await connect(token="", origin="http://testserver", cookie=cookie)
+    await sync_to_async(client.post)(reverse("admin:logout"))
+    assert await by_cookie.closed_with() == consumers.SIGNED_OUT
+    await by_token.say(type="ping")
+    assert await by_token.hear() == {"type": "pong"}, "the token is another way in"
+
+    def revoke() -> None:
+        root = Client()
+        root.force_login(get_user_model().objects.create_superuser("root"))
+        chosen = [ApiToken.objects.get().pk]
+        root.post(reverse("admin:access_apitoken_changelist"), {"action": "revoke", "_selected_action": chosen})
+
+    await sync_to_async(revoke)()
+    assert await by_token.closed_with() == consumers.SIGNED_OUT
+
+
+async def test_a_topic_that_is_lost_without_a_word_goes_with_the_next_heartbeat(connect: Connect, user: Any) -> None:
+    """Rights may hang on rows of any room: whose project it is, for one."""
+    await _change(user, is_staff=True)
+    socket = await connect(application=_impatient(heartbeat_s=0.2, answer_s=2.0))
+    await socket.say(type="subscribe", topics=["berth.secret"])
+    await socket.hear()
+    await sync_to_async(get_user_model().objects.filter(pk=user.pk).update)(is_staff=False)
+    assert (await socket.hear())["code"] == "topic.refused"
+
+
+@pytest.mark.parametrize("how", ["joins", "leaves", "is cleared", "permission", "permissions of the group", "deleted"])
+def test_whatever_changes_a_user_s_groups_or_permissions_is_told(user: Any, how: str) -> None:
+    group, permission = Group.objects.create(name="crew"), Permission.objects.all()[0]
+    user.groups.add(group)
+    before = journal.head(policy.access_topic(user))
+    changes: dict[str, Callable[[], Any]] = {
+        "joins": lambda: group.user_set.add(get_user_model().objects.create(username="eve"), user),
+        "leaves": lambda: group.user_set.remove(user),
+        "is cleared": lambda: group.user_set.clear(),
+        "permission": lambda: user.user_permissions.set([permission]),
+        "permissions of the group": lambda: permission.group_set.add(group),
+        "deleted": lambda: group.delete(),
+    }
+    changes[how]()
+    assert (journal.head(policy.access_topic(user)) > before) is (how != "joins"), "who was in already, stays"
+
+
+def test_signing_in_is_no_change_of_rights(user: Any) -> None:
+    Client().force_login(user)
+    assert journal.head(policy.access_topic(user)) == 0
+
+
+async def test_a_stream_in_which_much_happens_is_proved_again_by_the_clock(live_redis: RedisProcess, user: Any) -> None:
+    signed_in = True
+    stream = api._events(
+        user=user, topics=("berth.a",), after={}, still_signed_in=lambda: user if signed_in else None, heartbeat_s=0.3
+    )
+    assert (await anext(stream)).startswith("retry:")
+
+    async def busy() -> None:
+        while True:
+            await amoved("a")
+
+    moving = asyncio.create_task(busy())
+    try:
+        async with asyncio.timeout(10):
+            assert '"berth.moved"' in await anext(stream)
+            signed_in = False
+            assert "stream.signed_out" in [line async for line in stream][-1]
+    finally:
+        moving.cancel()
+        await asyncio.wait([moving])
+
+
+async def test_a_database_that_is_away_while_rights_are_proved_loses_no_event(
+    live_redis: RedisProcess, user: Any
+) -> None:
+    answers = iter([user, DatabaseError(), user])
+
+    def still_signed_in() -> Any:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    feed = Feed(user=user, still_signed_in=still_signed_in, hub=hub.of_loop())
+    await feed.begin()
+    feed.start(await feed.subscribe(["berth.a"], after={}))
+    await amoved("a")
+    await feed.wait()
+    feed.doubt()
+    try:
+        with pytest.raises(DatabaseError):
+            await feed.take()
+        await feed.wait()
+        heard = (await feed.take()).messages
+        while not heard:
+            await feed.wait()
+            heard = (await feed.take()).messages
+        assert [message.seq for message in heard] == [1]
+    finally:
+        feed.close()
+
+
 async def test_a_revocation_reaches_the_socket_while_redis_is_dead(
     connect: Connect, user: Any, live_redis: RedisProcess
 ) -> None:
@@ -247,10 +373,21 @@ async def test_entries_that_are_not_ours_do_not_stop_the_stream(connect: Connect
 
 
 async def _change(user: Any, **fields: Any) -> None:
+    """As an operator does: through the form of the console."""
+
     def change() -> None:
-        with transaction.atomic():
-            type(user).objects.filter(pk=user.pk).update(**fields)
-            policy.revoke(user.pk)
+        client = Client()
+        client.force_login(get_user_model().objects.create_superuser(f"root-{uuid.uuid4()}"))
+        address = reverse("admin:auth_user_change", args=[user.pk])
+        form = client.get(address).context["adminform"].form
+        shown = {**form.initial, **fields}
+        data = {name: value for name, value in shown.items() if value not in (None, False, [])}
+        joined = data.pop("date_joined")
+        data |= {"date_joined_0": joined.date(), "date_joined_1": joined.time().replace(microsecond=0)}
+        data.pop("last_login", None)
+        data.pop("password", None)
+        answer = client.post(address, data)
+        assert answer.status_code == 302, answer.content.decode()
 
     await sync_to_async(change)()
 

@@ -8,6 +8,7 @@ import signal
 import stat
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,10 +20,11 @@ from agents.models import Agent
 from events import journal
 from resources.models import Host
 from resources.sandboxes.protocol import Sandbox
-from sessions import faults, lifecycle
-from sessions.host import client
+from sessions import faults, lifecycle, peek, presence
+from sessions.host import client, ledger
 from sessions.host.wire import NO_CODE, Kind, Problem, Wish
 from sessions.models import SessionHost, Terminal
+from tests import factories
 from tests.sessions.conftest import DaemonProcess, eventually
 from tests.sessions.viewer import Viewer
 
@@ -302,6 +304,34 @@ def test_superseded_daemon_ends_its_terminals_and_itself(daemon: DaemonProcess, 
         SessionHost.objects.update(epoch="another", heartbeat_at=timezone.now())
         viewer.hear_kind(Kind.EXIT)
     eventually(daemon.ended)
+
+
+def test_another_machine_s_session_host_at_the_same_path_is_not_taken_for_ours(
+    daemon: DaemonProcess, terminal: Terminal, agent: Agent
+) -> None:
+    """Two hosts with the same MOORAGE_DATA: the web process of one looks at a terminal of the other."""
+    eventually(lambda: Terminal.objects.get().state == Terminal.State.LIVE)
+    elsewhere = factories.host("elsewhere")
+    Agent.objects.filter(pk=agent.pk).update(host=elsewhere)
+    SessionHost.objects.create(
+        host=elsewhere, epoch="another", socket=str(daemon.socket), place="there", heartbeat_at=timezone.now()
+    )
+    with pytest.raises(faults.SessionHostAway, match="another machine's"):
+        peek.snapshot(Terminal.objects.get())
+    assert not client.nudge(daemon.socket, terminal.pk, epoch="another")
+
+
+def test_the_same_path_on_another_machine_is_another_session_host(host: Host, data: Path) -> None:
+    def identity(epoch: str, place: str) -> ledger.Identity:
+        return ledger.Identity(host=host.name, epoch=epoch, socket=str(client.socket_path(data)), place=place)
+
+    here = ledger.place_of(data)
+    assert ledger.take_over(identity("first", "another boot:1:2"))
+    with pytest.raises(faults.SessionHostTaken, match="another session host beats"):
+        ledger.take_over(identity("second", here))
+    SessionHost.objects.update(heartbeat_at=timezone.now() - presence.AWAY_AFTER * 2)
+    assert ledger.take_over(identity("second", here))
+    assert ledger.take_over(identity("third", here)), "a start anew in the same place goes at once"
 
 
 def test_request_is_refused_while_the_session_host_is_away(agent: Agent, user: Any) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -15,7 +14,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from events.faults import Fault
 
-MARK = ".moorage-demo"  # only a directory that holds it is ever removed
+# The demo runs on a database and a Redis of its own, however others were given.
+_NOT_OURS = frozenset({"MOORAGE_DATABASE_URL", "MOORAGE_REDIS_URL", "MOORAGE_REDIS_URL_FILE"})
 
 
 class Command(BaseCommand):
@@ -33,19 +33,16 @@ class Command(BaseCommand):
             self._restart_inside(options["timeout"])
 
     def _restart_inside(self, timeout_s: float) -> None:
-        """The same command again, with settings that point at fresh data of the demo's own."""
+        """The same command again, with settings that point at data of the demo's own."""
+        from config.demo import fresh, show
+
         data = Path(settings.DATA) / "demo"
-        if data.exists() and not (data / MARK).exists():
-            raise CommandError(f"{data} is not the demo's: move it away first")
-        shutil.rmtree(data, ignore_errors=True)
-        data.mkdir(parents=True, mode=0o700)
-        (data / MARK).touch()
+        try:
+            fresh.mark(data)
+        except (OSError, show.DemoFailed) as problem:
+            raise CommandError(str(problem)) from problem
         environment = {
-            **{
-                key: value
-                for key, value in os.environ.items()
-                if key not in {"MOORAGE_DATABASE_URL", "MOORAGE_REDIS_URL"}
-            },
+            **{key: value for key, value in os.environ.items() if key not in _NOT_OURS},
             "MOORAGE_DATA": str(data),
             "MOORAGE_REPOSITORY_ROOTS": str(data / "remotes"),
             "MOORAGE_SWEEP_S": "1",
@@ -57,19 +54,25 @@ class Command(BaseCommand):
         )
 
     def _perform(self, timeout_s: float) -> None:
-        from config.demo import remotes, scenes, show
-        from config.supervisor import Supervisor, parts
+        from config.demo import fresh, remotes, scenes, show
+        from config.supervisor import Supervisor, parts, take_lock
 
         data = Path(settings.DATA)
+        try:
+            lock = take_lock(data)  # before anything is removed: another demo may be in the middle of it
+            fresh.clear(data)
+        except (Fault, show.DemoFailed) as problem:
+            raise CommandError("\n".join([str(problem), getattr(problem, "remedy_text", "")]).strip()) from problem
         self.stdout.write("Making three repositories with their history …")
         examples = remotes.build(examples=settings.BASE_DIR / "examples", remotes=data / "remotes")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.stdout.write("Starting Redis, a worker and beat …")
         log_path = data / "stack.log"
         leave_out = frozenset({"web", "flower", "sessionhost"})
+        table = parts(dict(os.environ), leave_out=leave_out)
         with log_path.open("w") as log:
             try:
-                with Supervisor(parts(dict(os.environ), leave_out=leave_out), dict(os.environ), log=log):
+                with Supervisor(table, dict(os.environ), log=log, lock=lock):
                     report = show.perform(examples, data=data, say=self._say, timeout_s=timeout_s)
             except (Fault, show.DemoFailed) as problem:
                 raise CommandError(f"{problem}\nThe stack's log is {log_path}") from problem

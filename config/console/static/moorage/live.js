@@ -214,7 +214,11 @@
     clearTimeout(hiddenTimer);
     if (document.hidden) {
       endPolling();
-      hiddenTimer = setTimeout(() => { hangUp(); show("paused"); }, HIDDEN_MS);
+      hiddenTimer = setTimeout(() => {
+        if (stopped) return; // what it shows says why, and stays
+        hangUp();
+        show("paused");
+      }, HIDDEN_MS);
     } else if (!stopped && !socket) {
       connect();
     }
