@@ -102,12 +102,21 @@ def dispatch(event: Recorded) -> None:
             send(route.task, queue=queue, **route.arguments(event))
 
 
-def send(task: str, *, queue: str = CONTROL, **arguments: Any) -> None:
-    """Send one task by name. A wake-up only: the database is the truth."""
+def send(task: str, *, queue: str = CONTROL, expires_s: float | None = None, **arguments: Any) -> None:
+    """Send one task by name. A wake-up only: the database is the truth.
+
+    One that comes again by itself expires: behind a long stage a worker finds one of it, not a pile.
+    """
     try:
         # On Redis a queue is a list and needs no declaring; ids need no careful representation.
         current_app.send_task(
-            task, kwargs=arguments, queue=queue, ignore_result=True, declare=[], kwargsrepr=repr(arguments)
+            task,
+            kwargs=arguments,
+            queue=queue,
+            ignore_result=True,
+            declare=[],
+            kwargsrepr=repr(arguments),
+            expires=expires_s,
         )
     except (OperationalError, RedisError, OSError) as error:
         raise DeliveryFailed(f"the broker did not take {task}: {type(error).__name__}") from error

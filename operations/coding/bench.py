@@ -19,7 +19,7 @@ class BerthBench:
         directory: Path,
         say: Callable[[str], None],
         cancelled: Callable[[], bool],
-        observed: Callable[[str], None],
+        observed: Callable[[str], None] = lambda _words: None,
     ) -> None:
         self._sandbox, self._directory, self._say, self._cancelled = sandbox, directory, say, cancelled
         self._observed = observed  # told of each result of a command, in words
