@@ -43,6 +43,10 @@ def _host(event: Recorded) -> dict[str, Any]:
     return {"host": event.data["host"]}
 
 
+def _low(event: Recorded) -> dict[str, Any]:
+    return {"operation_id": event.subject_id, "reason": event.reason}
+
+
 def _nothing(_event: Recorded) -> dict[str, Any]:
     return {}
 
@@ -70,6 +74,8 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "operation.retried": (Route("coding.run_stage", _turn),),
     "operation.stage_finished": (Route("coding.run_stage", _turn, Place.BERTH),),
     "operation.approved": (Route("coding.run_stage", _turn, Place.BERTH),),
+    "operation.budget_raised": (Route("coding.run_stage", _turn, Place.BERTH),),
+    "budget.soft_limit": (Route("coding.budget_low", _low),),
     "operation.answered": (Route("coding.run_stage", _turn, Place.BERTH),),
     # With a pause, the due time stands in the row and the sweep sends it.
     "operation.retrying": (

@@ -19,6 +19,8 @@ class Action(StrEnum):
     REWORK = "rework"
     RECREATE_ENVIRONMENT = "recreate_environment"
     FRESH_CLONE = "fresh_clone"
+    WAIT_FOR_BUDGET = "wait_for_budget"
+    WAIT_FOR_PROVIDER = "wait_for_provider"
     ESCALATE = "escalate"
 
 
@@ -33,6 +35,8 @@ class ErrorKind(StrEnum):
     VAULT_LOST = "VAULT_LOST"
     EVIDENCE_MISSING = "EVIDENCE_MISSING"
     TIMEOUT = "TIMEOUT"
+    BUDGET = "BUDGET"
+    PROVIDER_RESTS = "PROVIDER_RESTS"
     OTHER = "OTHER"
 
 
@@ -84,6 +88,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(r"vault\.tree_missing", ErrorKind.VAULT_LOST),
     Symptom(r"evidence\.missing", ErrorKind.EVIDENCE_MISSING),
     Symptom(r"stage\.timeout", ErrorKind.TIMEOUT),
+    Symptom(r"budget\.exhausted", ErrorKind.BUDGET),
+    Symptom(r"llm\.rate_limited", ErrorKind.PROVIDER_RESTS),
 )
 
 RECOVERY: dict[ErrorKind, Rule] = {
@@ -96,6 +102,9 @@ RECOVERY: dict[ErrorKind, Rule] = {
     ErrorKind.EVIDENCE_MISSING: Rule(Action.RETRY, limit=1, to=Stage.TEST),  # a tree is proved by testing it
     ErrorKind.TRANSIENT_ERROR: Rule(Action.RETRY, limit=3, pauses_s=(2, 10, 30)),
     ErrorKind.TIMEOUT: Rule(Action.RETRY, limit=1, pauses_s=(10,)),  # half an hour each: not over and over
+    ErrorKind.BUDGET: Rule(Action.WAIT_FOR_BUDGET, limit=1000),  # a person ends this, not a count
+    # The provider says how long; the pause here is for one that does not.
+    ErrorKind.PROVIDER_RESTS: Rule(Action.WAIT_FOR_PROVIDER, limit=100, pauses_s=(15,)),
     ErrorKind.OTHER: Rule(Action.ESCALATE, limit=0),
 }
 
@@ -126,4 +135,7 @@ def decide(
         return Decision(Action.ESCALATE, kind, stage)
     if rule.action is Action.ESCALATE or tried >= limit:
         return Decision(Action.ESCALATE, kind, stage)
-    return Decision(rule.action, kind, rule.to or stage, rule.pauses_s[min(tried, len(rule.pauses_s) - 1)])
+    pause_s = rule.pauses_s[min(tried, len(rule.pauses_s) - 1)]
+    if rule.action is Action.WAIT_FOR_PROVIDER:
+        pause_s = max(1.0, float(fault.facts.get("retry_after_s") or pause_s))
+    return Decision(rule.action, kind, rule.to or stage, pause_s)

@@ -25,11 +25,12 @@ FOR_PEOPLE = frozenset(
         "operation.waiting", "operation.approval_required", "operation.succeeded", "operation.failed",
         "operation.cancelled", "operation.pull_request_merged", "agent.blocked", "agent.stopped", "agent.cleared",
         "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
-        "project.operation_ended", "operation.work_kept", "agent.egress_denied", "agent.outfit_reloaded",
-        "host.port_squatted", "host.orphan_removed",
+        "project.operation_ended", "operation.work_kept", "agent.egress_denied",
+        "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "operation.budget_low", "template.published",
+        "template.refused", "template.deprecated", "template.restored",
     }
 )  # fmt: skip
-SUBJECTS = ("operation.", "agent.", "host.", "project.", "templates.")
+SUBJECTS = ("operation.", "agent.", "host.", "project.", "template.", "templates.", "budget.")
 
 
 def recorded_kinds() -> set[str]:

@@ -14,9 +14,10 @@ from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
 from agents import measuring, outfit_changes, placement, upkeep
+from agents.gateway import ledger
 from events import delivery
 from events.faults import Fault
-from operations import figures, queues
+from operations import budgets, figures, queues
 from operations.coding import engine, retention, safekeeping
 from resources import orphans, ports, samples, ticks
 from resources.models import Host
@@ -61,6 +62,9 @@ def _hosts_duty(name: str, every_s: float, task: str, *, when: Callable[[], bool
     return Duty(name, every_s, _on_every_host(task, every_s=every_s, when=when))
 
 
+UNSETTLED_S = 1500.0  # longer than the gateway holds any call
+KEEP_REPLIES = timedelta(days=2)  # for runs that are resumed
+
 DUTIES: tuple[Duty, ...] = (
     Duty("deliver events", 2, lambda now: void(delivery.sweep(now=now))),
     Duty("wake operations", 2, _wake_operations),
@@ -78,6 +82,9 @@ DUTIES: tuple[Duty, ...] = (
     _hosts_duty("inspect sandboxes", 30, "agents.inspect"),
     _hosts_duty("remove orphans", 120, "cleanup.orphans"),
     _hosts_duty("look at squatted ports again", 120, "cleanup.recheck_ports"),
+    Duty("settle calls of dead gateways", 60, lambda now: void(ledger.expire(now=now, after_s=UNSETTLED_S))),
+    Duty("forget replies", 3600, lambda now: void(ledger.forget_replies(before=now - KEEP_REPLIES))),
+    Duty("budgets of a new day", 60, lambda now: void(budgets.resume_renewed(now=now))),
     _hosts_duty("tidy vaults", 86_400, "cleanup.tidy_vaults"),
     Duty("lose unattended terminals", 30, lambda now: void(terminals.lose_unattended(now=now))),
     Duty("queue status", 2, lambda now: queues.publish(now=now)),

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("operations", "0002_step_agent"),
+        ("operations", "0003_waits"),
     ]
 
     operations = [
