@@ -17,7 +17,10 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
+from agents import health
+from agents.models import Fact
 from config.access.models import issue
 from events import live
 from tests import factories
@@ -85,7 +88,7 @@ def real(tmp_path: Path, redis_process: RedisProcess) -> Iterator[Place]:
     while not live.publish_raw({"topic": "berth.warm_up", "seq": 1}):
         time.sleep(0.1)
     factories.host("node-1")
-    factories.running(name="petrel")
+    health.observe(factories.running(name="petrel").pk, Fact.Kind.WORKER_HEARTBEAT, now=timezone.now())
     (tmp_path / "tides.git").mkdir()
     web = WebProcess(
         database=str(connection.settings_dict["NAME"]), redis_url=redis_process.url,
