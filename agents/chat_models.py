@@ -73,8 +73,9 @@ class Models:
         """
         fault: Fault | None = None
         for model in self.chain.models:
+            patience_s = self.chain.patience_s if model is self.chain.models[-1] else self.chain.backoff_s * 4
             for attempt in range(self.chain.attempts):
-                if fault is not None and not self._worth_another(fault, attempt):
+                if fault is not None and not self._worth_another(fault, attempt, patience_s):
                     break
                 try:
                     return self._once(model, messages, tools, forced)
@@ -84,14 +85,14 @@ class Models:
                     self.say(f"{model.label}: {error.code}: {error.detail[:200]}")
         raise fault or NotConfigured("The chain holds no model.")
 
-    def _worth_another(self, fault: Fault, attempt: int) -> bool:
+    def _worth_another(self, fault: Fault, attempt: int, patience_s: float) -> bool:
         """Wait as long as the fault asks for, in steps; False where the next model is the better way on."""
         if attempt == 0:
             return True
         wait_s = self.chain.backoff_s * 2 ** (attempt - 1)
         if isinstance(fault, ModelRateLimited):
             wait_s = max(wait_s, float(fault.facts.get("retry_after_s") or 0.0))
-        if wait_s > self.chain.patience_s:
+        if wait_s > patience_s:
             return False
         until = time.monotonic() + wait_s
         while (left_s := until - time.monotonic()) > 0:
@@ -135,7 +136,7 @@ class Models:
             if fault is None:
                 raise error
             if isinstance(fault, ModelRateLimited):
-                fault.facts["retry_after_s"] = retry_after_s(error)
+                fault.facts.setdefault("retry_after_s", retry_after_s(error))
             raise fault from error
 
     def _stop_if_cancelled(self) -> None:
@@ -190,5 +191,5 @@ def opened(model: Model, chain: ModelChain) -> BaseChatModel:
                 model=model.name,
                 base_url=base_url,
                 num_predict=chain.output_tokens,
-                client_kwargs={"timeout": chain.timeout_s},
+                client_kwargs={"timeout": chain.timeout_s, "headers": {"authorization": f"Bearer {key}"}},
             )

@@ -42,8 +42,8 @@ def places(*, now: datetime) -> list[Place]:
         "project_id",
     )
     rows = {row["pk"]: row for row in Agent.objects.filter(state=Agent.State.SPAWNING, host=None).values(*columns)}
-    if not rows:
-        return []
+    if len(rows) < 2:  # as mostly: nothing to put in order
+        return [Place(pk, row["template"], row["waiting_since"]) for pk, row in rows.items()]
     waiters = [_waiter(row) for row in rows.values()]
     users, projects = quotas.berths_allowed({Party(waiter.user, waiter.project) for waiter in waiters})
     rules = fairness.Rules(

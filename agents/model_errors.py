@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from agents.gateway import answers
+from agents.gateway.faults import BadCall, BudgetExhausted, ModelNotAllowed, NotServed, PriceUnknown, TokenRefused
 from agents.providers import (
     Model,
     ModelAuth,
@@ -13,10 +15,24 @@ from agents.providers import (
     ModelRejected,
     ModelTimeout,
     ModelUnavailable,
+    NotConfigured,
 )
 from events.faults import Fault
 
 MAX_WORDS = 200
+
+_GATEWAY = (BudgetExhausted, PriceUnknown, TokenRefused, ModelNotAllowed, BadCall, NotServed, NotConfigured)
+# Faults of our gateway, as they come back through the provider's library.
+_OURS: dict[str, type[Fault]] = {
+    fault.code: fault for fault in _GATEWAY
+} | {
+    "llm.rate_limited": ModelRateLimited,
+    "budget.held": ModelRateLimited,
+    "llm.timeout": ModelTimeout,
+    "llm.unavailable": ModelUnavailable,
+    "gateway.malfunction": ModelUnavailable,
+    "service.resting": ModelUnavailable,
+}
 
 # What the SDKs raise, unwrapped, when an answer with status 200 is HTML, empty, or JSON of another shape.
 _MISSHAPEN = (json.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError, IndexError)
@@ -24,6 +40,8 @@ _MISSHAPEN = (json.JSONDecodeError, ValueError, TypeError, KeyError, AttributeEr
 
 def fault_of(error: BaseException, model: Model) -> Fault | None:
     """The fault for an exception of a model call; None for what is no failure of a provider."""
+    if ours := _fault_of_the_gateway(error):
+        return ours
     status = _status(error)
     words = _words(error, model)
     if status in (401, 403):
@@ -43,6 +61,20 @@ def fault_of(error: BaseException, model: Model) -> Fault | None:
     if isinstance(error, _MISSHAPEN) or _named(error, "APIError", "ResponseError"):
         return ModelMalformed(f"{model.label}: the answer cannot be read ({type(error).__name__}): {words}")
     return None
+
+
+def _fault_of_the_gateway(error: BaseException) -> Fault | None:
+    """What our gateway said; None where the provider itself spoke."""
+    document = answers.fault_in(getattr(error, "body", None) or getattr(error, "error", None))
+    kind = _OURS.get(str(document.get("code"))) if document else None
+    if kind is None or document is None:
+        return None
+    facts = document.get("facts")
+    return kind(
+        str(document.get("detail", ""))[:1000],
+        remedy=str(document.get("remedy", "")) or None,
+        **(facts if isinstance(facts, dict) else {}),
+    )
 
 
 def retry_after_s(error: BaseException) -> float | None:

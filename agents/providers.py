@@ -134,7 +134,7 @@ class ModelChain:
     timeout_s: float = 120.0
     attempts: int = 3  # per model and call
     backoff_s: float = 1.0  # before the second attempt, doubled for each further one
-    patience_s: float = 60.0  # the longest wait that a provider's retry-after may ask for
+    patience_s: float = 10.0  # the longest wait within a stage; for a longer one the run is parked
     output_tokens: int = 8192
     iterations: int = 60  # of the coder's tool loop
     streaming: bool = False  # Ollama always streams
@@ -145,24 +145,26 @@ class ModelChain:
         return self.models[0].label
 
 
-def read_chain(environment: Mapping[str, str]) -> ModelChain | None:
+def read_chain(environment: Mapping[str, str], *, keyless: bool = False) -> ModelChain | None:
     """The chain of ``MOORAGE_MODELS`` with each provider's own key and base URL; None where it is not set.
 
-    Called once, at the edge, with ``os.environ``. Raises :class:`NotConfigured` for an entry that cannot be
-    read.
+    ``keyless`` is for those who go through the gateway and never see a key. Raises :class:`NotConfigured` for an entry
+    that cannot be read, or whose key is missing.
     """
     entries = [entry.strip() for entry in environment.get("MOORAGE_MODELS", "").split(",") if entry.strip()]
     if not entries:
         return None
-    return ModelChain(models=tuple(_model(entry, environment) for entry in entries))
+    return ModelChain(models=tuple(_model(entry, environment, keyless=keyless) for entry in entries))
 
 
-def _model(entry: str, environment: Mapping[str, str]) -> Model:
+def _model(entry: str, environment: Mapping[str, str], *, keyless: bool) -> Model:
     dialect_name, _, name = entry.partition(":")
     if dialect_name not in list(Dialect) or not name.strip():
         raise NotConfigured(f"MOORAGE_MODELS: {entry!r} is not PROVIDER:NAME with {', '.join(Dialect)}.")
     dialect = Dialect(dialect_name)
     key_name, url_names = _NAMES[dialect]
+    if keyless:
+        return Model(dialect, name.strip())
     base_url = next((environment[key] for key in url_names if environment.get(key)), "")
     key = environment.get(key_name, "") if key_name else ""
     if key_name and not key and not base_url:

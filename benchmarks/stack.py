@@ -17,7 +17,7 @@ from config.supervisor import Supervisor
 
 ROOT = Path(__file__).resolve().parent.parent
 HOST = "bench"
-EVERYTHING = frozenset({"web", "worker", "control", "beat", "sessionhost", "flower"})
+EVERYTHING = frozenset({"web", "worker", "control", "beat", "sessionhost", "gateway", "flower"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ def running(*, only: frozenset[str] = frozenset(), worker: str = "", **settings:
                 "MOORAGE_DATA": name,
                 "MOORAGE_WEB_PORT": str(port),
                 "MOORAGE_FLOWER_PORT": str(free_port()),
+                "MOORAGE_GATEWAY_PORT": str(free_port()),
                 "MOORAGE_HOST_NAME": HOST,
                 "MOORAGE_REPOSITORY_ROOTS": str(data / "roots"),
                 "MOORAGE_LOG_LEVEL": "ERROR",

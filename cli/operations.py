@@ -25,6 +25,8 @@ def add_to(group: Any) -> None:
     leaf(group, "approve", approve, "Say yes to what an operation waits for.", "operation")
     answered = leaf(group, "answer", answer, "Answer an operation's question.", "operation")
     answered.add_argument("text", metavar="TEXT", help="the answer; - reads it from stdin")
+    money = leaf(group, "budget", budget, "What an operation has spent and may spend; raise it.", "operation")
+    money.add_argument("usd", nargs="?", metavar="USD", help="dollars that it may spend in all from now on")
     leaf(group, "diff", diff, "The change that an operation made.", "operation")
     seen = leaf(group, "events", events, "What happened to an operation, first to last.", "operation", limit=True)
     seen.add_argument("--after", type=positive, metavar="SEQ", help="only what came after this event")
@@ -134,6 +136,29 @@ def answer(call: Call) -> int:
     if not text.strip():
         raise Misused("The answer is empty.")
     return _steer(call, "answer", {"text": text})
+
+
+def budget(call: Call) -> int:
+    """Show the accounts; with an amount, set the run's own limit first."""
+    path = f"operations/{_identity(call)}/budget/"
+    if call.given.usd is not None:
+        try:
+            dollars = float(call.given.usd.removeprefix("$"))
+        except ValueError:
+            raise Misused(f"{call.given.usd!r} is no amount in dollars.") from None
+        call.api.put(path, {"usd": dollars})
+    return call.table(
+        list(call.api.rows(path)),
+        (
+            ("BUDGET OF", lambda entry: entry.get("scope")),
+            ("PERIOD", lambda entry: entry.get("period") or "in all"),
+            ("SPENT", lambda entry: f"${entry.get('spent_usd') or 0:.4f}"),
+            ("HELD", lambda entry: f"${entry.get('held_usd') or 0:.4f}"),
+            ("LIMIT", lambda entry: "none" if entry.get("limit_usd") is None else f"${entry['limit_usd']:.2f}"),
+            ("CALLS", lambda entry: entry.get("calls")),
+            ("TOKENS", lambda entry: entry.get("tokens")),
+        ),
+    )
 
 
 def _steer(call: Call, verb: str, body: dict[str, Any] | None = None) -> int:

@@ -84,6 +84,9 @@ def way_on(operation: dict[str, Any]) -> str:
     verb = {"approval_required": "approve", "input_required": "answer"}.get(kind)
     if verb is None or operation.get("status") in TERMINAL:
         return ""
+    blocked = operation.get("blocked_by")
+    if isinstance(blocked, list) and any(mapping(entry).get("kind") == "budget" for entry in blocked):
+        return f"! {why}: `moorage operation budget {clean(operation.get('id', ''))} USD`"
     command = f"moorage operation {verb} {clean(operation.get('id', ''))}{' TEXT' if verb == 'answer' else ''}"
     return f"! {why or kind.replace('_', ' ')}: `{command}`"
 

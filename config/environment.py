@@ -148,6 +148,29 @@ TABLE: tuple[Setting, ...] = (
     Setting("ANTHROPIC_BASE_URL", "", "Base URL of an Anthropic-compatible service."),
     Setting("OLLAMA_BASE_URL", "http://127.0.0.1:11434", "Base URL of Ollama."),
     Setting("MOORAGE_MODEL_TIMEOUT_S", "120", "Longest wait for one model answer, in seconds."),
+    Setting("MOORAGE_GATEWAY_PORT", "8010", "Port of the model gateway on 127.0.0.1."),
+    Setting(
+        "MOORAGE_GATEWAY_URL",
+        "",
+        "Where workers reach the gateway, if not on this machine: http://host:port. Loopback and its port when empty.",
+    ),
+    Setting(
+        "MOORAGE_BUDGET",
+        "run=5,day=50",
+        "Hard limits in dollars by scope: call, run, agent, user, project (both per month), day (everybody's); "
+        "run.tokens and run.calls likewise. An operator's budget goes before.",
+    ),
+    Setting("MOORAGE_BUDGET_SOFT", "0.8", "At which share of a limit a run draws attention; 1 is never."),
+    Setting(
+        "MOORAGE_MODEL_PRICES",
+        "",
+        "JSON file with prices of your own, in dollars per million tokens; see docs/models.md.",
+    ),
+    Setting(
+        "MOORAGE_UNKNOWN_PRICE",
+        "dearest",
+        "What a model without a known price is charged: dearest (the highest known price), or refuse.",
+    ),
     Setting("MOORAGE_REPAIR_S", "120", "How long the repair engine searches, in seconds, unless a template says."),
     Setting("MOORAGE_REPAIR_CANDIDATES", "50000", "How many edits it tries at most, unless a template says."),
     Setting("MOORAGE_CLAIM_TTL_S", "30", "How long a stage claim lives without a heartbeat, in seconds."),
@@ -230,6 +253,17 @@ class Environment:
                 wanted = f"one of {', '.join(known)}" if known else "each name once"
                 raise BadSetting(f"{name}={self.text(name)!r} must be NAME=NUMBER,… with {wanted}")
             found[key] = int(value)
+        return found
+
+    def shares(self, name: str, *, known: Collection[str]) -> dict[str, float]:
+        """NAME=NUMBER, comma-separated, with fractions."""
+        found: dict[str, float] = {}
+        for part in self.names(name):
+            key, _, value = (piece.strip() for piece in part.partition("="))
+            if key not in known or key in found or not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+                wanted = f"one of {', '.join(known)}"
+                raise BadSetting(f"{name}={self.text(name)!r} must be NAME=NUMBER,… with {wanted}")
+            found[key] = float(value)
         return found
 
     def span(self, name: str, *, least: int, most: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from config import probes
@@ -85,10 +85,11 @@ def parts(
         _control(env, broker_url=broker_url, after=("migrate", *redis)),
         _beat(env, after=("migrate", *redis)),
         _session_host(data),
+        _gateway(env, address=address),
         Part(name="egress", argv=_manage("egress"), after=("migrate",), ready_line="egress serves"),
         *((_flower(environment, after=("worker", *redis), address=address),) if "flower" not in leave_out else ()),
     )
-    kept = tuple(part for part in table if part.name not in leave_out)
+    kept = tuple(_without_keys(part) for part in table if part.name not in leave_out)
     names = {part.name for part in kept}
     return tuple(_without_missing(part, names) for part in kept)
 
@@ -98,6 +99,16 @@ def _without_missing(part: Part, names: set[str]) -> Part:
         return part
     values = {name: getattr(part, name) for name in Part.__slots__}
     return Part(**{**values, "after": tuple(name for name in part.after if name in names)})
+
+
+# Who goes through the gateway needs no key, and what a process does not have it cannot lose.
+MODEL_KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "OPENAI_API_KEY_FILE", "ANTHROPIC_API_KEY_FILE")
+
+
+def _without_keys(part: Part) -> Part:
+    if part.name == "gateway":
+        return part
+    return replace(part, environment={**dict.fromkeys(MODEL_KEYS, ""), **part.environment})
 
 
 def _redis(data: Path) -> Part:
@@ -198,6 +209,19 @@ def _session_host(data: Path) -> Part:
         after=("migrate",),
         probe=lambda: client.reason_not_ready(path),
         stop_s=10.0,  # every terminal is ended and its row closed
+    )
+
+
+def _gateway(env: Environment, *, address: str) -> Part:
+    port = env.whole("MOORAGE_GATEWAY_PORT", least=1)
+    return Part(
+        name="gateway",
+        argv=_manage("gateway", f"--address={address}"),
+        after=("migrate",),
+        probe=probes.http_answers(port=port, path="/healthz"),
+        stop_s=10.0,
+        port=port,
+        port_setting="MOORAGE_GATEWAY_PORT",
     )
 
 

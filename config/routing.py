@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from config import health, history
+from config import health, history, spend
 
 api_routes: list[URLPattern | URLResolver] = [
     path("", include("operations.api")),
@@ -15,6 +15,8 @@ api_routes: list[URLPattern | URLResolver] = [
     path("", include("resources.egress.api")),
     path("", include("resources.quotas_api")),
     path("", include("events.api")),
+    path("spend/", spend.SpendView.as_view(), name="spend"),
+    path("budgets/", spend.BudgetsView.as_view(), name="budgets"),
     path("health/", health.HealthView.as_view(), name="health"),
     path("queues/", health.QueuesView.as_view(), name="queues"),
     path("metrics/", health.MetricsView.as_view(), name="metrics"),

@@ -287,6 +287,19 @@ MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)
 REPAIR_S = env.number("MOORAGE_REPAIR_S", least=1)
 REPAIR_CANDIDATES = env.number("MOORAGE_REPAIR_CANDIDATES", least=1)
 
+GATEWAY_PORT = env.whole("MOORAGE_GATEWAY_PORT", least=1)
+GATEWAY_URL = (env.text("MOORAGE_GATEWAY_URL") or f"http://127.0.0.1:{GATEWAY_PORT}").rstrip("/")
+_SCOPES = ("call", "run", "agent", "user", "project", "day")
+BUDGET = env.shares(
+    "MOORAGE_BUDGET",
+    known=[*_SCOPES, *(f"{scope}.tokens" for scope in _SCOPES), *(f"{scope}.calls" for scope in _SCOPES[1:])],
+)
+BUDGET_SOFT = env.number("MOORAGE_BUDGET_SOFT")
+MODEL_PRICES = env.text("MOORAGE_MODEL_PRICES")
+UNKNOWN_PRICE = env.text("MOORAGE_UNKNOWN_PRICE")
+if UNKNOWN_PRICE not in {"dearest", "refuse"}:
+    raise BadSetting(f"MOORAGE_UNKNOWN_PRICE={UNKNOWN_PRICE!r} must be dearest or refuse")
+
 CLAIM_TTL_S = env.number("MOORAGE_CLAIM_TTL_S", least=1)
 REDISPATCH_S = env.number("MOORAGE_REDISPATCH_S", least=1)
 DRAIN_S = env.number("MOORAGE_DRAIN_S")

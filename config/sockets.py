@@ -23,6 +23,7 @@ from django.urls import URLPattern, path
 
 from config.access.authentication import user_of
 from events.consumers import EventsConsumer
+from sessions.consumers import TerminalsConsumer
 
 Scope = dict[str, Any]
 Application = Callable[[Scope, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
@@ -119,5 +120,6 @@ def _caller(scope: Scope) -> Any:
 
 routes: list[URLPattern] = [
     path("ws/events/", EventsConsumer.as_asgi()),
+    path("ws/terminals/", TerminalsConsumer.as_asgi()),
 ]
 websocket = ExactOrigin(SignedIn(URLRouter(routes)))

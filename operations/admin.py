@@ -13,10 +13,11 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
+from agents.gateway import money
 from events.faults import Fault
 from events.operator_pages import OperatorPage, badge, following, moment
 from events.plain_text import plain
-from operations import diff_lines, operation_page, policy, projects, submit
+from operations import budgets, diff_lines, operation_page, policy, projects, submit
 from operations.admin_forms import OperationForm, ProjectForm
 from operations.coding import changes, pull_requests, vault
 from operations.models import Operation, Project, PullRequest
@@ -77,7 +78,13 @@ class OperationAdmin(OperatorPage):
         submit.answer(by=request.user, operation_id=operation.pk, text=request.POST.get("text", "")[:20_000])
         return "Answered; it goes on."
 
-    verbs = {"cancel": cancel, "retry": retry, "approve": approve, "answer": answer}
+    def budget(self, request: HttpRequest, operation: Operation) -> str:
+        """Raise what it may spend."""
+        usd = money.amount(request.POST.get("usd", ""))
+        budgets.raise_run(by=request.user, operation_id=operation.pk, usd=usd, now=timezone.now())
+        return f"It may spend ${usd:,.2f} in all now, and goes on."
+
+    verbs = {"cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget}
 
     @admin.action(description="Cancel selected operations")
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> None:

@@ -10,16 +10,17 @@ from agents.engines.protocol import EngineKind
 from agents.models import Priority
 from operations import policy
 from operations.models import Operation, Project
-from templates_app import active
+from templates_app import active, states
 
 _WIDE = {"class": "vTextField", "autocomplete": "off", "spellcheck": "false"}
 
 
 def template_choices() -> list[tuple[str, str]]:
     """The templates that an operation can use, by name."""
-    found = active.templates()
+    found, said = active.templates(), states.states()
+    old = {name for name, state in said.items() if state.deprecated}
     documents = [found[name] for name in sorted(found.documents)]
-    return [(document.name, document.name) for document in documents if not document.abstract]
+    return [(one.name, one.name + " (deprecated)" * (one.name in old)) for one in documents if not one.abstract]
 
 
 class ProjectForm(forms.Form):

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from django.db import connection
+from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status, viewsets
 from rest_framework.decorators import action
@@ -15,8 +16,9 @@ from rest_framework.routers import SimpleRouter
 
 from events.api_shapes import EventSerializer
 from events.journal import replay
-from operations import policy, projects, submit
+from operations import budgets, policy, projects, submit
 from operations.api_shapes import (
+    AccountSerializer,
     AfterParameters,
     AnswerSerializer,
     DiffSerializer,
@@ -25,6 +27,7 @@ from operations.api_shapes import (
     OperationSerializer,
     ProjectSerializer,
     RecordingSerializer,
+    RunBudgetSerializer,
     StepSerializer,
     SubmissionSerializer,
     WaitParameters,
@@ -155,6 +158,22 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
         data = AnswerSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         operation = submit.answer(by=request.user, operation_id=pk, text=data.validated_data["text"])
+        return self._answer(operation, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=AccountSerializer(many=True))
+    @action(detail=True, pagination_class=None)
+    def budget(self, request: Request, pk: str) -> Response:
+        """What it and those it belongs to have spent, and may."""
+        states = budgets.of(by=request.user, operation_id=pk, now=timezone.now())
+        return Response([AccountSerializer(state).data for state in states])
+
+    @extend_schema(request=RunBudgetSerializer, responses={202: OperationSerializer})
+    @budget.mapping.put
+    def set_budget(self, request: Request, pk: str) -> Response:
+        """Set what it may spend in all; where it waits for that, it goes on."""
+        data = RunBudgetSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        operation = budgets.raise_run(by=request.user, operation_id=pk, now=timezone.now(), **data.validated_data)
         return self._answer(operation, status.HTTP_202_ACCEPTED)
 
     @extend_schema(responses=StepSerializer(many=True))

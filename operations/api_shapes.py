@@ -10,6 +10,8 @@ from rest_framework import serializers
 
 from agents import placement
 from agents.engines.protocol import EngineKind
+from agents.gateway.limits import State
+from agents.gateway.money import usd
 from agents.models import Capability, Priority
 from operations import snapshots
 from operations.coding.changes import Diff, FileChange
@@ -100,7 +102,7 @@ class ReasonShape(serializers.Serializer[Any]):
 class AttentionShape(serializers.Serializer[Any]):
     """What it needs from a person."""
 
-    kind = serializers.ChoiceField(choices=["none", "input_required", "approval_required", "error"])
+    kind = serializers.ChoiceField(choices=["none", "budget_low", "input_required", "approval_required", "error"])
     reason = serializers.CharField(allow_blank=True)
     since = serializers.DateTimeField(allow_null=True)
 
@@ -237,3 +239,35 @@ class RecordingSerializer(serializers.Serializer[Any]):
     engine_label = serializers.CharField()
     base_tree = serializers.CharField()
     attempts = serializers.ListField(child=serializers.DictField())
+
+
+class RunBudgetSerializer(serializers.Serializer[Any]):
+    """What an operation may spend in all; null is no limit."""
+
+    usd = serializers.FloatField(allow_null=True, min_value=0, max_value=1e9)
+    tokens = serializers.IntegerField(allow_null=True, min_value=0, max_value=2**53, default=None)
+    calls = serializers.IntegerField(allow_null=True, min_value=0, max_value=2**53, default=None)
+
+
+class AccountSerializer(serializers.Serializer[State]):
+    """One account that its calls are booked on; ``held_usd`` is what calls in flight may cost."""
+
+    scope = serializers.CharField(source="place.scope")
+    key = serializers.CharField(source="place.key")
+    period = serializers.CharField(source="place.period")
+    spent_usd = serializers.SerializerMethodField()
+    held_usd = serializers.SerializerMethodField()
+    limit_usd = serializers.SerializerMethodField()
+    tokens = serializers.IntegerField()
+    limit_tokens = serializers.IntegerField(source="limit.tokens", allow_null=True)
+    calls = serializers.IntegerField()
+    limit_calls = serializers.IntegerField(source="limit.calls", allow_null=True)
+
+    def get_spent_usd(self, state: State) -> float:
+        return usd(state.spent_nanos)
+
+    def get_held_usd(self, state: State) -> float:
+        return usd(state.held_nanos)
+
+    def get_limit_usd(self, state: State) -> float | None:
+        return None if state.limit.nanos is None else usd(state.limit.nanos)

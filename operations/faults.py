@@ -77,3 +77,11 @@ class Unexpected(Fault):
 
     code = "stage.unexpected"
     remedy = "Look at the worker's log under the operation's id, then retry; tell us if it comes again."
+
+
+class StaffOnly(Fault):
+    """Only staff may do this."""
+
+    code = "operation.staff_only"
+    http_status = 403
+    remedy = "Ask an operator."

@@ -100,6 +100,8 @@ class Operation(models.Model):
     )
     turn = models.PositiveIntegerField(default=0)
     attention = models.JSONField(null=True, blank=True, help_text="What it waits for from a person: kind and reason.")
+    blocked = models.JSONField(default=list, blank=True, help_text="Why it waits of itself: budget or provider.")
+    notice = models.JSONField(null=True, blank=True, help_text="What a person should know though nothing waits.")
     retry_count = models.PositiveIntegerField(default=0)
     retry_strategy = models.CharField(max_length=30, blank=True)
     last_retry_at = models.DateTimeField(null=True, blank=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from agents.gateway import spend
+from agents.gateway.spend import Spend
 from events import journal
 from events.faults import Fault
 from events.plain_text import plain, span, tail
@@ -85,6 +87,7 @@ class OperationPage:
     events: tuple[Recorded, ...]
     cursor: int
     can: dict[str, bool]
+    spend: Spend
 
 
 def of(operation: Operation, *, now: datetime) -> OperationPage:
@@ -114,6 +117,7 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
         events=tuple(journal.replay(operation.topic, after=max(0, cursor - EVENTS))[::-1]),
         cursor=cursor,
         can=possible(operation),
+        spend=spend.of_run(operation.pk),
     )
 
 
@@ -124,7 +128,8 @@ def possible(operation: Operation) -> dict[str, bool]:
         "cancel": operation.status in Operation.ACTIVE,
         "retry": operation.status in {Operation.Status.FAILED, Operation.Status.CANCELLED},
         "approve": waits_for == "approval_required",
-        "answer": waits_for == "input_required",
+        "answer": waits_for == "input_required" and not snapshots.waits_for_budget(operation),
+        "raise_budget": snapshots.waits_for_budget(operation),
     }
 
 

@@ -32,13 +32,22 @@ def attention(operation: Operation) -> dict[str, Any]:
         error = operation.error or {}
         since = operation.completed_at.isoformat() if operation.completed_at else None
         return {"kind": "error", "reason": error.get("detail", ""), "since": since}
-    return operation.attention or {"kind": "none", "reason": "", "since": None}
+    asked = operation.attention or (operation.notice if operation.status in Operation.ACTIVE else None)
+    asked = asked or {"kind": "none", "reason": "", "since": None}
+    return {name: asked.get(name) for name in ("kind", "reason", "since")}
+
+
+def waits_for_budget(operation: Operation) -> bool:
+    """Whether a person has to raise a budget before it goes on."""
+    return (operation.attention or {}).get("about") == "budget"
 
 
 def blocked_by(operation: Operation) -> list[dict[str, Any]]:
     """Why it does not go on: the reasons of its agent, the person it waits for, or the pause before a retry."""
     if operation.status not in Operation.ACTIVE:
         return []
+    if operation.status == Operation.Status.WAITING and operation.blocked:
+        return list(operation.blocked)
     if operation.attention:
         return [{"kind": operation.attention["kind"], "detail": operation.attention["reason"]}]
     agent = operation.agent

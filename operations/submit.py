@@ -6,6 +6,7 @@ Each door is one transaction: load with the row locked, decide, change, save, re
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +16,11 @@ from django.utils import timezone
 
 from agents import lifecycle
 from agents.engines import registry
+from agents.gateway import tokens
 from agents.models import Capability, Priority
 from agents.outfits import outfit
 from events.journal import record
-from operations import faults, policy
+from operations import faults, policy, snapshots
 from operations.models import Operation, Project, Stage, Step
 from operations.snapshots import snapshot
 
@@ -145,6 +147,8 @@ def _resume(by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, t
     with transaction.atomic():
         operation = load(visible.pk)
         waits_for = (operation.attention or {}).get("kind", "nothing")
+        if snapshots.waits_for_budget(operation):
+            waits_for = "budget"
         if operation.status != Operation.Status.WAITING or waits_for != wanted:
             raise faults.NotPossibleNow(
                 f"the operation is {operation.status} and waits for {waits_for}, not for {wanted}"
@@ -169,12 +173,13 @@ def load(operation_id: uuid.UUID | str) -> Operation:
     return operation
 
 
-def advance(operation: Operation, *, wake_up_in_s: float | None = 0) -> None:
+def advance(operation: Operation, *, wake_up_in_s: float | None = 0, blocked: Sequence[dict[str, Any]] = ()) -> None:
     """Raise the turn and drop the claim, so that whoever ran the old turn has no say any more; then save.
 
     With 0 the event that the caller records wakes the next turn, and the sweep only if that got lost; with a pause the
-    sweep does; with None nobody: it waits for a person, or has ended.
+    sweep does; with None nobody: it waits for a person, or has ended. ``blocked`` says why it waits of itself.
     """
+    operation.blocked = list(blocked)
     operation.turn += 1
     operation.claim, operation.claimed_until = "", None
     pause = settings.REDISPATCH_S if wake_up_in_s == 0 else wake_up_in_s
@@ -185,7 +190,8 @@ def advance(operation: Operation, *, wake_up_in_s: float | None = 0) -> None:
 def end(operation: Operation, *, status: Operation.Status) -> None:
     """Bring the operation to a terminal status, and save."""
     operation.status, operation.completed_at = status, timezone.now()
-    operation.attention = None
+    operation.attention = operation.notice = None
+    tokens.revoke(operation.pk, now=operation.completed_at)
     advance(operation, wake_up_in_s=None)
 
 

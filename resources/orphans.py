@@ -180,7 +180,9 @@ def _remove(host: Host, candidate: Candidate, row: Orphan, *, now: datetime) -> 
     except (Fault, OSError) as error:
         words = error.detail if isinstance(error, Fault) else str(error)
         log.warning("orphan cannot be removed", extra={"kind": trace.kind, "orphan": trace.name, "error": words})
-        Orphan.objects.filter(pk=row.pk).update(fate=Fate.RESISTS, reason=f"{candidate.reason}; {words}"[:300])
+        Orphan.objects.filter(pk=row.pk, ended_at=None).update(
+            fate=Fate.RESISTS, reason=f"{candidate.reason}; {words}"[:300]
+        )
         return False
     with transaction.atomic():
         if Orphan.objects.filter(pk=row.pk, ended_at=None).update(fate=Fate.REMOVED, ended_at=now):

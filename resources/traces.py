@@ -129,6 +129,9 @@ def _remove_of_engine(trace: Trace) -> None:
                     client.volumes.get(trace.name).remove(force=True)
     except docker.errors.NotFound:
         return
+    except docker.errors.APIError as error:
+        if error.status_code != 409 or "already in progress" not in words(error):
+            raise SandboxFailed(f"The {trace.kind} cannot be removed: {words(error)}") from error
     except UNREACHABLE as error:
         fault = EngineUnreachable if is_silence(error) else SandboxFailed
         raise fault(f"The {trace.kind} cannot be removed: {words(error)}") from error

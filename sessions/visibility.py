@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from django.db.models import QuerySet
@@ -27,6 +28,16 @@ def terminal(user: Any, terminal_id: uuid.UUID | str) -> Terminal:
     if found is None:
         raise TerminalNotFound(f"there is no terminal {terminal_id}")
     return found
+
+
+def may_type(user: Any, terminal: Terminal) -> bool:
+    """Whether a user may take control of a terminal: whoever asked for it or for its agent, and staff."""
+    return bool(user.is_staff) or user.pk in (terminal.created_by_id, terminal.agent.created_by_id)
+
+
+def of_those(user: Any, terminal_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Which of these terminals a user may see now."""
+    return set(terminals(user).filter(pk__in=terminal_ids).values_list("pk", flat=True))
 
 
 def may_view(user: Any, terminal_id: str) -> bool:

@@ -1,4 +1,5 @@
 """How an environment should look.
 
-Doors: library.load, resolve.resolve. Never knows: agents, hosts, HTTP, queues.
+Doors: active.templates, active.resolved, publish, drafts, watching.sync, resolve.resolve (pure).
+Never knows: agents, hosts, HTTP, queues. Who wears a template registers with wearers.
 """

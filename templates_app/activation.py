@@ -109,10 +109,9 @@ def _put(accepted: Mapping[str, Change], *, actor: str, number: int) -> tuple[st
             said = {"version": change.document.version, "digest": change.document.digest}
             record("template.published", row, actor=actor, **said)
     if changed:
-        record(
-            "templates.activated", TOPIC, actor=actor, activation=number, count=len(changed),
-            names=list(changed[:_NAMED]), removed=[name for name in changed if after[name] is None][:_NAMED],
-        )  # fmt: skip
+        names, gone = list(changed[:_NAMED]), [name for name in changed if after[name] is None][:_NAMED]
+        record("templates.activated", TOPIC, actor=actor, activation=number, count=len(changed), names=names,
+               removed=gone)  # fmt: skip
     return changed
 
 

@@ -43,7 +43,11 @@ def plain_key(key: str) -> str:
 
 def layer_problems(spec: Json) -> list[Problem]:
     """All problems of a layer's ``spec``, in the order of the file."""
-    if isinstance(spec, dict) and directives_in(spec):
+    if not isinstance(spec, dict):
+        return [
+            ("type_mismatch", f"must be a map, not {type_name(spec)}", (), "its fields are named in the documentation")
+        ]
+    if directives_in(spec):
         return [("bad_directive", "the spec as a whole takes no directive", (), "put it on one of its fields")]
     return list(_value(spec, spec_schema(), ()))
 

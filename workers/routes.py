@@ -39,6 +39,10 @@ def _host(event: Recorded) -> dict[str, Any]:
     return {"host": event.data["host"]}
 
 
+def _low(event: Recorded) -> dict[str, Any]:
+    return {"operation_id": event.subject_id, "reason": event.reason}
+
+
 def _nothing(_event: Recorded) -> dict[str, Any]:
     return {}
 
@@ -58,6 +62,8 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "operation.retried": (Route("coding.run_stage", _turn),),
     "operation.stage_finished": (Route("coding.run_stage", _turn, on_host=True),),
     "operation.approved": (Route("coding.run_stage", _turn, on_host=True),),
+    "operation.budget_raised": (Route("coding.run_stage", _turn, on_host=True),),
+    "budget.soft_limit": (Route("coding.budget_low", _low),),
     "operation.answered": (Route("coding.run_stage", _turn, on_host=True),),
     # With a pause, the due time stands in the row and the sweep sends it.
     "operation.retrying": (
@@ -77,7 +83,7 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "templates.activated": (Route("agents.reload_outfits", _nothing),),
     # A host that is back looks at once at what of its berths still lives.
     "host.registered": (Route("agents.place_waiting", _nothing), Route("agents.inspect", _host, on_host=True)),
-    "host.warm_retired": (Route("agents.tend_pool", lambda event: {"host": event.data["host"]}, on_host=True),),
+    "host.warm_retired": (Route("agents.tend_pool", _host, on_host=True),),
     "host.undrained": (Route("agents.place_waiting", _nothing),),
     "host.capacity_freed": (Route("agents.place_waiting", _nothing),),
 }

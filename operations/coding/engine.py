@@ -287,6 +287,27 @@ def _retry(operation: Operation, document: dict[str, Any], decision: recovery.De
     )  # fmt: skip
 
 
+def _wait_for_provider(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
+    """The provider named a time; the run comes back then, in its place in the line."""
+    operation.status = Operation.Status.WAITING
+    until = (timezone.now() + timedelta(seconds=decision.pause_s)).isoformat()
+    reason = {"kind": "provider", "detail": document["detail"], "until": until}
+    advance(operation, wake_up_in_s=decision.pause_s, blocked=[reason])
+    record("operation.waiting", operation, actor=actor, reason=document["detail"], **snapshot(operation))
+
+
+def _wait_for_budget(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
+    """Nothing more is spent until a person raises the budget, or a new day or month begins."""
+    operation.status = Operation.Status.WAITING
+    facts = {name: value for name, value in document.get("facts", {}).items() if value is not None}
+    operation.attention = {
+        "kind": "input_required", "reason": f"{document['detail']} {document['remedy']}".strip(),
+        "since": timezone.now().isoformat(), "about": "budget",
+    }  # fmt: skip
+    advance(operation, wake_up_in_s=None, blocked=[{"kind": "budget", "detail": document["detail"], **facts}])
+    record("operation.waiting", operation, actor=actor, reason=document["detail"], **snapshot(operation))
+
+
 def _recreate(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
     if operation.agent_id:
         lifecycle.request_stop(operation.agent_id, actor=actor, reason="environment is created again")
@@ -307,5 +328,7 @@ RECOVER = {
     recovery.Action.REWORK: _retry,
     recovery.Action.FRESH_CLONE: _retry,  # the stages fetch again whenever they talk to the remote
     recovery.Action.RECREATE_ENVIRONMENT: _recreate,
+    recovery.Action.WAIT_FOR_BUDGET: _wait_for_budget,
+    recovery.Action.WAIT_FOR_PROVIDER: _wait_for_provider,
     recovery.Action.ESCALATE: _escalate,
 }

@@ -19,6 +19,8 @@ class Action(StrEnum):
     REWORK = "rework"
     RECREATE_ENVIRONMENT = "recreate_environment"
     FRESH_CLONE = "fresh_clone"
+    WAIT_FOR_BUDGET = "wait_for_budget"
+    WAIT_FOR_PROVIDER = "wait_for_provider"
     ESCALATE = "escalate"
 
 
@@ -32,6 +34,8 @@ class ErrorKind(StrEnum):
     TRANSIENT_ERROR = "TRANSIENT_ERROR"
     VAULT_LOST = "VAULT_LOST"
     TIMEOUT = "TIMEOUT"
+    BUDGET = "BUDGET"
+    PROVIDER_RESTS = "PROVIDER_RESTS"
     OTHER = "OTHER"
 
 
@@ -82,6 +86,8 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(r"git\.(unreachable|busy|failed)", ErrorKind.GIT_ERROR),
     Symptom(r"vault\.tree_missing", ErrorKind.VAULT_LOST),
     Symptom(r"stage\.timeout", ErrorKind.TIMEOUT),
+    Symptom(r"budget\.exhausted", ErrorKind.BUDGET),
+    Symptom(r"llm\.rate_limited", ErrorKind.PROVIDER_RESTS),
 )
 
 RECOVERY: dict[ErrorKind, Rule] = {
@@ -93,6 +99,9 @@ RECOVERY: dict[ErrorKind, Rule] = {
     ErrorKind.VAULT_LOST: Rule(Action.FRESH_CLONE, limit=2, to=Stage.ANALYZE),
     ErrorKind.TRANSIENT_ERROR: Rule(Action.RETRY, limit=3, pauses_s=(2, 10, 30)),
     ErrorKind.TIMEOUT: Rule(Action.RETRY, limit=1, pauses_s=(10,)),  # half an hour each: not over and over
+    ErrorKind.BUDGET: Rule(Action.WAIT_FOR_BUDGET, limit=1000),  # a person ends this, not a count
+    # The provider says how long; the pause here is for one that does not.
+    ErrorKind.PROVIDER_RESTS: Rule(Action.WAIT_FOR_PROVIDER, limit=100, pauses_s=(15,)),
     ErrorKind.OTHER: Rule(Action.ESCALATE, limit=0),
 }
 
@@ -117,4 +126,7 @@ def decide(*, stage: Stage, fault: Fault, engine_kind: str, earlier: Iterable[st
         return Decision(Action.ESCALATE, kind, stage)
     if rule.action is Action.ESCALATE or tried >= rule.limit:
         return Decision(Action.ESCALATE, kind, stage)
-    return Decision(rule.action, kind, rule.to or stage, rule.pauses_s[min(tried, len(rule.pauses_s) - 1)])
+    pause_s = rule.pauses_s[min(tried, len(rule.pauses_s) - 1)]
+    if rule.action is Action.WAIT_FOR_PROVIDER:
+        pause_s = max(1.0, float(fault.facts.get("retry_after_s") or pause_s))
+    return Decision(rule.action, kind, rule.to or stage, pause_s)

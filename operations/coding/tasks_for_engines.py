@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Max, Q
+from django.utils import timezone
 
 from agents.engines import registry
 from agents.engines.protocol import CodeMap, Engine, EngineKind, Feedback, Plan, PlanStep, Task, TestCounts
-from agents.providers import ModelChain, read_chain
+from agents.gateway import ways
+from agents.gateway.tokens import Run
+from agents.providers import ModelChain
 from operations.coding.bench import BerthBench
 from operations.coding.context import Context
-from operations.models import Stage
+from operations.models import Stage, Step
 
 
 def engine_for(context: Context) -> Engine:
@@ -25,7 +28,7 @@ def engine_for(context: Context) -> Engine:
         requested,
         requirements=operation.requirements,
         metadata=operation.metadata,
-        chain=_chain() if requested in {EngineKind.AUTO, EngineKind.LLM} else None,
+        chain=_chain(context) if requested in {EngineKind.AUTO, EngineKind.LLM} else None,
         failing_before=list(context.product(Stage.ANALYZE)["baseline"]["failing"]),
         options={
             "seconds": settings.REPAIR_S,
@@ -67,9 +70,26 @@ def bench_in(context: Context, directory: Path) -> BerthBench:
     return BerthBench(sandbox=context.sandbox, directory=directory, say=context.say, cancelled=context.lost)
 
 
-def _chain() -> ModelChain | None:
-    chain = read_chain(settings.MODEL_ENVIRONMENT)
-    return replace(chain, timeout_s=settings.MODEL_TIMEOUT_S) if chain else None
+def _chain(context: Context) -> ModelChain | None:
+    """The configured models through the gateway, with a token of this attempt."""
+    operation = context.operation
+    run = Run(
+        run_id=operation.pk, lineage=_lineage(context), agent_id=operation.agent_id, project_id=operation.project_id,
+        user=operation.created_by,
+    )  # fmt: skip
+    return ways.chain_for(run, now=timezone.now())
+
+
+def _lineage(context: Context) -> str:
+    """What attempts at the same work share: the stage since something was last finished, sent back, or asked anew.
+
+    An answer that could not be read is no answer to keep: after one, everything is asked again.
+    """
+    operation = context.operation
+    ended = Q(outcome=Step.Outcome.DONE) | Q(action="rework") | Q(fault__code="llm.malformed")
+    turns = Step.objects.filter(ended, operation_id=operation.pk).exclude(stage=Stage.INIT)
+    since = turns.aggregate(last=Max("turn"))["last"]
+    return f"{operation.pk}:{operation.stage}:{max(operation.counting_from, -1 if since is None else since)}"
 
 
 def _with_answers(context: Context) -> str:

@@ -22,6 +22,7 @@ from resources.sandboxes.protocol import Command
 
 FAILURES_KEPT = 50  # failing tests whose messages stay with the row
 OUTPUT_KEPT = 6000  # characters of the output that stay with the evidence
+ONE_TEST_SHARE, ONE_TEST_LEAST_S = 30, 10  # one hanging test may take a thirtieth of the whole run's time
 JUNIT = "{junit}"  # stands in a test command for the path of the report
 
 
@@ -136,8 +137,13 @@ def run(context: Context, *, tree: str, command: tuple[str, ...], directory: str
     report_path = f"out/junit-{secrets.token_hex(6)}.xml"
     argv = tuple(part.replace(JUNIT, str(context.workspace / report_path)) for part in command)
     context.say(f"$ {' '.join(command)}")
+    timeout_s = context.spec["tests"]["timeout_s"]
+    environment = {}
+    if "PYTEST_TIMEOUT" not in context.spec["environment"]:
+        # pytest-timeout reads it: a test that hangs fails by itself, and the others still have their say.
+        environment["PYTEST_TIMEOUT"] = str(max(timeout_s // ONE_TEST_SHARE, ONE_TEST_LEAST_S))
     outcome = context.sandbox.run(
-        Command(argv=argv, cwd=checkout, timeout_s=context.spec["tests"]["timeout_s"]), cancelled=context.lost
+        Command(argv=argv, cwd=checkout, timeout_s=timeout_s, environment=environment), cancelled=context.lost
     )
     context.check()
     output = outcome.text(OUTPUT_KEPT)

@@ -218,7 +218,8 @@ class Connection:
         session.join(watch)
 
     def _acknowledge(self, channel: int, offset: int) -> None:
-        self._watch(channel).acknowledge(offset)
+        if watch := self._watches.get(channel):  # else it crossed the end of its terminal on the way
+            watch.acknowledge(offset)
 
     def _detach(self, channel: int) -> None:
         self._forget(self._watch(channel))

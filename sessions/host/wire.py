@@ -68,6 +68,7 @@ class Problem(IntEnum):
     OPEN_FAILED = 12
     STOPPING = 13
     NOT_ALLOWED = 14
+    AWAY = 15
 
 
 class Wish(IntEnum):
@@ -156,6 +157,19 @@ class Frame:
 def encode(kind: Kind, channel: int, payload: bytes = b"") -> bytes:
     """One frame with its length, ready for the unix socket."""
     return _LENGTH.pack(_HEADER.size + len(payload)) + _HEADER.pack(kind, channel) + payload
+
+
+def message(kind: Kind, channel: int, payload: bytes = b"") -> bytes:
+    """One frame as a websocket message, which has its own length."""
+    return _HEADER.pack(kind, channel) + payload
+
+
+def decode(text: bytes) -> Frame | None:
+    """The frame in a websocket message; None when it is too short or too long for one."""
+    if not _HEADER.size <= len(text) <= _HEADER.size + MOST_PAYLOAD:
+        return None
+    kind, channel = _HEADER.unpack_from(text)
+    return Frame(kind, channel, text[_HEADER.size :])
 
 
 def pack(shapes: dict[Kind, Shape], kind: Kind, *values: Any, rest: bytes = b"") -> bytes:

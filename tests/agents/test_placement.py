@@ -86,7 +86,7 @@ def test_a_blocked_agent_says_why_since_when_and_is_looked_at_again() -> None:
     found = loaded(agent)
     assert found.blocked_by == [
         {"kind": "slots", "host": "node-a", "needs": 1, "free": 0, "of": 0},
-        {"kind": "memory", "host": "node-a", "needs_mb": 256, "free_mb": 100, "of_mb": 100},
+        {"kind": "memory", "host": "node-a", "needs_mb": 128, "free_mb": 100, "of_mb": 100},  # its lighter size
     ]
     assert (found.waiting_since, found.state) == (NOW, State.SPAWNING)
     assert found.wake_up_at is not None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from operations.models import PullRequest, Step
 from tests.flows.fixtures import inline
-from tests.flows.inline import Inline, left_held, stages
+from tests.flows.inline import PLAIN_TEMPLATE, Inline, left_held, stages
 from tests.flows.repositories import CALC, PROJECT, make
 
 __all__ = ["inline"]
@@ -14,6 +17,8 @@ __all__ = ["inline"]
 REQUIREMENT = "sub() adds. It must subtract."
 GREEN = {**PROJECT, "calc.py": CALC.replace("def sub(a, b):\n    return a + b", "def sub(a, b):\n    return a - b")}
 LABEL = "Search-based repair — no AI was used"
+
+IMPATIENT = PLAIN_TEMPLATE.replace("name: plain", "name: impatient") + "  tests:\n    timeout_s: 60\n"
 
 
 def said(operation: object) -> str:
@@ -49,8 +54,8 @@ def test_where_all_tests_pass_it_ends_with_the_ways_on(inline: Inline, engine: s
     assert [stage for stage, outcome in stages(operation) if outcome == "fault"] == ["plan"]
 
 
-def test_what_cannot_be_mended_ends_with_how_much_was_tried(inline: Inline, settings: object) -> None:
-    settings.REPAIR_S, settings.REPAIR_CANDIDATES = 20, 40  # type: ignore[attr-defined]
+def test_what_cannot_be_mended_ends_with_how_much_was_tried(inline: Inline, settings: Any) -> None:
+    settings.REPAIR_S, settings.REPAIR_CANDIDATES = 20, 40
     tests = "from calc import sub\n\n\ndef test_sub():\n    assert sub(5, 3) == 'an answer nobody could guess'\n"
     remote = make(inline.roots / "calc.git", {"calc.py": CALC, "test_calc.py": tests})
 
@@ -60,3 +65,21 @@ def test_what_cannot_be_mended_ends_with_how_much_was_tried(inline: Inline, sett
     assert operation.error["code"] == "repair.not_found"
     assert operation.error["facts"]["tried"] > 0
     assert remote.branches().keys() == {"main"}
+
+
+def test_a_loop_without_end_is_mended_although_its_test_never_ended(inline: Inline, settings: Any) -> None:
+    (Path(settings.DATA) / "templates" / "impatient.yaml").write_text(IMPATIENT)
+    down = "def down(n):\n    steps = 0\n    while n > 0:\n        n += 1\n        steps += 1\n    return steps\n"
+    tests = (
+        "from down import down\n\n\ndef test_none():\n    assert down(0) == 0\n\n\n"
+        "def test_some():\n    assert down(7) == 7\n"
+    )
+    remote = make(inline.roots / "down.git", {"down.py": down, "test_down.py": tests})
+    project = inline.project(remote, default_template="impatient")
+
+    operation = inline.finish(inline.submit(project, requirements="It never ends."))
+
+    assert operation.status == "succeeded", operation.error
+    assert operation.result["tests"]["before"]["failed"] == 1
+    assert operation.result["tests"]["after"] == {"passed": 2, "failed": 0, "errors": 0, "skipped": 0}
+    assert remote.git("show", f"{operation.result['branch']}:down.py") == down.replace("n += 1", "n -= 1").strip()

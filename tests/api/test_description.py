@@ -93,6 +93,7 @@ def world(ada: Any, operation: Operation) -> dict[str, str]:
 
 
 def filled(path: str, world: dict[str, str]) -> str:
+    path = path.replace("{kind}", "user").replace("{key}", "1")
     return re.sub(r"\{(id|name)\}", world.get(path.split("/")[3], ""), path)
 
 

@@ -16,7 +16,7 @@ from config.environment import TABLE
 from config.parts import parts
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {"migrate", "web", "worker", "control", "beat", "sessionhost", "egress", "flower"}
+OURS = {"migrate", "web", "worker", "control", "beat", "sessionhost", "gateway", "egress", "flower"}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -77,8 +77,14 @@ def test_database_and_redis_are_on_networks_without_a_way_out(compose: dict[str,
             assert compose["networks"][network]["internal"] is True
 
 
-def test_only_the_worker_and_the_egress_proxy_have_a_network_for_the_outside(services: dict[str, Any]) -> None:
-    assert {name for name, service in services.items() if "outside" in service["networks"]} == {"worker", "egress"}
+def test_only_who_talks_to_the_outside_has_a_network_for_it(services: dict[str, Any]) -> None:
+    outside = {name for name, service in services.items() if "outside" in service["networks"]}
+    assert outside == {"worker", "egress", "gateway"}
+
+
+def test_only_the_gateway_holds_the_keys_of_models(services: dict[str, Any]) -> None:
+    keys = {"openai_api_key", "anthropic_api_key"}
+    assert [name for name, service in services.items() if keys & set(service.get("secrets", []))] == ["gateway"]
 
 
 def test_nobody_reaches_the_engine_unless_the_overlay_is_named() -> None:
@@ -120,6 +126,9 @@ LEFT_OUT = {
     "MOORAGE_DATABASE_KEEP_S": "config.part sets it for workers",
     "MOORAGE_WEB_PORT": "the web process alone listens there",
     "MOORAGE_FLOWER_PORT": "Flower alone listens there",
+    "MOORAGE_GATEWAY_PORT": "the gateway alone listens there",
+    "OPENAI_API_KEY": "the gateway alone holds keys of providers",
+    "ANTHROPIC_API_KEY": "the gateway alone holds keys of providers",
     "MOORAGE_FLOWER_USER": "Flower alone asks for it",
     "MOORAGE_FLOWER_PASSWORD": "Flower alone asks for it",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -199,7 +200,7 @@ def test_a_program_that_does_not_exist_is_a_reason_and_no_traceback(
 
 
 def test_leaving_parts_out_leaves_nobody_waiting_for_them(environment: dict[str, str]) -> None:
-    table = parts(environment, leave_out=frozenset({"web", "flower", "migrate"}))
+    table = parts(environment, leave_out=frozenset({"web", "gateway", "flower", "migrate"}))
     assert {"redis", "worker", "beat"} <= {part.name for part in table}
     assert {name for part in table for name in part.after} <= {part.name for part in table}
 
@@ -230,7 +231,8 @@ def test_a_kept_secret_is_made_once_and_readable_for_us_only(tmp_path: Path) -> 
 REAL = """
 import io, json, os, sys, threading
 from config.supervisor import Supervisor, parts
-supervisor = Supervisor(parts(os.environ, leave_out=frozenset({"web", "flower"})), os.environ, log=sys.stderr)
+table = parts(os.environ, leave_out=frozenset({"web", "gateway", "flower"}))
+supervisor = Supervisor(table, os.environ, log=sys.stderr)
 supervisor.start(); supervisor.wait_ready(timeout_s=90)
 print(json.dumps(supervisor.pids()), flush=True)
 supervisor.wait()
@@ -269,7 +271,7 @@ def relatives(pid: int) -> list[psutil.Process]:
 def test_the_real_stack_comes_up_survives_a_killed_redis_and_goes(
     environment: dict[str, str], log: io.StringIO
 ) -> None:
-    table = parts(environment, leave_out=frozenset({"web", "flower"}))
+    table = parts(environment, leave_out=frozenset({"web", "gateway", "flower"}))
     run = Path(environment["MOORAGE_DATA"]) / "run"
     with Supervisor(table, environment, log=log) as supervisor:
         assert run.stat().st_mode & 0o777 == 0o700
@@ -285,9 +287,11 @@ def test_the_real_stack_comes_up_survives_a_killed_redis_and_goes(
 @pytest.mark.needs_redis
 @pytest.mark.slow
 def test_up_greets_once_and_stops_when_its_reader_has_gone(environment: dict[str, str], tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        ports = [listener.getsockname()[1] for listener in (one, two)]
-    environment |= {"MOORAGE_WEB_PORT": str(ports[0]), "MOORAGE_FLOWER_PORT": str(ports[1])}
+    names = ("MOORAGE_WEB_PORT", "MOORAGE_FLOWER_PORT", "MOORAGE_GATEWAY_PORT")
+    with contextlib.ExitStack() as held:
+        listeners = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
+        ports = [listener.getsockname()[1] for listener in listeners]
+    environment |= {name: str(port) for name, port in zip(names, ports, strict=True)}
     process = subprocess.Popen(
         [sys.executable, "manage.py", "up"],
         cwd=ROOT,

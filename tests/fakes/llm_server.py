@@ -26,6 +26,7 @@ class Say:
     stop: str = "done"
     input_tokens: int = 11
     output_tokens: int = 7
+    cached_tokens: int = 0  # part of the input
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,15 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Slowly:
+    """The first bytes at once, the others after the gate is opened."""
+
+    say: Say
+    first: int
+    gate: threading.Event
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request as it came."""
 
@@ -73,7 +83,7 @@ class Request:
     body: dict[str, Any]
 
 
-Behaviour = Say | Fail | Raw | Hang | Drip | Cut
+Behaviour = Say | Fail | Raw | Hang | Drip | Cut | Slowly
 STOPS = {
     "openai": {"done": "stop", "calls": "tool_calls", "length": "length", "refusal": "content_filter"},
     "anthropic": {"done": "end_turn", "calls": "tool_use", "length": "max_tokens", "refusal": "refusal"},
@@ -118,7 +128,7 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
         def answer(self, behaviour: Behaviour, body: dict[str, Any]) -> None:
             match behaviour:
                 case Say():
-                    self.send(200, *_spoken(_dialect(self.path), behaviour, body))
+                    self.send(200, *_spoken(self.path, behaviour, body))
                 case Fail():
                     error = {"type": "error", "error": {"type": "scripted", "message": behaviour.message}}
                     self.send(behaviour.status, json.dumps(error).encode(), "application/json", behaviour.headers)
@@ -131,8 +141,13 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
                     self.send(200, b"", "application/json", length=1_000_000)
                     while not server.closing.wait(behaviour.every_s) and self.dripped():
                         pass
+                case Slowly():
+                    whole, content_type = _spoken(self.path, behaviour.say, body)
+                    self.send(200, whole[: behaviour.first], content_type, length=len(whole))
+                    behaviour.gate.wait(20)
+                    self.wfile.write(whole[behaviour.first :])
                 case Cut():
-                    whole, content_type = _spoken(_dialect(self.path), Say("half of it is lost"), body)
+                    whole, content_type = _spoken(self.path, Say("half of it is lost"), body)
                     self.send(200, whole[: len(whole) // 2], content_type, length=len(whole))
 
         def send(
@@ -169,12 +184,15 @@ def _dialect(path: str) -> str:
     return "ollama" if path.startswith("/api/") else "anthropic" if path.endswith("/messages") else "openai"
 
 
-def _spoken(dialect: str, say: Say, request: dict[str, Any]) -> tuple[bytes, str]:
+def _spoken(path: str, say: Say, request: dict[str, Any]) -> tuple[bytes, str]:
     """The body and its content type, streamed where the request asks for it."""
+    dialect = _dialect(path)
     stop = STOPS[dialect]["calls" if say.calls and say.stop == "done" else say.stop]
     if dialect == "ollama":
         return _ollama(say, stop), "application/x-ndjson"
     streamed = bool(request.get("stream"))
+    if path.endswith("/responses"):
+        return _responses(say, streamed), "text/event-stream" if streamed else "application/json"
     maker = {
         ("openai", False): _openai,
         ("openai", True): _openai_stream,
@@ -232,9 +250,33 @@ def _openai(say: Say, stop: str) -> bytes:
     ).encode()
 
 
-def _openai_usage(say: Say) -> dict[str, int]:
+def _openai_usage(say: Say) -> dict[str, Any]:
     total = say.input_tokens + say.output_tokens
-    return {"prompt_tokens": say.input_tokens, "completion_tokens": say.output_tokens, "total_tokens": total}
+    told: dict[str, Any] = {
+        "prompt_tokens": say.input_tokens, "completion_tokens": say.output_tokens, "total_tokens": total,
+    }  # fmt: skip
+    return told | {"prompt_tokens_details": {"cached_tokens": say.cached_tokens}} if say.cached_tokens else told
+
+
+def _responses(say: Say, streamed: bool) -> bytes:
+    """A text in the form of /v1/responses."""
+    usage = {
+        "input_tokens": say.input_tokens, "input_tokens_details": {"cached_tokens": say.cached_tokens},
+        "output_tokens": say.output_tokens, "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": say.input_tokens + say.output_tokens,
+    }  # fmt: skip
+    content = [{"type": "output_text", "text": say.text, "annotations": []}]
+    output = [{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}]
+    whole = {"id": "resp_1", "object": "response", "status": "completed", "model": "scripted", "output": output,
+             "usage": usage}  # fmt: skip
+    if not streamed:
+        return json.dumps(whole).encode()
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": whole | {"status": "in_progress", "output": [], "usage": None}},
+        {"type": "response.output_text.delta", "item_id": "msg_1", "delta": say.text},
+        {"type": "response.completed", "response": whole},
+    ]
+    return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
 
 
 def _openai_stream(say: Say, stop: str) -> bytes:
@@ -257,8 +299,14 @@ def _anthropic(say: Say, stop: str) -> bytes:
         {"type": "tool_use", "id": f"toolu_{at}", "name": name, "input": _partial(say, at)}
         for at, (name, _) in enumerate(say.calls)
     ]
-    usage = {"input_tokens": say.input_tokens, "output_tokens": say.output_tokens}
+    usage = _anthropic_usage(say) | {"output_tokens": say.output_tokens}
     return json.dumps(_anthropic_message(content, stop, usage)).encode()
+
+
+def _anthropic_usage(say: Say) -> dict[str, int]:
+    """Anthropic counts what comes out of its cache beside the input."""
+    told = {"input_tokens": say.input_tokens - say.cached_tokens}
+    return told | {"cache_read_input_tokens": say.cached_tokens} if say.cached_tokens else told
 
 
 def _anthropic_message(content: list[dict[str, Any]], stop: str | None, usage: dict[str, int]) -> dict[str, Any]:
@@ -280,7 +328,7 @@ def _anthropic_stream(say: Say, stop: str) -> bytes:
     def event(kind: str, **data: Any) -> None:
         parts.append(f"event: {kind}\ndata: {json.dumps({'type': kind} | data)}\n\n")
 
-    start = {"input_tokens": say.input_tokens, "output_tokens": 0}
+    start = _anthropic_usage(say) | {"output_tokens": 0}
     event("message_start", message=_anthropic_message([], None, start))
     blocks: list[tuple[dict[str, Any], dict[str, Any]]] = []
     if say.text:
@@ -293,7 +341,7 @@ def _anthropic_stream(say: Say, stop: str) -> bytes:
         event("content_block_delta", index=index, delta=delta)
         event("content_block_stop", index=index)
     # The final delta repeats the cumulative input usage, as the real service does.
-    usage = {"input_tokens": say.input_tokens, "output_tokens": say.output_tokens}
+    usage = _anthropic_usage(say) | {"output_tokens": say.output_tokens}
     event("message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage=usage)
     event("message_stop")
     return "".join(parts).encode()

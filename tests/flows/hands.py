@@ -129,6 +129,85 @@ def kill_in(*, id: str, stage: str, parts: list[str], whole: bool = False, timeo
     return found
 
 
+def kill_host_in(*, id: str, stage: str, group: int, timeout_s: float = 40) -> bool:
+    """kill -9 a whole host's process group while the stage runs there, the database's write lock held meanwhile."""
+    from django.db import transaction
+
+    def hit() -> bool:
+        if not _runs(id, stage):
+            return False
+        with transaction.atomic():  # BEGIN IMMEDIATE
+            if not _runs(id, stage):
+                return False
+            os.killpg(group, signal.SIGKILL)
+            return True
+
+    return _until(hit, timeout_s, every_s=0.0005)
+
+
+def drain(*, host: str, back: bool = False) -> None:
+    """Drain a host, or undrain it."""
+    from django.utils import timezone
+
+    from resources import hosts
+    from resources.models import Host
+
+    found = Host.objects.get(name=host)
+    if back:
+        hosts.undrain(host_id=found.pk, actor="user:ada", reason="test")
+    else:
+        hosts.drain(host_id=found.pk, actor="user:ada", reason="test", now=timezone.now())
+
+
+def wait_verdict(*, host: str, verdict: str, timeout_s: float = 30) -> float | None:
+    """After how many seconds the host's verdict was this one; None when it never was."""
+    from django.utils import timezone
+
+    from resources import hosts
+    from resources.models import Host
+
+    began = time.monotonic()
+
+    def is_so() -> bool:
+        found = Host.objects.filter(name=host).first()
+        return found is not None and hosts.verdict(found, now=timezone.now()).value == verdict
+
+    return time.monotonic() - began if _until(is_so, timeout_s) else None
+
+
+def wait_status(*, id: str, status: str, timeout_s: float = 90) -> bool:
+    """Whether the operation came to this status in time, whatever is left to clear."""
+    return _until(lambda: operation(id=id)["status"] == status, timeout_s)
+
+
+def wait_blocked(*, id: str, kinds: list[str], timeout_s: float = 40) -> bool:
+    """Whether the operation's agent came to wait for these reasons and no others in time."""
+    from agents.models import Agent
+    from operations.models import Operation
+
+    def blocked() -> bool:
+        agent = Operation.objects.select_related("agent").get(pk=id).agent
+        waits = agent is not None and agent.state == Agent.State.SPAWNING
+        return waits and sorted({reason["kind"] for reason in agent.blocked_by}) == sorted(kinds)
+
+    return _until(blocked, timeout_s)
+
+
+def agents() -> list[dict[str, Any]]:
+    """Every agent: where, in which state, and what broke it; the oldest first."""
+    from agents.models import Agent
+
+    return [
+        {"state": agent.state, "host": agent.host.name if agent.host else None, "error": agent.error}
+        for agent in Agent.objects.select_related("host").order_by("created_at")
+    ]
+
+
+def wait_clear(*, timeout_s: float = 60) -> bool:
+    """Whether nothing was held any more in time."""
+    return _until(lambda: not left_held(), timeout_s)
+
+
 def _words(process: psutil.Process) -> list[str]:
     """Its command line; nothing of one that has ended since it was listed, as commands in berths do all the time."""
     try:
@@ -183,6 +262,7 @@ DO: dict[str, Callable[..., Any]] = {
     do.__name__: do
     for do in (
         submit, submit_without_redis, operation, steps, pull_requests, wait, wait_stage, kill_in, left_held, examples,
+        kill_host_in, drain, wait_verdict, wait_status, wait_blocked, agents, wait_clear,
     )
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from config.parts import ROOT
 from config.supervisor import Supervisor, parts
 from tests.flows.inline import PLAIN_TEMPLATE
 
-PARTS = frozenset({"web", "flower", "sessionhost"})  # left out: nothing here asks them
+PARTS = frozenset({"gateway", "web", "flower", "sessionhost"})  # left out: nothing here asks them
 IN_A_HURRY = {"MOORAGE_CLAIM_TTL_S": "2", "MOORAGE_REDISPATCH_S": "1", "MOORAGE_SWEEP_S": "0.5"}
 
 

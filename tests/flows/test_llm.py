@@ -11,6 +11,7 @@ from operations.models import PullRequest, Step
 from tests.fakes.llm_server import Fail, LlmServer, Say
 from tests.flows.inline import Inline, left_held, stages
 from tests.flows.repositories import PROJECT, make
+from tests.gateway_server import gateway_server
 
 KEY = "sk-very-secret-key"
 REQUIREMENT = "sub() must subtract."
@@ -32,7 +33,8 @@ MEND = edit("def sub(a, b):\n    return a + b\n", "def sub(a, b):\n    return a 
 
 @pytest.fixture
 def server(settings: Any) -> Iterator[LlmServer]:
-    with LlmServer() as running:
+    with LlmServer() as running, gateway_server() as url:
+        settings.GATEWAY_URL = url
         settings.MODEL_ENVIRONMENT = {
             "MOORAGE_MODELS": "openai:first,anthropic:second",
             "OPENAI_API_KEY": KEY,
@@ -73,16 +75,19 @@ def test_a_model_that_lies_about_its_tests_is_sent_back_and_what_it_mends_is_del
     assert left_held() == []
 
 
-def test_the_next_provider_takes_over_where_the_first_is_down(inline: Inline, server: LlmServer) -> None:
-    def answer(say: Say) -> list[Any]:
-        return [*[Fail(503)] * 3, say]
+def test_the_next_provider_takes_over_where_the_first_is_down(
+    inline: Inline, server: LlmServer, settings: Any
+) -> None:
+    with LlmServer() as down:  # its script is empty: it answers 500
+        settings.MODEL_ENVIRONMENT = settings.MODEL_ENVIRONMENT | {"OPENAI_BASE_URL": down.base_url("openai")}
+        server.script.extend([PLAN, MEND, DONE, APPROVED])
 
-    server.script.extend([*answer(PLAN), *answer(MEND), *answer(DONE), *answer(APPROVED)])
+        operation = inline.finish(inline.submit(requirements=REQUIREMENT))
 
-    operation = inline.finish(inline.submit(requirements=REQUIREMENT))
-
-    assert operation.status == "succeeded", operation.error
-    assert "anthropic/second" in operation.engine_label
+        assert operation.status == "succeeded", operation.error
+        assert operation.engine_label == "anthropic/second"
+        assert 5 <= len(down.requests) < 12  # then its breaker leaves it alone, or lets a probe through
+        assert not server.script
 
 
 def test_a_refused_key_goes_to_a_person_at_once_and_is_told_nowhere(inline: Inline, server: LlmServer) -> None:

@@ -119,3 +119,19 @@ def test_releasers_at_once_free_each_lease_once() -> None:
     counts = at_once([partial(release, "agent:1") for _ in range(8)])
     assert sorted(counts) == [0] * 7 + [10]  # type: ignore[type-var]
     assert len(freed(host)) == 1
+
+
+def test_what_was_taken_in_another_generation_does_not_become_real() -> None:
+    old = directory(factories.host())
+    assert leases.hold(owner="agent:1", generation=2) == 0
+    assert Lease.objects.get(pk=old.pk).state == Lease.State.INTENT
+    assert leases.live(owner="agent:1", generation=2) == []
+
+
+def test_single_things_of_one_generation_are_dropped_without_waking_anybody() -> None:
+    host = factories.host()
+    mine, others = directory(host), directory(host, "agent:2", key="w-2")
+    assert leases.drop(owner="agent:1", generation=2, kinds=[Lease.Kind.DIRECTORY], now=NOW) == 0
+    assert leases.drop(owner="agent:1", generation=1, kinds=[Lease.Kind.DIRECTORY], now=NOW) == 1
+    assert {lease.pk: lease.state for lease in Lease.objects.all()} == {mine.pk: "released", others.pk: "intent"}
+    assert freed(host) == []

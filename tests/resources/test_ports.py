@@ -6,14 +6,17 @@ import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from events.faults import FaultClass
 from events.models import Event
-from resources import hosts, leases, ports
+from resources import admission, hosts, leases, ports
 from resources.models import Host, Lease
+from resources.sandboxes.protocol import Tier
 from tests import factories
 from tests.at_once import at_once
 
@@ -138,3 +141,47 @@ def test_a_port_released_before_it_was_checked_is_not_held_after_all() -> None:
 def test_confirming_a_held_port_again_keeps_it() -> None:
     lease = take(factories.host())
     assert ports.confirm(lease=lease, now=NOW).key == lease.key
+
+
+def test_a_port_rests_after_its_release_and_then_is_lent_again(settings: Any) -> None:
+    settings.PORT_QUARANTINE_S = 60
+    host = factories.host(ports=(22000, 22000))
+    take(host)
+    leases.release(owner="agent:1", actor="system", reason="left", now=NOW)
+    with pytest.raises(ports.PortsExhausted):
+        take(host, "agent:2")
+    rested = NOW + timedelta(seconds=60)
+    again = ports.take(host=host, owner="agent:2", generation=1, name="web", now=rested, expires_at=LATER)
+    assert again.key == "22000"
+
+
+def test_resting_ports_are_no_free_ports_to_admission(settings: Any) -> None:
+    settings.PORT_QUARANTINE_S = 60
+    host = factories.host(ports=(22000, 22001))
+    take(host)
+    leases.release(owner="agent:1", actor="system", reason="left", now=NOW)
+    size = admission.Size(1, 1, 1, ("a", "b"))
+    with transaction.atomic():
+        answer = admission.admit(
+            owner="agent:2", generation=1, size=size, minimum=Tier.LANDLOCK, now=NOW, expires_at=LATER
+        )
+    assert answer == admission.Blocked(({"kind": "ports", "host": "node-a", "needs": 2, "free": 1, "of": 2},))
+
+
+def test_a_squatter_is_told_in_the_hosts_stream(stranger: socket.socket) -> None:
+    squatted = number_of(stranger)
+    host = factories.host(ports=(squatted, squatted))
+    with pytest.raises(ports.PortsExhausted):
+        take(host)
+    told = Event.objects.get(topic=hosts.topic(host), kind="host.port_squatted")
+    assert (told.data["port"], told.data["owner"]) == (squatted, "agent:1")
+
+
+@pytest.mark.parametrize("meanwhile", [{"generation": 2}, {"owner": "agent:2"}, {"state": "squatted"}])
+def test_a_port_that_is_not_its_askers_any_more_is_not_confirmed(meanwhile: dict[str, Any]) -> None:
+    host = factories.host(ports=(22000, 22000))
+    reserved = ports.reserve(host=host, owner="agent:1", generation=1, name="web", now=NOW, expires_at=LATER)
+    Lease.objects.filter(pk=reserved.pk).update(**meanwhile)
+    with pytest.raises(leases.LeaseLost):
+        ports.confirm(lease=reserved, now=NOW)
+    assert Lease.objects.get(pk=reserved.pk).state != Lease.State.HELD

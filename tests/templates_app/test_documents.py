@@ -73,6 +73,7 @@ def test_parents_may_ask_for_a_version() -> None:
         ({"ports": ["a"]}, "missing_merge_key"),
         ({"ports": [{"name": "${x}"}]}, "missing_merge_key"),
         ({"$delete": True}, "bad_directive"),
+        ("${a}", "type_mismatch"),
         ({"size": {"pids": None}}, "type_mismatch"),
         ({"size": {"pids": True}}, "type_mismatch"),
         ({"size": {"pids": 64.0}}, "type_mismatch"),

@@ -23,9 +23,11 @@ FOR_PEOPLE = frozenset(
         "operation.cancelled", "operation.pull_request_merged", "agent.blocked", "agent.stopped", "agent.cleared",
         "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
         "project.operation_ended", "operation.work_kept", "agent.egress_denied",
+        "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
+        "template.refused", "template.deprecated", "template.restored",
     }
 )  # fmt: skip
-SUBJECTS = ("operation.", "agent.", "host.", "project.")
+SUBJECTS = ("operation.", "agent.", "host.", "project.", "template.", "templates.")
 
 
 def recorded_kinds() -> set[str]:
@@ -74,7 +76,7 @@ def an_event(kind: str, **data: Any) -> Recorded:
 @pytest.mark.parametrize(("kind", "route"), ALL, ids=[f"{kind}-{route.task}" for kind, route in ALL])
 def test_a_route_names_a_task_that_takes_its_arguments_and_those_are_ids_and_numbers(kind: str, route: Route) -> None:
     current_app.loader.import_default_modules()
-    arguments = route.arguments(an_event(kind))
+    arguments = route.arguments(an_event(kind, host="node-7"))
     assert all(isinstance(value, (str, int)) and len(str(value)) <= 36 for value in arguments.values())
     signature = inspect.signature(current_app.tasks[route.task].run)
     signature.bind(**arguments)

@@ -14,9 +14,10 @@ from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
 from agents import measuring, outfit_changes, placement, upkeep
+from agents.gateway import ledger
 from events import delivery
 from events.faults import Fault
-from operations import figures, queues
+from operations import budgets, figures, queues
 from operations.coding import engine, retention, safekeeping
 from resources import orphans, ports, samples, ticks
 from resources.models import Host
@@ -55,6 +56,9 @@ def _on_every_host(task: str, *, when: Callable[[], bool] = lambda: True) -> Cal
     return send
 
 
+UNSETTLED_S = 1500.0  # longer than the gateway holds any call
+KEEP_REPLIES = timedelta(days=2)  # for runs that are resumed
+
 DUTIES: tuple[Duty, ...] = (
     Duty("deliver events", 2, lambda now: void(delivery.sweep(now=now))),
     Duty("wake operations", 2, _wake_operations),
@@ -72,6 +76,9 @@ DUTIES: tuple[Duty, ...] = (
     Duty("inspect sandboxes", 30, _on_every_host("agents.inspect")),
     Duty("remove orphans", 120, _on_every_host("cleanup.orphans")),
     Duty("look at squatted ports again", 120, _on_every_host("cleanup.recheck_ports")),
+    Duty("settle calls of dead gateways", 60, lambda now: void(ledger.expire(now=now, after_s=UNSETTLED_S))),
+    Duty("forget replies", 3600, lambda now: void(ledger.forget_replies(before=now - KEEP_REPLIES))),
+    Duty("budgets of a new day", 60, lambda now: void(budgets.resume_renewed(now=now))),
     Duty("tidy vaults", 86_400, _on_every_host("cleanup.tidy_vaults")),
     Duty("lose unattended terminals", 30, lambda now: void(terminals.lose_unattended(now=now))),
     Duty("queue status", 2, lambda now: queues.publish(now=now)),

@@ -6,7 +6,9 @@ from typing import Any
 
 from celery import shared_task
 from celery.exceptions import SoftTimeLimitExceeded
+from django.utils import timezone
 
+from operations import budgets
 from operations.coding import engine
 from workers import presence
 
@@ -27,3 +29,9 @@ def wake_for_agent(*, agent_id: str, **_newer: Any) -> None:
 def agent_gone(*, agent_id: str, **_newer: Any) -> None:
     """The operation of a broken or leaving agent is recovered."""
     engine.agent_gone(agent_id, worker=presence.name())
+
+
+@shared_task(name="coding.budget_low")
+def budget_low(*, operation_id: str, reason: str, **_newer: Any) -> None:
+    """A soft limit was crossed: whoever looks is told."""
+    budgets.note_low(operation_id, reason=reason, now=timezone.now())

@@ -69,7 +69,7 @@ class RepairEngine:
 
     def _harness(self, task: Task, bench: Workbench) -> Harness:
         command = command_of(task.code_map.test_command)
-        return Harness(bench, command=command, options=self.options, name=task.base_tree)
+        return Harness(bench, command=command, options=self.options, name=task.base_tree, attempt=task.attempt)
 
     def _survey(self, task: Task, bench: Workbench) -> Survey:
         known = tuple(name for name in task.code_map.failing_before if name != "(the whole run)")

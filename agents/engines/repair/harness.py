@@ -45,7 +45,9 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one candidate did: ``passes``, ``fails``, ``breaks``, ``time``, ``died``, ``invalid`` or ``same``."""
+    """How one candidate did: ``passes``, ``fails``, ``breaks``, ``time``, ``died``, ``invalid``, ``same``
+    as another, or ``refused``: an earlier attempt chose it, and it was sent back.
+    """
 
     identity: str
     verdict: str
@@ -53,7 +55,7 @@ class Verdict:
     known: bool = False  # read from the journal
 
 
-VERDICTS = frozenset({"passes", "fails", "breaks", "time", "died", "invalid", "same"})
+VERDICTS = frozenset({"passes", "fails", "breaks", "time", "died", "invalid", "same", "refused"})
 
 
 def command_of(argv: Sequence[str]) -> Command:
@@ -70,8 +72,8 @@ def command_of(argv: Sequence[str]) -> Command:
 class Harness:
     """Asks the program in the sandbox. ``name`` is of the state that is repaired: its journal is for that alone."""
 
-    def __init__(self, bench: Workbench, *, command: Command, options: Options, name: str) -> None:
-        self.bench, self.command, self.options = bench, command, options
+    def __init__(self, bench: Workbench, *, command: Command, options: Options, name: str, attempt: int) -> None:
+        self.bench, self.command, self.options, self.attempt_number = bench, command, options, attempt
         inside = resources.files("agents.engines.repair.inside")
         self._modules = [(name, inside.joinpath(f"{name}.py").read_text("utf-8")) for name in MODULES]
         self._journal = JOURNAL.format(name="".join(char for char in name if char.isalnum())[:40] or "tree")
@@ -114,7 +116,7 @@ class Harness:
     def _ask(self, mode: str, seconds: float, **fields: Any) -> dict[str, Any]:
         job = {
             "loader": REGISTER, "modules": self._modules, "mode": mode, "seconds": seconds, "scratch": SCRATCH,
-            "journal": self._journal,
+            "journal": self._journal, "attempt": self.attempt_number,
             "arguments": [*self.command.arguments, *OWN], "module_run": self.command.module_run,
             "workers": self.options.workers, "memory_mb": self.options.memory_mb, **fields,
         }  # fmt: skip

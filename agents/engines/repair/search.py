@@ -47,18 +47,18 @@ class Tally:
     @property
     def tried(self) -> int:
         """Candidates that were run; those that did not compile or were the same as another are not counted."""
-        return sum(count for verdict, count in self.verdicts.items() if verdict not in {"invalid", "same"})
+        return sum(count for verdict, count in self.verdicts.items() if verdict not in {"invalid", "same", "refused"})
 
 
 class Search:
-    """One search. ``clock`` counts seconds; ``refused`` are edits that the stages after this one sent back."""
+    """One search. ``clock`` counts seconds."""
 
     def __init__(
         self, harness: Harness, survey: Survey, options: Options, *, say: Callable[[str], None], started: float,
-        refused: frozenset[str] = frozenset(), clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self.harness, self.survey, self.options, self.say = harness, survey, options, say
-        self.started, self.clock, self.refused = started, clock, refused
+        self.started, self.clock = started, clock
         self.tally = Tally()
         self._shapes: list[str] = []
         failing = [test.name for test in survey.failing[:FAILING_MOST]]
@@ -91,7 +91,6 @@ class Search:
     def _through(self, candidates: Sequence[Candidate], *, until_left_s: float, patient: bool = False) -> None:
         """Slice after slice, until one survives, none is left or the time is up."""
         waiting = [one for one in candidates if patient or one.identity not in self.tally.done]
-        waiting = [one for one in waiting if one.identity not in self.refused]
         length_s, rate = FIRST_SLICE_S, 200.0
         while waiting and self.left_s > until_left_s and self.tally.tried < self.options.candidates:
             room = self.options.candidates - self.tally.tried

@@ -27,6 +27,7 @@ def survey(warm: Warm, items: list[Any]) -> dict[str, Any]:
     job, pool = warm.bay.job, warm.pool
     ends = time.monotonic() + job["seconds"]
     known = set(job["failing"])
+    tests: list[dict[str, Any]] = []
 
     def timed(item: Any, limit_s: float) -> Callable[[], Any]:
         def run() -> Any:
@@ -42,10 +43,10 @@ def survey(warm: Warm, items: list[Any]) -> dict[str, Any]:
             if time.monotonic() > ends:
                 return
             patient = bool(known) and junit_name(items[at].nodeid) not in known
-            limit_s = job["patient_s"] if patient else job["hang_s"]
+            hung = sum(test["outcome"] == "hung" for test in tests)
+            limit_s = job["patient_s"] if patient else job["hang_s"] / (1 if hung < 2 else 3)
             yield at, timed(items[at], limit_s), wall_s(limit_s)
 
-    tests: list[dict[str, Any]] = []
     for at, answer, how in pool.run(first()):
         outcome, seconds, crash = answer or ["hung" if how == "time" else "died", job["hang_s"], []]
         tests.append({"at": at, "outcome": outcome, "seconds": seconds, "crash": crash})
@@ -54,7 +55,7 @@ def survey(warm: Warm, items: list[Any]) -> dict[str, Any]:
     passing = [test for test in tests if test["outcome"] == "passed"]
     passing.sort(key=lambda test: (items[test["at"]].nodeid.partition("::")[0] not in homes, test["at"]))
     quick = sorted((test for test in failing if test["outcome"] == "failed"), key=lambda test: test["seconds"])
-    traced = quick[:30] + [test for test in failing if test["outcome"] != "failed"][:6] + passing[:120]
+    traced = quick[:30] + [test for test in failing if test["outcome"] != "failed"][:4] + passing[:120]
     seen = _trace(warm, items, traced, ends)
     for test in tests:
         test["id"] = items[test["at"]].nodeid
@@ -80,7 +81,7 @@ def _trace(warm: Warm, items: list[Any], chosen: list[dict[str, Any]], ends: flo
                 raise TimeoutError("cut by the tracer")
 
             signal.signal(signal.SIGVTALRM, cut)
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0.6, 0.3)
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0.4, 0.2)
             sys.settrace(tracer)
             try:
                 warm.run(items[test["at"]], 4.0)

@@ -30,7 +30,7 @@ class Trial:
             path = self.bay.where(function.__code__.co_filename)
             at = (path, function.__code__.co_qualname, function.__code__.co_firstlineno)
             self.functions.setdefault(at, []).append(function)
-        self.journal = Journal(self.job["journal"])
+        self.journal = Journal(self.job["journal"], attempt=self.job["attempt"])
         self.shapes = set(self.job["shapes"])
         self.results: list[list[Any]] = []
 
@@ -108,7 +108,8 @@ class Trial:
 class Journal:
     """What was tried, so that a search that was killed goes on where it was. Without a file it goes without."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, attempt: int) -> None:
+        self.attempt = attempt
         self.known: dict[str, list[Any]] = {}
         self._file = None
         try:
@@ -128,6 +129,8 @@ class Journal:
         except ValueError:
             return  # cut by a kill
         if isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str):
+            if entry[1] == "chosen":  # by an attempt before this one: then it was sent back
+                entry[1:] = ["refused", 0] if entry[2] < self.attempt else ["passes", 0]
             self.known[entry[0]] = entry
 
     def write(self, entry: list[Any]) -> None:
@@ -174,5 +177,9 @@ def confirm(bay: Bay) -> dict[str, Any]:
         return {"failed": [*failed, *results.broken][:50], "passed": passed}
 
     pool = Pool(1, bay.job["memory_mb"])
-    answers = list(pool.run([("all", run, bay.job["seconds"])]))
-    return answers[0][1] or {"failed": ["(the whole run)"], "passed": 0}
+    ((_, answer, _how),) = pool.run([("all", run, bay.job["seconds"])])
+    if answer and answer["passed"] and not answer["failed"]:
+        journal = Journal(bay.job["journal"], attempt=bay.job["attempt"])
+        journal.write([candidate["id"], "chosen", bay.job["attempt"]])
+        journal.close()
+    return answer or {"failed": ["(the whole run)"], "passed": 0}

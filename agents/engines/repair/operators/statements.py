@@ -184,8 +184,8 @@ def _related(function: Function, node: ast.stmt) -> Iterator[Proposal]:
                 if isinstance(value, ast.Name):
                     yield function.swap(node, f"{value.id} = {function.text(call)}", 0.35, "other statement")
         case ast.Assign(targets=[ast.Name(id=name)], value=kept) if function.seen.get(name, frozenset()) & {"list"}:
-            for method in ("append", "extend"):
-                yield function.swap(node, f"{name}.{method}({function.text(kept)})", 0.12, "other statement")
+            for adder in ("append", "extend"):
+                yield function.swap(node, f"{name}.{adder}({function.text(kept)})", 0.12, "other statement")
         case ast.If(orelse=[*orelse]) if orelse and not isinstance(orelse[0], ast.If):
             yield from _else_always(function, node)
 

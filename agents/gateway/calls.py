@@ -1,0 +1,104 @@
+"""One call from admission to settlement, without the network: what the endpoint asks of the database and of Redis.
+
+Each function is one hop to a thread: token, allow-list, replay, parking, breaker and reservation are decided together.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+
+from agents.gateway import ledger, parking, prices, replies, tokens, upstream, wires
+from agents.gateway.faults import ProviderParked
+from agents.gateway.ledger import Ended, Need
+from agents.gateway.models import ModelCall, RunToken
+from agents.gateway.prices import Price
+from agents.gateway.replies import Reply
+from agents.gateway.wires import Asked
+from agents.providers import Model
+from resources import breakers
+
+
+class UpstreamFailed(Exception):
+    """The provider answered 5xx, was not reached, or broke off: its breaker counts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A call that may be sent: reserved, and let through the provider's breaker."""
+
+    asked: Asked
+    model: Model
+    call: ModelCall
+    price: Price
+    url: str
+    headers: Mapping[str, str]
+    guard: AbstractContextManager[None]
+
+
+def admit(*, token: str, path: str, body: bytes, headers: Mapping[str, str], now: datetime) -> Admitted | Reply:
+    """Let a request through, or answer it with what was paid for. Raises the fault that stands in its way."""
+    row = tokens.find(token, now=now)
+    asked = wires.read(path, body)
+    model = upstream.model_for(asked, row)
+    if paid := replies.take(row, digest=asked.digest):
+        return paid
+    price = price_of(asked.label, now=now)
+    _check_parked(model, row)
+    guard = breakers.guard(upstream.service_of(model), failures=(UpstreamFailed,))
+    guard.__enter__()
+    try:
+        need = Need(asked.label, price, asked.input_tokens, asked.output_tokens)
+        call = ledger.reserve(token=row, need=need, digest=asked.digest, now=now)
+    except BaseException:
+        guard.__exit__(*sys.exc_info())
+        raise
+    return Admitted(
+        asked, model, call, price, upstream.url_of(model, asked), upstream.headers_to(model, headers), guard
+    )
+
+
+def settle(admitted: Admitted, ended: Ended, *, failed: str, now: datetime) -> None:
+    """Book the call and tell the breaker. ``failed`` is why the provider failed; empty when it did not."""
+    if failed:
+        error = UpstreamFailed(failed)
+        admitted.guard.__exit__(UpstreamFailed, error, None)
+    else:
+        admitted.guard.__exit__(None, None, None)
+    ledger.settle(admitted.call, ended, price=admitted.price, now=now)
+
+
+def park(admitted: Admitted, *, headers: Mapping[str, str], body: bytes, now: datetime) -> float:
+    """A 429: leave this key alone. Returns how long this very run should wait, in seconds."""
+    rest_s, reason = parking.rest_of(headers, body, now=now)
+    name = parking.credential(admitted.model)
+    parking.park(name, rest_s=rest_s, reason=reason)
+    found = parking.parked(name, run=str(admitted.call.run_id))
+    return found.wait_s if found else rest_s
+
+
+def allowed(*, token: str, now: datetime) -> list[str]:
+    """The labels of the models that a token may ask."""
+    return list(tokens.find(token, now=now).models_allowed)
+
+
+def price_of(label: str, *, now: datetime) -> Price:
+    """Today's price by the operator's list and ours."""
+    path = Path(settings.MODEL_PRICES) if settings.MODEL_PRICES else None
+    own = prices.read_own(path)
+    return prices.price_of(label, on=now.date(), own=own, unknown=settings.UNKNOWN_PRICE)
+
+
+def _check_parked(model: Model, token: RunToken) -> None:
+    found = parking.parked(parking.credential(model), run=str(token.run_id))
+    if found is not None:
+        raise ProviderParked(
+            f"{model.label}: {found.reason}; the provider wants no call for another {found.rest_s:.0f} s.",
+            retry_after_s=round(found.wait_s, 2), model=model.label,
+        )  # fmt: skip

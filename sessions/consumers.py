@@ -1,0 +1,327 @@
+"""``/ws/terminals/``: many terminals on one websocket, as ``docs/terminal-protocol.md`` says.
+
+This end authorises and relays; no terminal byte is kept or understood here. Whoever attaches or takes control is asked
+for their right anew, and once a second everybody is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
+from django.utils import timezone
+
+from events.faults import Fault
+from sessions import presence, relay, visibility
+from sessions.host import wire
+from sessions.host.wire import ASKED, SUBPROTOCOL, TOLD, Frame, Kind, Problem, Refused, Wish
+from sessions.models import Terminal
+from sessions.relay import Line
+
+log = logging.getLogger(__name__)
+
+BAD_FRAME, SIGNED_OUT, TOO_SLOW, SERVER_ERROR = 4400, 4401, 4408, 1011
+MOST_CHANNELS = 64
+MOST_WAITING = 8 << 20  # bytes that a browser has not taken: windows and snapshots of all its channels fit
+RECHECK_S = 1.0
+_OPEN_S = 20.0
+_FORWARDED = frozenset({Kind.ACK, Kind.INPUT, Kind.RESIZE, Kind.CONTROL, Kind.DETACH})
+
+
+class Channel:
+    """One terminal on one channel of a browser."""
+
+    def __init__(self, consumer: TerminalsConsumer, number: int, terminal_id: uuid.UUID) -> None:
+        self.number, self.terminal_id = number, terminal_id
+        self.line: Line | None = None
+        self.upstream = 0
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._consumer = consumer
+
+    def hear(self, frame: Frame) -> None:
+        """From the session host."""
+        if frame.kind == Kind.OPEN:
+            if not self.opened.done():
+                self.opened.set_result(None)
+            return
+        if frame.kind == Kind.ERROR and not self.opened.done():
+            problem, words = wire.unpack(TOLD, frame)
+            self._not_opened(Refused(Problem(problem), bytes(words).decode("utf-8", "replace")))
+            return
+        self._consumer.tell(Kind(frame.kind), self.number, frame.payload)
+        if frame.kind in (Kind.EXIT, Kind.DETACH):
+            self._consumer.forget(self)
+
+    def away(self) -> None:
+        """The session host hung up."""
+        if not self.opened.done():
+            self._not_opened(Refused(Problem.AWAY, "the session host hung up"))
+        else:
+            self._consumer.refuse(self.number, Refused(Problem.AWAY, "the session host is away"))
+        self._consumer.forget(self)
+
+    def _not_opened(self, refused: Refused) -> None:
+        self.opened.set_exception(refused)
+        self.opened.exception()  # whoever waited may have left
+
+    def leave(self) -> None:
+        """Have the session host take it off; what still comes on the upstream channel is nobody's."""
+        if self.line is not None and self.line.open:
+            self.line.send(Kind.DETACH, self.upstream)
+
+
+class Gone:
+    """Hears the last frames of a channel that its browser has left, until it may be lent again."""
+
+    def __init__(self, line: Line, channel: int) -> None:
+        self._line, self._channel = line, channel
+
+    def hear(self, frame: Frame) -> None:
+        if frame.kind in (Kind.DETACH, Kind.EXIT) or (frame.kind == Kind.ERROR):
+            self._line.give_back(self._channel)
+
+    def away(self) -> None:
+        """Then the whole line is gone."""
+
+
+class TerminalsConsumer(AsyncWebsocketConsumer):
+    """One browser, or ``moorage attach``: up to 64 terminals on one websocket."""
+
+    channel_layer_alias = "none: terminal bytes never cross a channel layer"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._channels: dict[int, Channel] = {}
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._news = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._greeted = self._closed = False
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Whatever ends the socket: nothing of it stays at the session hosts."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._stop()
+
+    async def connect(self) -> None:
+        if SUBPROTOCOL not in self.scope.get("subprotocols", ()):
+            await self.close()
+            return
+        await self.accept(SUBPROTOCOL)
+        if not self.scope["user"].is_authenticated:
+            await self._end(SIGNED_OUT)
+            return
+        self._spawn(self._send_all())
+        self._spawn(self._recheck())
+
+    async def disconnect(self, code: int) -> None:
+        self._stop()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if self._closed:
+            return
+        frame = wire.decode(bytes_data) if bytes_data is not None else None
+        if frame is None:
+            await self._end(BAD_FRAME)
+            return
+        try:
+            await self._obey(frame)
+        except Refused as refused:
+            self.refuse(frame.channel, refused)
+        except Fault as fault:
+            self.refuse(frame.channel, Refused(Problem.NOT_OPEN, fault.detail))
+        except OSError:
+            self.refuse(frame.channel, Refused(Problem.AWAY, "the session host is away"))
+        except DatabaseError as error:
+            log.warning("rights cannot be asked", extra={"error": type(error).__name__})
+            await self._end(SERVER_ERROR)
+
+    # --- to the browser -------------------------------------------------------------------------------------------
+
+    def tell(self, kind: Kind, channel: int, payload: bytes) -> None:
+        """One frame for the browser, as soon as it takes it."""
+        message = wire.message(kind, channel, payload)
+        self._waiting.append(message)
+        self._waiting_bytes += len(message)
+        self._news.set()
+        if self._waiting_bytes > MOST_WAITING:
+            self._spawn(self._end(TOO_SLOW))
+
+    def refuse(self, channel: int, refused: Refused) -> None:
+        """An ERROR on this channel."""
+        self.tell(Kind.ERROR, channel, wire.pack(TOLD, Kind.ERROR, refused.problem, rest=refused.words.encode()))
+
+    def forget(self, channel: Channel) -> None:
+        """The channel has no terminal any more; the session host's last word on it has been heard."""
+        if self._channels.get(channel.number) is channel:
+            del self._channels[channel.number]
+        if channel.line is not None:
+            channel.line.give_back(channel.upstream)
+
+    async def _send_all(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._waiting:
+                message = self._waiting.popleft()
+                self._waiting_bytes -= len(message)
+                await self.send(bytes_data=message)
+
+    # --- from the browser -----------------------------------------------------------------------------------------
+
+    async def _obey(self, frame: Frame) -> None:
+        values = wire.unpack(ASKED, frame)
+        kind = Kind(frame.kind)
+        if not self._greeted:
+            if kind is not Kind.HELLO or values != (wire.VERSION,):
+                raise Refused(Problem.VERSION, f"a HELLO of version {wire.VERSION} comes first")
+            self._greeted = True
+            self.tell(Kind.HELLO, frame.channel, wire.pack(TOLD, Kind.HELLO, wire.VERSION))
+        elif kind is Kind.PING:
+            self.tell(Kind.PONG, frame.channel, wire.pack(TOLD, Kind.PONG, rest=values[0]))
+        elif kind is Kind.ATTACH:
+            self._attach(frame.channel, uuid.UUID(bytes=values[0]), offset=values[1])
+        elif kind in _FORWARDED:
+            await self._forward(frame, values)
+        else:
+            raise Refused(Problem.UNKNOWN_TYPE, f"{kind.name} is not for a browser to say")
+
+    async def _forward(self, frame: Frame, values: tuple[Any, ...]) -> None:
+        channel = self._channels.get(frame.channel)
+        if channel is None or channel.line is None:
+            if frame.kind == Kind.ACK:
+                return  # it crossed the end of its terminal on the way
+            raise Refused(Problem.NOT_ATTACHED, f"channel {frame.channel} has no terminal")
+        if frame.kind == Kind.CONTROL and values[1] == Wish.TAKE:
+            _, may_type = await self._right_to(channel.terminal_id)
+            if not may_type:
+                raise Refused(Problem.NOT_ALLOWED, "you may watch this terminal, not type into it")
+        channel.line.forward(frame, channel.upstream)
+        await channel.line.drain()
+
+    def _attach(self, number: int, terminal_id: uuid.UUID, *, offset: int) -> None:
+        if number in self._channels:
+            raise Refused(Problem.CHANNEL_TAKEN, f"channel {number} has a terminal: detach it first")
+        if len(self._channels) >= MOST_CHANNELS:
+            raise Refused(Problem.TOO_MANY, f"{MOST_CHANNELS} terminals are attached")
+        channel = self._channels[number] = Channel(self, number, terminal_id)
+        self._spawn(self._open(channel, offset=offset))
+
+    async def _open(self, channel: Channel, *, offset: int) -> None:
+        """Slow: the row, the line and the session host are asked; frames of other channels go on meanwhile."""
+        try:
+            terminal, may_type = await self._right_to(channel.terminal_id)
+            socket = await database_sync_to_async(_socket_of)(terminal)
+            line = await relay.of_loop().line(socket)
+            channel.line, channel.upstream = line, line.lend(channel)
+            line.send(Kind.OPEN, channel.upstream, terminal.pk.bytes)
+            async with asyncio.timeout(_OPEN_S):
+                await channel.opened
+            name = str(self.scope["user"]).encode()
+            line.send(Kind.ATTACH, channel.upstream, terminal.pk.bytes, offset, may_type, rest=name)
+            await line.drain()
+        except Refused as refused:
+            self._give_up(channel, refused)
+        except Fault as fault:
+            self._give_up(channel, Refused(Problem.NOT_OPEN, fault.detail))
+        except (OSError, TimeoutError):
+            self._give_up(channel, Refused(Problem.AWAY, "the session host does not answer"))
+        except DatabaseError as error:
+            self._give_up(channel, Refused(Problem.AWAY, f"rights cannot be asked now ({type(error).__name__})"))
+
+    def _give_up(self, channel: Channel, refused: Refused) -> None:
+        self.forget(channel)
+        self.refuse(channel.number, refused)
+
+    # --- rights ---------------------------------------------------------------------------------------------------
+
+    async def _right_to(self, terminal_id: uuid.UUID) -> tuple[Terminal, bool]:
+        user = await database_sync_to_async(self.scope["still_signed_in"])()
+        if user is None or not user.is_authenticated:
+            raise Refused(Problem.NOT_ALLOWED, "you are signed out")
+        return await database_sync_to_async(_right)(user, terminal_id)
+
+    async def _recheck(self) -> None:
+        """Once a second: whoever was signed out or lost the right to look is cut off."""
+        while True:
+            await asyncio.sleep(RECHECK_S)
+            if not self._channels:
+                continue
+            try:
+                user = await database_sync_to_async(self.scope["still_signed_in"])()
+                if user is None or not user.is_authenticated:
+                    await self._end(SIGNED_OUT)
+                    return
+                wanted = {channel.terminal_id for channel in self._channels.values()}
+                seen = await database_sync_to_async(visibility.of_those)(user, wanted)
+            except DatabaseError as error:
+                log.warning("rights cannot be asked", extra={"error": type(error).__name__})
+                continue
+            for channel in list(self._channels.values()):
+                if channel.terminal_id not in seen:
+                    self._cut_off(channel)
+
+    def _cut_off(self, channel: Channel) -> None:
+        self._channels.pop(channel.number, None)
+        self._leave(channel)
+        self.refuse(channel.number, Refused(Problem.NOT_ALLOWED, "you may not see this terminal any more"))
+
+    def _leave(self, channel: Channel) -> None:
+        if channel.line is not None and channel.line.open:
+            channel.line.replace(channel.upstream, Gone(channel.line, channel.upstream))
+            channel.leave()
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if not isinstance(error, OSError):  # the server's word for: the client has gone
+            log.error("a terminal socket broke", exc_info=error)
+        if not self._closed:
+            self._spawn(self._end(SERVER_ERROR))
+
+    async def _end(self, code: int) -> None:
+        if self._closed:
+            return
+        self._stop()
+        try:
+            async with asyncio.timeout(5):
+                await self.close(code)
+        except (TimeoutError, OSError) as error:
+            log.info("socket would not close", extra={"code": code, "error": type(error).__name__})
+
+    def _stop(self) -> None:
+        self._closed = True
+        for channel in list(self._channels.values()):
+            self._leave(channel)
+        self._channels.clear()
+        current = asyncio.current_task()
+        for task in list(self._tasks):
+            if task is not current:
+                task.cancel()
+
+
+def _right(user: Any, terminal_id: uuid.UUID) -> tuple[Terminal, bool]:
+    terminal = visibility.terminal(user, terminal_id)
+    return terminal, visibility.may_type(user, terminal)
+
+
+def _socket_of(terminal: Terminal) -> str:
+    if terminal.state not in Terminal.OPEN:
+        raise Refused(Problem.NOT_OPEN, f"the terminal is {terminal.state}: {terminal.reason}")
+    return presence.session_host_of(terminal.agent.host, now=timezone.now()).socket
