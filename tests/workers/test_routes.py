@@ -26,7 +26,8 @@ FOR_PEOPLE = frozenset(
         "operation.cancelled", "operation.pull_request_merged", "agent.blocked", "agent.stopped", "agent.cleared",
         "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
         "project.operation_ended", "operation.work_kept", "agent.egress_denied",
-        "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "operation.budget_low", "template.published",
+        "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
+        "operation.budget_low", "budget.set",
         "template.refused", "template.deprecated", "template.restored",
     }
 )  # fmt: skip
