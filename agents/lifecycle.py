@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
 
-from agents import faults
+from agents import admittance, faults
 from agents.models import Agent, Capability, Priority
 from agents.outfits import outfit
 from events.faults import Fault
@@ -55,11 +55,12 @@ def request_spawn(
 ) -> Agent:
     """Ask for an agent from a template: a row in ``spawning``, nothing taken yet. 202 material.
 
-    Raises the template's faults (unknown, invalid, abstract) and UnknownCapability before anything is
-    written.
+    Raises the template's faults (unknown, invalid, abstract), UserNotAllowed and UnknownCapability before anything
+    is written.
     """
     wanted = check_capabilities(capabilities)
     fitted = outfit(template)
+    admittance.check(fitted.spec, template=template, user=by)
     now = timezone.now()
     with transaction.atomic():
         agent = Agent(
@@ -139,7 +140,9 @@ def retry(agent_id: uuid.UUID | str, *, actor: str, reason: str) -> Agent:
             raise faults.IllegalTransition(
                 f"the old berth of {agent.name} is still being cleared", remedy="Try again in a moment."
             )
-        agent.resolved = outfit(agent.template).as_dict()  # its ranges and rules meet another host
+        fitted = outfit(agent.template)  # anew: its ranges and rules meet another host
+        admittance.check(fitted.spec, template=agent.template, user=agent.created_by)
+        agent.resolved = fitted.as_dict()
         return move(agent, Agent.again, kind="agent.spawn_requested", actor=actor, reason=reason)
 
 

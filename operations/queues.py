@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -53,3 +54,9 @@ def publish(*, now: datetime) -> None:
     """Send the status to the live stream's ``queue`` topic: a snapshot, not history."""
     for queue in status(now=now):
         live.publish_snapshot("queue", asdict(queue), now=now)
+
+
+def agents_at_work() -> set[uuid.UUID]:
+    """The agents of operations that have not ended, waiting ones included."""
+    active = Operation.objects.filter(status__in=Operation.ACTIVE, agent__isnull=False)
+    return {agent_id for agent_id in active.values_list("agent_id", flat=True) if agent_id}

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
 
+from agents import admittance
 from agents import lifecycle as agents_lifecycle
 from agents import visibility as agents_visibility
 from agents.models import Agent
@@ -39,6 +40,7 @@ def request_open(*, agent_id: uuid.UUID | str, by: Any, title: str = "", columns
         agent = agents_lifecycle.load(agent_id)
         if agent.state != Agent.State.RUNNING:
             raise faults.AgentNotRunning(f"agent {agent.name} is {agent.state}", pointer="/agent_id")
+        admittance.check(agent.resolved.get("spec", {}), template=agent.template, user=by)
         if agent.terminals.filter(state__in=Terminal.OPEN).count() >= MOST_PER_AGENT:
             raise faults.TooManyTerminals(f"agent {agent.name} has {MOST_PER_AGENT} open terminals")
         session_host = presence.session_host_of(agent.host, now=now)

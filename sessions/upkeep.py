@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from datetime import datetime, timedelta
 
 from django.db.models import Q
@@ -31,3 +32,9 @@ def lose_unattended(*, now: datetime, limit: int = 200) -> int:
         except Fault as fault:
             log.info("terminal moved on", extra={"terminal": str(row.pk), "reason": fault.detail})
     return count
+
+
+def agents_attended() -> set[uuid.UUID]:
+    """The agents at whose terminals somebody sits, or is about to."""
+    attended = Terminal.objects.filter(state__in=(Terminal.State.OPENING, Terminal.State.LIVE))
+    return set(attended.values_list("agent_id", flat=True))
