@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status, viewsets
@@ -37,12 +38,14 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     queue_position = serializers.SerializerMethodField()
     size = serializers.SerializerMethodField(help_text="What admission reserved for it; null while it waits.")
     outdated = serializers.SerializerMethodField(help_text="Whether its template has changed since")
+    labels = serializers.SerializerMethodField(help_text="What its template labels it with.")
 
     class Meta:
         model = Agent
         fields: tuple[str, ...] = (
             "id", "name", "template", "capabilities", "state", "generation", "project_id", "host", "tier", "tier_note",
             "size", "blocked_by", "queue_position", "waiting_since", "error", "created_at", "state_since", "outdated",
+            "labels",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -50,11 +53,23 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     def get_size(self, agent: Agent) -> dict[str, Any] | None:
         return agent.resolved.get("taken")
 
+    def get_labels(self, agent: Agent) -> dict[str, str]:
+        return agent.resolved.get("spec", {}).get("labels", {})  # type: ignore[no-any-return]
+
     def get_queue_position(self, agent: Agent) -> int | None:
         return placement.queue_in(cast("dict[str, Any]", self.context)).position(agent)
 
     def get_outdated(self, agent: Agent) -> bool:
         return outfit_changes.in_force(cast("dict[str, Any]", self.context)).outdated(agent)
+
+
+class AgentFilter(serializers.Serializer[Any]):
+    """Which agents a list holds."""
+
+    has_label = serializers.RegexField(
+        r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,62}=[^\x00]{0,200}\Z", required=False,
+        help_text="Those of templates that label them so: name=value.",
+    )  # fmt: skip
 
 
 class DiskSerializer(serializers.Serializer[Any]):
@@ -118,9 +133,17 @@ class AgentViewSet(viewsets.GenericViewSet[Agent]):
     def get_queryset(self) -> Any:
         return visibility.agents(self.request.user)
 
+    @extend_schema(parameters=[AgentFilter])
     def list(self, request: Request) -> Response:
         """Agents, newest first."""
-        page = self.paginate_queryset(self.get_queryset())
+        wanted = AgentFilter(data=request.query_params)
+        wanted.is_valid(raise_exception=True)
+        rows = self.get_queryset()
+        if label := wanted.validated_data.get("has_label"):
+            name, _equals, value = label.partition("=")
+            labels = KeyTransform("labels", KeyTransform("spec", "resolved"))
+            rows = rows.annotate(labelled=KeyTextTransform(name, labels)).filter(labelled=value)
+        page = self.paginate_queryset(rows)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
     @extend_schema(responses=AgentDetailSerializer)

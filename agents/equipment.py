@@ -38,6 +38,11 @@ def equip(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Equi
     return Equipped(sandbox, mask)
 
 
+def mask_of(spec: Mapping[str, Any]) -> Mask:
+    """What keeps the secrets of a resolved template out of all that is shown."""
+    return Mask(operator_secrets.read(spec.get("secrets", {})))
+
+
 def check(spec: Mapping[str, Any]) -> None:
     """Before a berth is given away: that the secrets of a resolved template can be had on this host."""
     operator_secrets.read(spec.get("secrets", {}))

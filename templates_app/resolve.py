@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from templates_app import meaning
 from templates_app.adapt import Applied, adapted
 from templates_app.checker import spec_check
 from templates_app.declarations import declared, secret_problems
@@ -125,9 +126,12 @@ def _result_errors(spec: Node, value: Json, *, layers: tuple[Document, ...], own
 
     Texts that still hold a reference are not judged: it is not known yet, or reported already.
     """
-    if spec_check(abstract=own.abstract)(value):
-        return []
     by_name = {document.name: document for document in layers}
+    if spec_check(abstract=own.abstract)(value):
+        return [
+            _at(nearest(spec, path), by_name, own, code, f"{shown(('spec', *path))} {words}")
+            for path, code, words in (meaning.problems(value) if isinstance(value, dict) and not own.abstract else ())
+        ]
     errors = []
     for path, code, words in problems_of(value, spec_schema()):
         node = nearest(spec, path)

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from operations.coding.permissions import Permissions
 from resources.files import Beneath
 from resources.sandboxes.protocol import Command, Outcome, Sandbox
+
+OUTPUT_BYTES = 1_000_000
+EVERYTHING = Permissions()
 
 
 class BerthBench:
@@ -20,8 +24,11 @@ class BerthBench:
         say: Callable[[str], None],
         cancelled: Callable[[], bool],
         observed: Callable[[str], None] = lambda _words: None,
+        permissions: Permissions = EVERYTHING,
+        output_bytes: int = OUTPUT_BYTES,
     ) -> None:
         self._sandbox, self._directory, self._say, self._cancelled = sandbox, directory, say, cancelled
+        self._permissions, self._output_bytes = permissions, output_bytes
         self._observed = observed  # told of each result of a command, in words
         self._files = Beneath(directory)
 
@@ -29,9 +36,11 @@ class BerthBench:
         return self._files.read(path, limit_bytes)
 
     def write(self, path: str, content: bytes) -> None:
+        self._permissions.check_change(path)
         self._files.write(path, content)
 
     def delete(self, path: str) -> None:
+        self._permissions.check_change(path)
         self._files.delete(path)
 
     def exists(self, path: str) -> bool:
@@ -41,8 +50,12 @@ class BerthBench:
         return self._files.files()
 
     def run(self, argv: Sequence[str], *, timeout_s: float = 120.0, stdin: bytes = b"") -> Outcome:
+        self._permissions.check_run(argv[0])
         self.say(f"$ {' '.join(argv)[:300]}")
-        command = Command(argv=tuple(argv), cwd=self._directory, timeout_s=timeout_s, stdin=stdin)
+        command = Command(
+            argv=tuple(argv), cwd=self._directory, timeout_s=timeout_s, stdin=stdin,
+            output_limit_bytes=self._output_bytes,
+        )  # fmt: skip
         outcome = self._sandbox.run(command, cancelled=self._cancelled)
         words = f"exit {outcome.exit_code} after {outcome.duration_s:.1f} s"
         self.say(f"  {words}")

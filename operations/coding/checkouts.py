@@ -7,10 +7,10 @@ from pathlib import Path
 
 from events.faults import Fault, FaultClass
 from operations.coding import repository
-from operations.coding.context import Context
+from operations.coding.context import Context, Level
 from resources.sandboxes.protocol import Command
 
-HOOK_TIMEOUT_S = 600.0
+HOOK_TIMEOUT_S = 900  # where the template does not say
 OUTPUT_KEPT = 2000  # characters of a failed hook's output that go with the fault
 
 
@@ -41,17 +41,18 @@ def make(context: Context, *, tree: str, directory: Path) -> tuple[str, ...]:
 def _run(context: Context, argv: Sequence[str], *, directory: Path, place: str) -> None:
     words = " ".join(argv)[:300]
     context.say(f"setup hook {place}: $ {words}")
-    command = Command(argv=tuple(argv), cwd=directory, timeout_s=HOOK_TIMEOUT_S)
-    outcome = context.sandbox.run(command, cancelled=context.lost)
+    timeout_s = context.spec["hooks"].get("setup_timeout_s", HOOK_TIMEOUT_S)
+    command = Command(argv=tuple(argv), cwd=directory, timeout_s=timeout_s)
+    outcome = context.equipped.run(command, cancelled=context.lost)
     context.check()
     output = outcome.text(OUTPUT_KEPT).strip()
     if output:
-        context.say(output)
+        context.say(output, level=Level.INFO if outcome.ok else Level.ERROR)
     if outcome.ok:
         context.say(f"  done after {outcome.duration_s:.1f} s")
         return
     if outcome.timed_out:
-        ended = f"did not end within {HOOK_TIMEOUT_S:g} s"
+        ended = f"did not end within {timeout_s:g} s"
     elif outcome.exit_code in {126, 127}:
         ended = "cannot be started"
     else:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import IntEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from django.utils import timezone
 
-from agents import health
+from agents import equipment, health
 from agents.models import Agent, Fact
 from operations import projects
 from operations.coding import credentials, vault
@@ -23,16 +24,21 @@ from operations.coding.storable import storable
 from operations.faults import StageInterrupted
 from operations.models import Evidence, Operation, Stage, Step
 from resources.guarded import guarded
+from resources.operator_secrets import Mask
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Sandbox, SandboxGone
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The stage is finished: ``product`` for later stages and people, ``fields`` of the operation to set."""
+    """The stage is finished: ``product`` for later stages and people, ``fields`` of the operation to set.
+
+    ``ask``: what a person has to approve before the next stage; empty for nothing.
+    """
 
     product: dict[str, Any] = field(default_factory=dict)
     fields: Mapping[str, Any] = field(default_factory=dict)
+    ask: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +72,38 @@ class Witnessed:
         )  # fmt: skip
 
 
+class Level(IntEnum):
+    """How much a line matters, as a template's `log_level` names it."""
+
+    DEBUG = 10
+    INFO = 20
+    WARNING = 30
+    ERROR = 40
+
+
 class Context:
     """One stage attempt: the operation as it was claimed (read it, never save it), its berth, its vault, its log."""
 
     def __init__(self, *, operation: Operation, log: StageLog, lost: Callable[[], bool]) -> None:
         self.operation, self.log, self.lost = operation, log, lost
         self.witnessed: list[Witnessed] = []
+        self.mask = Mask({})  # of the template's secrets, from the moment they are read
 
     @property
     def stage(self) -> Stage:
         """The stage that this attempt is of."""
         return Stage(self.operation.stage)
 
-    def say(self, line: str) -> None:
-        """One line for the stage's live log."""
-        self.log.say(line)
+    def say(self, line: str, *, level: Level = Level.INFO) -> None:
+        """One line for the stage's live log, if the template wants to hear lines of this level."""
+        if level >= self._heard:
+            self.log.say(self.mask.text(line))
+
+    @cached_property
+    def _heard(self) -> Level:
+        agent = self.operation.agent
+        spec = agent.resolved.get("spec", {}) if agent is not None else {}
+        return Level[str(spec.get("log_level", Level.INFO.name)).upper()]
 
     def seen(self, kind: Fact.Kind, words: str) -> None:
         """A sign of life of the agent's, just now: for its health."""
@@ -149,6 +172,18 @@ class Context:
         if self.agent.sandbox is None:
             raise SandboxGone(f"agent {self.agent.name} has no sandbox")
         return guarded(selection.adopt(self.agent.sandbox), owner=self.agent.owner)
+
+    @cached_property
+    def equipped(self) -> Sandbox:
+        """The same with what the template gives to commands: side services, secrets. For hooks, tests, the engine."""
+        given = equipment.equip(self.agent, self.sandbox, say=self.say)
+        self.mask = given.mask
+        return given.sandbox
+
+    @property
+    def secrets_seen(self) -> Mask:
+        """What knows the secrets that commands of this berth are given."""
+        return self.mask or equipment.mask_of(self.spec)
 
     @cached_property
     def workspace(self) -> Path:

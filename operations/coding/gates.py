@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from operations.coding.changes import Diff
+from operations.coding.permissions import Permissions
+from resources.operator_secrets import Mask
+
+EVERYTHING, NO_SECRETS = Permissions(), Mask({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +39,30 @@ _SECRETS = re.compile(
 _TEST_FILES = ("test_*.py", "*/test_*.py", "*_test.py", "*.test.js", "*.test.ts", "tests/*", "*/tests/*")
 
 
-def judge(diff: Diff, *, sizes: Mapping[str, int], limits: Mapping[str, Any]) -> tuple[GateResult, ...]:
+# Bounds that a template sets: where it says so, a person may let a change pass them. The others guard everybody.
+ASKABLE = frozenset({"size", "protected paths"})
+
+
+def judge(
+    diff: Diff,
+    *,
+    sizes: Mapping[str, int],
+    limits: Mapping[str, Any],
+    permissions: Permissions = EVERYTHING,
+    mask: Mask = NO_SECRETS,
+) -> tuple[GateResult, ...]:
     """All gates, in the order in which people read them.
 
-    ``sizes`` are the changed files' bytes, ``limits`` is the template's ``gates``.
+    ``sizes`` are the changed files' bytes, ``limits`` is the template's ``gates``, ``permissions`` are its engine's,
+    and ``mask`` knows the secrets that its commands were given.
     """
     return (
         _size(diff, sizes, limits),
         _protected(diff, limits),
+        _permitted(diff, permissions),
         _kinds(diff),
         _tests_kept(diff),
-        _secrets(diff),
+        _secrets(diff, mask),
         _invisible(diff),
     )
 
@@ -96,9 +113,20 @@ def _tests_kept(diff: Diff) -> GateResult:
     return _verdict("tests kept", found, "no test file was deleted")
 
 
-def _secrets(diff: Diff) -> GateResult:
+def _permitted(diff: Diff, permissions: Permissions) -> GateResult:
+    # Whatever changed it: the engine's own edits were asked before, the commands that it ran were not.
+    found = [f"{change.path} is not the engine's to change" for change in diff.changes
+             if not permissions.may_change(change.path)]  # fmt: skip
+    return _verdict("engine permissions", found, "only what the engine may change")
+
+
+def _secrets(diff: Diff, mask: Mask) -> GateResult:
     # The line itself is never repeated: the reason must not hold what it warns of.
-    found = [f"{path} line {number} looks like a secret" for path, number, line in added(diff) if _SECRETS.search(line)]
+    found = [
+        f"{path} line {number} looks like a secret"
+        for path, number, line in added(diff)
+        if _SECRETS.search(line) or mask.holds(line)
+    ]
     return _verdict("secrets", found, "no secret in added lines")
 
 

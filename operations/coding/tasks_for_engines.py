@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from django.conf import settings
 from django.db.models import Max, Q
@@ -14,7 +19,9 @@ from agents.gateway import ways
 from agents.gateway.tokens import Run
 from agents.models import Fact
 from agents.providers import ModelChain
-from operations.coding.bench import BerthBench
+from events.faults import Fault
+from operations.coding import permissions
+from operations.coding.bench import OUTPUT_BYTES, BerthBench
 from operations.coding.context import Context
 from operations.models import Stage, Step
 
@@ -67,12 +74,40 @@ def plan_of(context: Context) -> Plan:
     return Plan(product["summary"], steps)
 
 
-def bench_in(context: Context, directory: Path) -> BerthBench:
-    """The workbench on one checkout."""
+def bench_in(context: Context, directory: Path, *, cancelled: Callable[[], bool] | None = None) -> BerthBench:
+    """The workbench on one checkout, as far as the template lets the engine go there."""
+    limits = context.spec["engine"].get("limits", {})
     return BerthBench(
-        sandbox=context.sandbox, directory=directory, say=context.say, cancelled=context.lost,
+        sandbox=context.equipped, directory=directory, say=context.say, cancelled=cancelled or context.lost,
         observed=lambda words: context.seen(Fact.Kind.LAST_TOOL_RESULT, words),
+        permissions=permissions.read(context.spec), output_bytes=limits.get("output_bytes", OUTPUT_BYTES),
     )  # fmt: skip
+
+
+class EngineTimeLimit(Fault):
+    """The engine was at work for longer than the template lets it."""
+
+    code = "engine.time_limit"
+    remedy = "Ask for less at a time, or give the template a larger engine.limits.timeout_s; then retry."
+
+
+T = TypeVar("T")
+
+
+def within_limits(context: Context, directory: Path, work: Callable[[BerthBench], T]) -> T:
+    """Let the engine work on a checkout until its template's time is up: then it is stopped like a cancelled one."""
+    timeout_s = context.spec["engine"].get("limits", {}).get("timeout_s")
+    until = time.monotonic() + timeout_s if timeout_s else math.inf
+
+    def over() -> bool:
+        return context.lost() or time.monotonic() > until
+
+    try:
+        return work(bench_in(context, directory, cancelled=over))
+    except Fault as fault:
+        if context.lost() or time.monotonic() <= until:
+            raise
+        raise EngineTimeLimit(f"the engine was ended after {timeout_s} s, as its template says") from fault
 
 
 def _chain(context: Context) -> ModelChain | None:
@@ -82,7 +117,9 @@ def _chain(context: Context) -> ModelChain | None:
         run_id=operation.pk, lineage=_lineage(context), agent_id=operation.agent_id, project_id=operation.project_id,
         user=operation.created_by,
     )  # fmt: skip
-    return ways.chain_for(run, now=timezone.now())
+    chain = ways.chain_for(run, now=timezone.now())
+    steps = context.spec["engine"].get("limits", {}).get("steps")
+    return replace(chain, iterations=steps) if chain is not None and steps else chain
 
 
 def _lineage(context: Context) -> str:

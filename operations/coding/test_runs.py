@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import fnmatch
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from agents.engines.protocol import TestCounts
 from events.faults import Fault, FaultClass
 from operations.coding import checkouts, junit
-from operations.coding.context import Context, Witnessed
+from operations.coding.context import Context, Level, Witnessed
 from operations.models import Evidence
 from resources.files import Beneath, PathTooBig
 from resources.sandboxes.protocol import Command
@@ -140,13 +140,17 @@ def run(context: Context, *, tree: str, command: tuple[str, ...], directory: str
     if "PYTEST_TIMEOUT" not in context.spec["environment"]:
         # pytest-timeout reads it: a test that hangs fails by itself, and the others still have their say.
         environment["PYTEST_TIMEOUT"] = str(max(timeout_s // ONE_TEST_SHARE, ONE_TEST_LEAST_S))
-    outcome = context.sandbox.run(
+    outcome = context.equipped.run(
         Command(argv=argv, cwd=checkout, timeout_s=timeout_s, environment=environment), cancelled=context.lost
     )
     context.check()
     output = outcome.text(OUTPUT_KEPT)
-    context.say(output)
-    report = _report(outputs, report_path, exit_code=outcome.exit_code, output=output, timed_out=outcome.timed_out)
+    context.say(output, level=Level.INFO if outcome.ok else Level.WARNING)
+    context.say(f"exit {outcome.exit_code} after {outcome.duration_s:.1f} s, {outcome.tier}", level=Level.DEBUG)
+    report = _report(
+        outputs, report_path, exit_code=outcome.exit_code, output=output, timed_out=outcome.timed_out,
+        clean=context.mask.data,
+    )  # fmt: skip
     return TestRun(
         tree=tree, command=command, exit_code=outcome.exit_code, counts=report.counts, failing=report.failing,
         output=output, timed_out=outcome.timed_out, duration_s=outcome.duration_s, tier=outcome.tier.value,
@@ -177,11 +181,19 @@ def witness(
     )
 
 
-def _report(outputs: Beneath, path: str, *, exit_code: int | None, output: str, timed_out: bool) -> junit.Report:
+def _report(
+    outputs: Beneath,
+    path: str,
+    *,
+    exit_code: int | None,
+    output: str,
+    timed_out: bool,
+    clean: Callable[[bytes], bytes] = bytes,
+) -> junit.Report:
     if timed_out:
         return junit.Report(TestCounts(), {"(the whole run)": "the tests did not end within the time limit"})
     try:
-        return junit.parse(outputs.read(path, limit_bytes=junit.LIMIT_BYTES))
+        return junit.parse(clean(outputs.read(path, limit_bytes=junit.LIMIT_BYTES)))
     except FileNotFoundError:
         if exit_code in {126, 127}:
             raise TestsUnrunnable(f"the test command cannot be started: {output[-300:]}") from None

@@ -131,7 +131,7 @@ def test_the_building_blocks_mix_into_any_language(tmp_path: Path) -> None:
         "spec: {network: {ask: true}}",
         "spec: {network: {$delete: true}}",
         "spec: {isolation: {min: landlock}}",
-        "spec: {engine: {permissions: {network: allow}}}",
+        "spec: {engine: {permissions: {paths: [src/**]}}}",
         "spec: {gates: {protected_paths: {$remove: [.github/**]}}}",
         "adapt: [{when: 'true', set: {isolation: {min: bare}}}]",
     ],

@@ -7,9 +7,9 @@ from pathlib import Path
 from agents.engines.protocol import EngineKind, Task
 from events.faults import Fault
 from operations.coding import changes, checkouts, repository, syntax, vault
-from operations.coding.context import Context, Done, Outcome
+from operations.coding.context import Context, Done, Level, Outcome
 from operations.coding.git_faults import ContentRefused
-from operations.coding.tasks_for_engines import bench_in, engine_for, plan_of, task_for
+from operations.coding.tasks_for_engines import engine_for, plan_of, task_for, within_limits
 from operations.models import Stage
 
 DIFF_KEPT = 400_000  # characters of the diff that the step row keeps, for people; the vault has all of it
@@ -41,7 +41,7 @@ def code(context: Context) -> Outcome:
     directory = context.workspace / "tree"
     context.say(f"attempt {task.attempt} with {engine.label()}")
     beside = checkouts.make(context, tree=start or base_tree, directory=directory)
-    edits = engine.code(task, plan_of(context), bench_in(context, directory))
+    edits = within_limits(context, directory, lambda bench: engine.code(task, plan_of(context), bench))
     context.check()
     tree = _taken(context, directory, base_tree=base_tree, leave_out=beside)
     if tree == base_tree:
@@ -49,7 +49,7 @@ def code(context: Context) -> Outcome:
     vault.preserve(vault=context.vault, name=tree, operation_id=operation.pk, label=f"turn-{operation.turn}")
     diff = changes.diff(vault=context.vault, base_tree=base_tree, tree=tree)
     if broken := syntax.broken_by(context, diff, base_tree=base_tree, directory=directory):
-        context.say(broken)
+        context.say(broken, level=Level.WARNING)
         raise DoesNotCompile(broken, tree=tree)
     context.say(f"{diff.files} files, +{diff.insertions} -{diff.deletions}")
     return Done(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from events.faults import Fault
-from operations.coding import changes, gates
-from operations.coding.context import Context, Done, Outcome, Witnessed
+from operations.coding import changes, gates, permissions
+from operations.coding.context import Context, Done, Level, Outcome, Witnessed
 from operations.coding.tasks_for_engines import bench_in, engine_for, plan_of, task_for
 from operations.models import Evidence, Stage
 
@@ -30,17 +30,25 @@ def validate(context: Context) -> Outcome:
     changed = {change.path for change in diff.changes}
     files = changes.list_files(vault=context.vault, tree=tree)
     sizes = {file.path: file.size for file in files if file.path in changed}
-    results = gates.judge(diff, sizes=sizes, limits=context.spec["gates"])
+    limits = context.spec["gates"]
+    results = gates.judge(
+        diff, sizes=sizes, limits=limits, permissions=permissions.read(context.spec), mask=context.secrets_seen
+    )
     for result in results:
-        context.say(f"{'✓' if result.passed else '✗'} {result.name}: {result.detail}")
+        mark, level = ("✓", Level.INFO) if result.passed else ("✗", Level.WARNING)
+        context.say(f"{mark} {result.name}: {result.detail}", level=level)
         context.witness(
             Witnessed(kind=Evidence.Kind.GATE, name=result.name, tree=tree, passed=result.passed,
                       detail={"text": result.detail})
         )  # fmt: skip
     red = [f"{result.name}: {result.detail}" for result in results if not result.passed]
-    if red:
+    blocking = {result.name for result in results if not result.passed}
+    if red and not (limits.get("on_violation") == "ask" and blocking <= gates.ASKABLE):
         raise GatesFailed("; ".join(red))
-    return Done({"tree": tree, "gates": [result.name for result in results], **_review(context, tree, diff)})
+    product = {"tree": tree, "gates": [result.name for result in results], **_review(context, tree, diff)}
+    if not red:
+        return Done(product)
+    return Done({**product, "asked": sorted(blocking)}, ask=f"Look at the diff: {'; '.join(red)}. Let it pass?"[:1000])
 
 
 def _review(context: Context, tree: str, diff: changes.Diff) -> dict[str, object]:
