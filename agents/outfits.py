@@ -23,6 +23,7 @@ class Outfit:
     digest: str
     layers: tuple[tuple[str, str, str], ...]
     spec: Mapping[str, Any]  # secrets masked: this is what rows and screens show
+    least: Mapping[str, int]  # of the sizes that are ranges: what will do
     clear: Mapping[str, Any] = field(repr=False)  # secrets in clear: for the sandbox alone
 
     def as_dict(self) -> dict[str, Any]:
@@ -33,6 +34,7 @@ class Outfit:
             "digest": self.digest,
             "layers": [list(layer) for layer in self.layers],
             "spec": dict(self.spec),
+            "least": dict(self.least),
         }
 
     @property
@@ -60,7 +62,8 @@ def outfit(template: str, *, variables: Mapping[str, object] | None = None) -> O
     if resolved.abstract:
         raise TemplateAbstract(f"The template {template!r} is abstract.", name=template)
     layers = tuple((layer.name, layer.version, layer.digest) for layer in resolved.layers)
-    return Outfit(resolved.name, resolved.version, resolved.digest, layers, resolved.preview, resolved.spec)
+    least = {grant.field: grant.least for grant in resolved.sizes}
+    return Outfit(resolved.name, resolved.version, resolved.digest, layers, resolved.preview, least, resolved.spec)
 
 
 def variables_of(agent: Agent, *, workspace: str, ports: Mapping[str, int]) -> dict[str, object]:

@@ -18,22 +18,22 @@ _AMOUNTS = ("memory_mb", "cpu_millis", "disk_mb")
 
 def size_of(spec: Mapping[str, Any]) -> Size:
     """The size that a resolved specification asks for."""
-    return _size(spec, {name: _most(spec["size"][name]) for name in _AMOUNTS})
+    return _size(spec, _asked(spec))
 
 
-def least_of(spec: Mapping[str, Any]) -> Size | None:
-    """The least of its ranges; None where the template declares none."""
-    found = _size(spec, {name: _least(spec["size"][name]) for name in _AMOUNTS})
-    return None if found == size_of(spec) else found
+def least_of(resolved: Mapping[str, Any]) -> Size | None:
+    """The least of a resolved template's ranges; None where it declares none."""
+    least = resolved.get("least", {})
+    return _size(resolved["spec"], {**_asked(resolved["spec"]), **least}) if least else None
 
 
-def lighter_of(spec: Mapping[str, Any]) -> Size | None:
+def lighter_of(resolved: Mapping[str, Any]) -> Size | None:
     """What will do where not even the least is free; None where the template declares nothing lighter."""
-    size = spec["size"]
-    lighter = {name: value for name, value in size.get("lighter", {}).items() if name in _AMOUNTS}
+    spec = resolved["spec"]
+    lighter = {name: value for name, value in spec["size"].get("lighter", {}).items() if name in _AMOUNTS}
     if not lighter:
         return None
-    return _size(spec, {**{name: _least(size[name]) for name in _AMOUNTS}, **lighter})
+    return _size(spec, {**_asked(spec), **resolved.get("least", {}), **lighter})
 
 
 def taken(spec: Mapping[str, Any], size: Size, *, warm: bool) -> dict[str, Any]:
@@ -87,9 +87,5 @@ def _size(spec: Mapping[str, Any], amounts: Mapping[str, int]) -> Size:
     return Size(**amounts, ports=tuple(port["name"] for port in spec.get("ports", [])))
 
 
-def _most(amount: int | Mapping[str, int]) -> int:
-    return amount if isinstance(amount, int) else amount["request"]
-
-
-def _least(amount: int | Mapping[str, int]) -> int:
-    return amount if isinstance(amount, int) else amount.get("min", amount["request"])
+def _asked(spec: Mapping[str, Any]) -> dict[str, int]:
+    return {name: spec["size"][name] for name in _AMOUNTS}
