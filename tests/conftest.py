@@ -45,6 +45,10 @@ def _has_loop_devices() -> bool:
     return bool(programs) and os.geteuid() == 0 and os.access("/dev/loop-control", os.W_OK)
 
 
+def _has_postgres_programs() -> bool:
+    return any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
 def _has_chromium() -> bool:
     return shutil.which("chromium") is not None
 
@@ -52,6 +56,7 @@ def _has_chromium() -> bool:
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "needs_redis": (lambda: True, "redis-server"),  # the bundled one is part of the lock
     "needs_postgres": (lambda: bool(os.environ.get("MOORAGE_TEST_POSTGRES_URL")), "MOORAGE_TEST_POSTGRES_URL"),
+    "needs_postgres_programs": (_has_postgres_programs, "Debian's postgresql"),
     "needs_docker": (_has_docker, "a Docker engine"),
     "needs_bubblewrap": (lambda: shutil.which("bwrap") is not None, "bubblewrap"),
     "needs_landlock": (_has_landlock, "a kernel with Landlock"),
