@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.fields.json import KeyTransform
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers, status, viewsets
@@ -142,7 +142,7 @@ class AgentViewSet(viewsets.GenericViewSet[Agent]):
         if label := wanted.validated_data.get("has_label"):
             name, _equals, value = label.partition("=")
             labels = KeyTransform("labels", KeyTransform("spec", "resolved"))
-            rows = rows.annotate(labelled=KeyTextTransform(name, labels)).filter(labelled=value)
+            rows = rows.annotate(labelled=KeyTransform(name, labels)).filter(labelled=value)
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 

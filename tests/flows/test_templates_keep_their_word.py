@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -210,11 +209,10 @@ def says(**arguments: Any) -> Say:
 def test_a_model_may_not_run_commands_where_the_template_denies_it(
     inline: Inline, data_directory: Path, server: LlmServer
 ) -> None:
-    server.script(PLAN, says(argv=["touch", "made.txt"]), says(argv=["touch", "again.txt"]))
+    server.script.extend([PLAN, says(argv=["touch", "made.txt"]), says(argv=["touch", "again.txt"])])
     spec = "  engine: {kind: llm, limits: {steps: 2}, permissions: {run: deny}}\n"
     operation = finished(inline, worn(data_directory, spec), requirements=REQUIREMENT)
-    asked = json.dumps(server.requests[-1] if isinstance(server.requests[-1], dict) else str(server.requests[-1]))
-    assert "the template lets the engine run no commands" in asked
+    assert "the template lets the engine run no commands" in str(server.requests[-1].body)
     assert operation.status == "failed"
     assert operation.error["detail"] == "The coder did not finish within 2 answers."
 
@@ -223,7 +221,7 @@ def test_what_a_command_changed_behind_the_permissions_is_stopped_by_a_gate(
     inline: Inline, data_directory: Path, server: LlmServer
 ) -> None:
     mend = "s = open('calc.py').read(); open('calc.py', 'w').write(s[:-6] + 'a - b\\n')"
-    server.script(PLAN, says(argv=["python3", "-c", mend]), DONE)
+    server.script.extend([PLAN, says(argv=["python3", "-c", mend]), DONE])
     spec = "  engine: {kind: llm, max_attempts: 1, permissions: {edit: deny}}\n"
     operation = finished(inline, worn(data_directory, spec), requirements=REQUIREMENT)
     gate = Evidence.objects.filter(operation=operation, name="engine permissions").first()
@@ -234,15 +232,15 @@ def test_what_a_command_changed_behind_the_permissions_is_stopped_by_a_gate(
 def test_output_of_the_engines_commands_is_bounded_as_the_template_says(
     inline: Inline, data_directory: Path, server: LlmServer
 ) -> None:
-    server.script(PLAN, says(argv=["python3", "-c", "print('x' * 9000)"]), MEND, DONE)
+    server.script.extend([PLAN, says(argv=["python3", "-c", "print('x' * 9000)"]), MEND, DONE])
     spec = "  engine: {kind: llm, limits: {output_bytes: 2000}}\n"
     finished(inline, worn(data_directory, spec), requirements=REQUIREMENT)
-    assert not any("x" * 2100 in str(request) for request in server.requests)
-    assert any("x" * 500 in str(request) for request in server.requests)
+    assert not any("x" * 2100 in str(request.body) for request in server.requests)
+    assert any("x" * 500 in str(request.body) for request in server.requests)
 
 
 def test_an_engine_that_takes_too_long_is_ended(inline: Inline, data_directory: Path, server: LlmServer) -> None:
-    server.script(PLAN, says(argv=["sleep", "60"]), DONE)
+    server.script.extend([PLAN, says(argv=["sleep", "60"]), DONE])
     spec = "  engine: {kind: llm, limits: {timeout_s: 2}}\n"
     operation = finished(inline, worn(data_directory, spec), requirements=REQUIREMENT)
     assert (operation.status, operation.error["code"]) == ("failed", "engine.time_limit")
