@@ -92,6 +92,10 @@ def _beat() -> None:
         except (DatabaseTrouble, OSError) as error:
             log.warning("host heartbeat failed", extra={"host": settings.HOST_NAME, "error": str(error)})
             connection.close()
+        except Exception:
+            # The last resort: a host that goes silent for a mistake of ours costs all its berths.
+            log.exception("host heartbeat broke", extra={"host": settings.HOST_NAME})
+            connection.close()
         if _stop.wait(_period_s()):
             break
     connection.close()

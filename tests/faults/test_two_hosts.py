@@ -81,11 +81,11 @@ def there(stack: Stack) -> Iterator[Host]:
     """The second host; the first is drained, so that what is asked for now lands on the second."""
     host = Host(stack)
     host.start()
-    stack.ask("drain", host=THERE, back=True)
     stack.ask("drain", host=HERE)
     yield host
     host.end()
-    stack.ask("drain", host=HERE, back=True)
+    for name in (HERE, THERE):
+        stack.ask("drain", host=name, back=True)
 
 
 def request(stack: Stack, name: str) -> tuple[Remote, str]:
