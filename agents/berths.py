@@ -19,6 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from agents import health, lifecycle, outfits, sizes
+from agents.holding import held
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
 from events.faults import Fault
@@ -45,7 +46,8 @@ def open_berth(agent_id: uuid.UUID | str, *, generation: int, worker: str) -> No
     if agent is None or agent.host is None:
         return
     try:
-        sandbox = _open(agent)
+        with held(agent):  # one call of an engine may take longer than a claim lives
+            sandbox = _open(agent)
     except (Fault, OSError) as error:
         if lifecycle.fail(agent.pk, generation=generation, fault=_as_fault(error), actor=worker) is None:
             _abandon(agent, None, worker=worker)
@@ -255,7 +257,8 @@ def clear_berth(agent_id: uuid.UUID | str, *, generation: int, worker: str) -> N
     if agent is None:
         return
     try:
-        _tear_down(agent)
+        with held(agent):
+            _tear_down(agent)
     except EngineUnreachable as silent:  # what runs there cannot be ended: the leases stay, and the sweep comes back
         health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=timezone.now(), ok=False, detail=silent.detail)
         return

@@ -58,9 +58,15 @@ class Models:
     """The chain's models, asked in order; sums usage and remembers who answered."""
 
     def __init__(
-        self, chain: ModelChain, *, cancelled: Callable[[], bool], say: Callable[[str], None], usage: Usage
+        self,
+        chain: ModelChain,
+        *,
+        cancelled: Callable[[], bool],
+        say: Callable[[str], None],
+        usage: Usage,
+        asked: Callable[[str], None] = lambda _model: None,
     ) -> None:
-        self.chain, self.usage = chain, usage
+        self.chain, self.usage, self.asked = chain, usage, asked
         self.cancelled, self.say = cancelled, say
         self.answered: list[str] = []
 
@@ -105,6 +111,7 @@ class Models:
         client = bound(model, self.chain, tools, forced)
         message = self._bounded(model, lambda: client.invoke(list(messages)))
         self.usage.calls += 1
+        self.asked(model.label)
         counted = getattr(message, "usage_metadata", None) or {}
         self.usage.input_tokens += int(counted.get("input_tokens") or 0)
         self.usage.output_tokens += int(counted.get("output_tokens") or 0)

@@ -31,16 +31,12 @@ def list_(call: Call) -> int:
             ("NAME", lambda entry: entry.get("name")),
             ("STATE", lambda entry: entry.get("state")),
             ("TEMPLATE", lambda entry: entry.get("template")),
-            ("HOST", lambda entry: _name(entry.get("host"))),
+            ("HOST", lambda entry: entry.get("host")),
             ("TIER", lambda entry: entry.get("tier")),
             ("AGE", lambda entry: ago(entry.get("created_at"))),
             ("", _remark),
         ),
     )
-
-
-def _name(value: Any) -> Any:
-    return value.get("name") if isinstance(value, dict) else value
 
 
 def _remark(agent: dict[str, Any]) -> str:
@@ -78,18 +74,15 @@ def _steer(call: Call, verb: str) -> int:
 
 def health(call: Call) -> int:
     document = mapping(call.api.get(f"agents/{_identity(call)}/health/"))
-    known = document.get("facts")
     verdict = f"{document.get('verdict', 'unknown')}: {document.get('cause', '')}"
-    entries = [{"kind": kind, **mapping(entry)} for kind, entry in known.items()] if isinstance(known, dict) else known
     rows = [
         (
             entry.get("kind"),
-            "ok" if entry.get("ok", True) else "no",
+            "ok" if entry.get("ok") else "no",
             entry.get("observed_at"),
             entry.get("detail"),
         )
-        for entry in entries or ()
-        if isinstance(entry, dict)
+        for entry in map(mapping, document.get("facts") or ())
     ]
     lines = [
         terminal.clean(verdict),

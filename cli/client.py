@@ -54,14 +54,6 @@ class Api:
         response = self._send("GET", path, again=True, headers={"Accept": "application/json, text/*"})
         return response.headers.get("Content-Type", "").partition(";")[0].strip().lower(), response.text
 
-    def health(self) -> Any:
-        """The health document; a server that is not well answers 503 with it."""
-        response = self._request("GET", "health/", again=True)
-        document = _document(response)
-        if response.status_code == 503 and isinstance(document, dict) and "code" not in document:
-            return document
-        return _json_of(_accepted(response))
-
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, key: str = "") -> Any:
         """POST JSON. With an idempotency key it is sent once more, under that key, when the line breaks."""
         headers = {"Idempotency-Key": key} if key else {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from cli.call import Call, ago
-from cli.progress import mapping
 
 
 def hosts(call: Call) -> int:
@@ -31,10 +30,8 @@ def _state(host: dict[str, Any]) -> str:
 
 
 def _of_capacity(name: str) -> Any:
-    """``2/4``: reserved of lent."""
-    return lambda entry: (
-        f"{mapping(entry.get('reserved')).get(name, '?')}/{mapping(entry.get('capacity')).get(name, '?')}"
-    )
+    """``2/4``: reserved of lent; nothing where only operators are told."""
+    return lambda entry: f"{entry['reserved'].get(name)}/{entry['capacity'].get(name)}" if "capacity" in entry else ""
 
 
 def queues(call: Call) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from typing import Any
 
@@ -169,21 +168,14 @@ def _steer(call: Call, verb: str, body: dict[str, Any] | None = None) -> int:
 
 
 def diff(call: Call) -> int:
-    """The diff, whether it comes as text or in a JSON document."""
-    media_type, text = call.api.text(f"operations/{_identity(call)}/diff/")
-    if media_type.endswith("json"):
-        try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
-            document = {"text": text}
-    else:
-        document = {"text": text}
-    if isinstance(document, dict) and document.get("truncated"):
+    """The unified diff; with ``--json`` also its counts."""
+    document = progress.mapping(call.api.get(f"operations/{_identity(call)}/diff/"))
+    text = str(document.get("text") or "")
+    if document.get("truncated"):
         terminal.complain(["The diff is longer than what the server shows of it."])
-    content = document.get("text") or document.get("diff") if isinstance(document, dict) else document
-    if not content:
+    if not text:
         terminal.complain(["There is no change yet."])
-    return call.answer(document, terminal.clean_lines(str(content).removesuffix("\n")) if content else ())
+    return call.answer(document, terminal.clean_lines(text.removesuffix("\n")) if text else ())
 
 
 def events(call: Call) -> int:

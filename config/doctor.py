@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from config import measures
 from config.measures import Measured
 from resources.sandboxes.protocol import Availability, Tier
 
@@ -195,5 +194,3 @@ CHECKS: tuple[Check, ...] = (
     Check("flower", False, flower),
     Check("chromium", False, chromium),
 )
-
-measure = measures.measure

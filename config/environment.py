@@ -51,6 +51,11 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_HTTPS", "0", "1 behind TLS: secure cookies, HSTS, redirects to https."),
     Setting("MOORAGE_WEB_PORT", "8000", "Port of the web process on 127.0.0.1."),
     Setting("MOORAGE_FLOWER_PORT", "5555", "Port of Flower on 127.0.0.1."),
+    Setting(
+        "MOORAGE_FLOWER_URL",
+        "",
+        "Where browsers reach Flower, for the console's link; empty: its port, for browsers of this machine only.",
+    ),
     Setting("MOORAGE_FLOWER_USER", "operator", "User name of Flower's basic auth."),
     Setting(
         "MOORAGE_FLOWER_PASSWORD",

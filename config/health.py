@@ -9,7 +9,6 @@ from typing import Any
 
 import redis
 from django.db import DatabaseError, connection
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -21,10 +20,10 @@ from rest_framework.views import APIView
 from agents.models import Agent
 from events import live as live_stream
 from events.models import Undelivered
-from operations import queues
+from operations import figures, queues
 from operations.models import Operation
 from resources import breakers, hosts
-from resources.api import HostSerializer
+from resources.api import HostSerializer, shape_for
 from resources.models import Host
 
 
@@ -179,18 +178,12 @@ class MetricsView(APIView):
 
     @extend_schema(responses=FiguresSerializer)
     def get(self, request: Request) -> Response:
-        """Operations and agents by state; each host's capacity and what is reserved of it."""
-        return Response(figures())
-
-
-def figures() -> dict[str, Any]:
-    """Counts by state, and capacity against reservations per host."""
-    return {
-        "operations": _by(Operation, "status"),
-        "agents": _by(Agent, "state"),
-        "hosts": HostSerializer(Host.objects.all(), many=True).data,
-    }
-
-
-def _by(model: Any, field: str) -> dict[str, int]:
-    return dict(model.objects.order_by().values_list(field).annotate(Count("pk")))
+        """Operations and agents by state; each host's capacity and what is reserved of it, to staff."""
+        rows = Host.objects.all()
+        return Response(
+            {
+                "operations": figures.by(Operation, "status"),
+                "agents": figures.by(Agent, "state"),
+                "hosts": shape_for(request.user)(rows, many=True).data,
+            }
+        )

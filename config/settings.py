@@ -308,6 +308,7 @@ SAMPLES_KEEP_HOURS = env.number("MOORAGE_SAMPLES_KEEP_HOURS", least=1)
 KEEP_WORK_DAYS = env.number("MOORAGE_KEEP_WORK_DAYS")
 
 FLOWER_PORT = env.whole("MOORAGE_FLOWER_PORT", least=1)
+FLOWER_URL = env.mirror("MOORAGE_FLOWER_URL")  # without credentials: the console shows it
 
 LOG_LEVEL = env.text("MOORAGE_LOG_LEVEL").upper()
 LOGGING = {

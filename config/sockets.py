@@ -1,7 +1,7 @@
 """Websocket routes, and who may open them: the exact origin, and a session or a bearer token.
 
-Every consumer finds in its scope ``user``, ``token`` (the :class:`~config.access.models.ApiToken` row, or None for a
-browser session) and ``still_signed_in()``, which proves the same caller again, from the database, on any later day.
+Every consumer finds in its scope ``user``, and ``still_signed_in()``, which proves the same caller again, from the
+database, on any later day.
 """
 
 from __future__ import annotations
@@ -90,35 +90,32 @@ class ExactOrigin:
 
 
 class SignedIn:
-    """Puts ``user``, ``token`` and ``still_signed_in`` into the scope. A bad token is never made good by a cookie."""
+    """Puts ``user`` and ``still_signed_in`` into the scope. A bad token is never made good by a cookie."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        def prove() -> tuple[Any, Any]:
+        def prove() -> Any:
             return _caller(scope)
 
-        user, token = await database_sync_to_async(prove)()
-        known = {
-            "user": user,
-            "token": token,
-            "still_signed_in": lambda: prove()[0] if user.is_authenticated else None,
-        }
+        user = await database_sync_to_async(prove)()
+        known = {"user": user, "still_signed_in": lambda: prove() if user.is_authenticated else None}
         await self._application({**scope, **known}, receive, send)
 
 
-def _caller(scope: Scope) -> tuple[Any, Any]:
+def _caller(scope: Scope) -> Any:
     bearer = bearer_of(scope)
     if bearer is not None:
-        return user_of(bearer) or (AnonymousUser(), None)
+        found = user_of(bearer)
+        return found[0] if found else AnonymousUser()
     cookies = parse_cookie("; ".join(_headers(scope, b"cookie")))
     key = cookies.get(settings.SESSION_COOKIE_NAME)
     if not key:
-        return AnonymousUser(), None
+        return AnonymousUser()
     # A fresh store each time: one that is kept would never hear of the logout.
     store = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    return get_user(SimpleNamespace(session=store)), None  # type: ignore[arg-type]
+    return get_user(SimpleNamespace(session=store))  # type: ignore[arg-type]
 
 
 routes: list[URLPattern] = [

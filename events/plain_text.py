@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-# CSI, OSC (ended by BEL or ST), the other string sequences, and two-character escapes (ECMA-48). A string sequence that
-# does not end in its line loses its introducer only: text must not vanish behind one.
-_ESCAPES = re.compile(
-    r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)|[PX^_][^\x1b\n]*\x1b\\|[ -/]*[0-~])?"
+# ECMA-48: CSI, OSC (ended by BEL or ST), the other control strings, and short escapes, in 7 and in 8 bits. A control
+# string that does not end in its line loses its introducer only: text must not vanish behind one.
+ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x9c\n]*(?:\x1b\\|\x9c)"
+    r"|\x1b(?:[ -/]*[0-~])?"
 )
 # Control characters except tab and newline; bidirectional overrides and zero-width characters (CVE-2021-42574).
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -16,7 +19,7 @@ _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u202a-\
 
 def plain(text: str) -> str:
     """The text without terminal escapes; other characters that act unseen stand as ⟨U+202E⟩."""
-    without = _ESCAPES.sub("", text.replace("\r\n", "\n"))
+    without = ESCAPES.sub("", text.replace("\r\n", "\n"))
     return _INVISIBLE.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", without)
 
 

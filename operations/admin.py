@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
@@ -75,7 +74,7 @@ class OperationAdmin(OperatorPage):
 
     def answer(self, request: HttpRequest, operation: Operation) -> str:
         """Answer its question."""
-        submit.answer(by=request.user, operation_id=operation.pk, text=request.POST.get("text", "")[:20_000])
+        submit.answer(by=request.user, operation_id=operation.pk, text=request.POST.get("text", ""))
         return "Answered; it goes on."
 
     def budget(self, request: HttpRequest, operation: Operation) -> str:
@@ -215,8 +214,12 @@ class PullRequestAdmin(OperatorPage):
 
     def page_context(self, request: HttpRequest, obj: PullRequest) -> dict[str, Any]:
         diff, fault = _diff(obj)
-        can_merge = obj.forge == "local" and obj.state == PullRequest.State.OPEN
-        return {"pull_request": obj, "diff": diff, "diff_fault": fault, "can_merge": can_merge, "body": plain(obj.body)}
+        can_merge = pull_requests.mergeable_here(obj)
+        elsewhere = obj.forge == "local" and obj.state == PullRequest.State.OPEN and not can_merge
+        return {
+            "pull_request": obj, "diff": diff, "diff_fault": fault, "can_merge": can_merge, "body": plain(obj.body),
+            "where": plain(pull_requests.where(obj)) if elsewhere else "",
+        }  # fmt: skip
 
     def merge(self, request: HttpRequest, row: PullRequest) -> str:
         """A merge commit on the base branch."""
@@ -240,11 +243,10 @@ class PullRequestAdmin(OperatorPage):
 
 def _diff(row: PullRequest) -> tuple[diff_lines.DiffView | None, str]:
     """What the head changes on the base, from the project's vault."""
-    vaults = settings.DATA / "vaults"
-    if not (vaults / f"{row.project_id}.git").is_dir():  # opening would make one, and looking changes nothing
+    store = vault.existing(row.project_id)
+    if store is None:
         return None, "The project's vault is not on this machine."
     try:
-        store = vault.open_vault(root=vaults, project_id=row.project_id)
         base, head = vault.tree_of(store, row.base_commit), vault.tree_of(store, row.head_commit)
         diff = changes.diff(vault=store, base_tree=base, tree=head)
     except Fault as fault:

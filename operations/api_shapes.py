@@ -13,7 +13,7 @@ from agents.engines.protocol import EngineKind
 from agents.gateway.limits import State
 from agents.gateway.money import usd
 from agents.models import Capability, Priority
-from operations import snapshots
+from operations import snapshots, submit
 from operations.coding.changes import Diff, FileChange
 from operations.models import Evidence, Operation, Project, Step
 
@@ -184,7 +184,7 @@ class AfterParameters(serializers.Serializer[Any]):
 class AnswerSerializer(serializers.Serializer[Any]):
     """The answer to a question."""
 
-    text = serializers.CharField(max_length=20_000)
+    text = serializers.CharField(max_length=submit.LONGEST_ANSWER)
 
 
 class StepSerializer(serializers.ModelSerializer[Step]):

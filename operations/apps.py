@@ -12,4 +12,4 @@ class OperationsConfig(AppConfig):
         live_policy.register("operation", policy.may_view_operation)
         live_policy.register("project", policy.may_view_project)
         live_policy.register("queue", policy.may_view_figures)
-        live_policy.register("metrics", policy.may_view_figures)
+        live_policy.register("metrics", policy.may_view_hosts)

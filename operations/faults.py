@@ -42,6 +42,14 @@ class RequirementRefused(Fault):
     http_status = 400
 
 
+class AnswerRefused(Fault):
+    """The answer is empty or too long."""
+
+    code = "answer.refused"
+    http_status = 400
+    remedy = "Answer the question that the operation waits with, in words."
+
+
 class IdempotencyConflict(Fault):
     """The same Idempotency-Key came with another request."""
 

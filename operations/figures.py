@@ -19,19 +19,13 @@ def now_at(*, now: datetime) -> dict[str, Any]:
     """The figures as the API and the live stream show them."""
     measured = samples.latest(now=now)
     return {
-        "operations": _by(Operation, "status"),
-        "agents": _by(Agent, "state"),
+        "operations": by(Operation, "status"),
+        "agents": by(Agent, "state"),
         "hosts": [
             {
                 "name": host.name,
                 "verdict": hosts.verdict(host, now=now).value,
-                "capacity": {
-                    "slots": host.slots,
-                    "memory_mb": host.memory_mb,
-                    "cpu_millis": host.cpu_millis,
-                    "disk_mb": host.disk_mb,
-                    "ports": host.port_last - host.port_first + 1,
-                },
+                "capacity": hosts.capacity_of(host),
                 "reserved": asdict(hosts.usage(host)),
                 "load": host.facts.get("load"),
                 "measured": samples.as_json(measured[host.pk]) if host.pk in measured else None,
@@ -46,5 +40,6 @@ def publish(*, now: datetime) -> None:
     live.publish_snapshot("metrics", now_at(now=now), now=now)
 
 
-def _by(model: type[Model], field: str) -> dict[str, int]:
+def by(model: type[Model], field: str) -> dict[str, int]:
+    """How many rows there are of each value of a field."""
     return dict(model._default_manager.order_by().values_list(field).annotate(Count("pk")))

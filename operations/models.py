@@ -108,6 +108,7 @@ class Operation(models.Model):
     error = models.JSONField(null=True, blank=True)
     result = models.JSONField(null=True, blank=True)
     metadata = models.JSONField(default=dict, blank=True)
+    answers = models.JSONField(default=list, blank=True, help_text="What people answered to its questions, in order.")
     idempotency_key = models.CharField(max_length=200, blank=True)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="operations")
     created_at = models.DateTimeField()

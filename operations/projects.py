@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +18,7 @@ from operations.coding import identity, remotes
 from operations.models import Operation, Project
 
 CHANGEABLE = ("name", "repository_url", "base_branch", "default_template", "metadata")
+FIXED_BY_WORK = ("repository_url", "base_branch")
 
 
 def create(
@@ -45,15 +48,26 @@ def create(
 
 
 def change(*, by: Any, project_id: uuid.UUID | str, **changes: Any) -> Project:
-    """Change some fields of a project; operations that run already keep what they started with."""
-    with transaction.atomic():
-        project = Project.objects.select_for_update().get(pk=policy.project(by, project_id).pk)
-        for field in CHANGEABLE:
-            if field in changes:
-                setattr(project, field, changes[field])
-        _check(project)
-        with _unique_name(project.name):
-            project.save()
+    """Change some fields of a project.
+
+    Where its work starts and goes to stays as it is while operations are under way: ProjectBusy.
+    """
+    wanted = {field: changes[field] for field in CHANGEABLE if field in changes}
+    as_wanted = policy.project(by, project_id)
+    for field, value in wanted.items():
+        setattr(as_wanted, field, value)
+    _check(as_wanted)  # asks the name service: not while the row is locked
+    with _unique_name(as_wanted.name), transaction.atomic():
+        project = Project.objects.select_for_update().get(pk=as_wanted.pk)
+        moved = [field for field in FIXED_BY_WORK if field in wanted and wanted[field] != getattr(project, field)]
+        if moved and (active := _active(project)):
+            raise faults.ProjectBusy(
+                f"{active} operations of {project.name} have not ended: its {moved[0]} cannot change under them",
+                pointer=f"/{moved[0]}",
+            )
+        for field, value in wanted.items():
+            setattr(project, field, value)
+        project.save(update_fields=list(wanted))
         record("project.changed", project, actor=f"user:{by}", **snapshot(project))
     return project
 
@@ -62,8 +76,7 @@ def archive(*, by: Any, project_id: uuid.UUID | str) -> None:
     """Take a project out of sight. Its history stays; it must have no operation under way."""
     with transaction.atomic():
         project = Project.objects.select_for_update().get(pk=policy.project(by, project_id).pk)
-        active = Operation.objects.filter(project=project, status__in=Operation.ACTIVE).count()
-        if active:
+        if active := _active(project):
             raise faults.ProjectBusy(f"{active} operations of {project.name} have not ended")
         project.archived_at = timezone.now()
         project.save(update_fields=["archived_at"])
@@ -82,6 +95,18 @@ def snapshot(project: Project) -> dict[str, Any]:
     return {"name": project.name, "base_branch": project.base_branch, "archived": project.archived_at is not None}
 
 
+def lock_open(project_id: uuid.UUID | str) -> Project:
+    """The project with its row locked, for a request of work on it. Raises ProjectNotFound once it is archived."""
+    project = Project.objects.select_for_update().filter(pk=project_id, archived_at__isnull=True).first()
+    if project is None:
+        raise faults.ProjectNotFound("the project is archived: no work can be requested on it", pointer="/project_id")
+    return project
+
+
+def _active(project: Project) -> int:
+    return Operation.objects.filter(project=project, status__in=Operation.ACTIVE).count()
+
+
 def _check(project: Project) -> None:
     checked_remote(project)
     outfit(project.default_template)
@@ -91,14 +116,10 @@ def _check(project: Project) -> None:
         )
 
 
-class _unique_name:
+@contextmanager
+def _unique_name(name: str) -> Iterator[None]:
     """Turns the database's refusal of a second project of one name into a fault."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, IntegrityError):
-            raise faults.ProjectExists(f"you have a project named {self._name!r} already", pointer="/name") from error
+    try:
+        yield
+    except IntegrityError as error:
+        raise faults.ProjectExists(f"you have a project named {name!r} already", pointer="/name") from error

@@ -20,7 +20,7 @@ from agents.gateway import tokens
 from agents.models import Capability, Priority
 from agents.outfits import outfit
 from events.journal import record
-from operations import faults, policy, snapshots
+from operations import faults, policy, projects, snapshots
 from operations.models import Operation, Project, Stage, Step
 from operations.snapshots import snapshot
 
@@ -30,6 +30,7 @@ _FIXED = frozenset(
      "idempotency_key", "created_by", "created_at"}
 )  # fmt: skip
 MOVING = tuple(field.name for field in Operation._meta.concrete_fields if field.name not in _FIXED)
+LONGEST_ANSWER = 20_000
 LONGEST_REQUIREMENT = 512_000  # characters; a larger change is better a branch of its own
 
 
@@ -48,10 +49,11 @@ def submit(
 ) -> Operation:
     """Request a coding operation. The same Idempotency-Key and request again answers the first operation.
 
-    Raises for an empty or oversized requirement, an unknown engine, template or capability.
+    Raises for an empty or oversized requirement, an unknown engine, template or capability, an archived project.
     """
     _check_requirement(requirements)
     kind = registry.kind_of(engine)
+    registry.check_available(kind)
     (capability,) = lifecycle.check_capabilities([capability], pointer="/capability")
     template = template or project.default_template
     outfit(template)
@@ -65,6 +67,7 @@ def submit(
         return earlier
     try:
         with transaction.atomic():
+            projects.lock_open(project.pk)
             operation.save(force_insert=True)
             actor = f"user:{by}"
             record("operation.submitted", operation, actor=actor, **snapshot(operation))
@@ -120,6 +123,7 @@ def retry(*, by: Any, operation_id: uuid.UUID | str) -> Operation:
             raise faults.NotPossibleNow(
                 f"the operation is {operation.status}", remedy="Only failed and cancelled operations are retried."
             )
+        projects.lock_open(operation.project_id)
         stage = operation.resume_at or operation.stage
         operation.resume_at = "" if stage == Stage.INIT else stage
         operation.stage, operation.status = Stage.INIT, Operation.Status.QUEUED
@@ -138,7 +142,9 @@ def approve(*, by: Any, operation_id: uuid.UUID | str) -> Operation:
 
 
 def answer(*, by: Any, operation_id: uuid.UUID | str, text: str) -> Operation:
-    """Answer the question that an operation waits with."""
+    """Answer the question that an operation waits with. Raises AnswerRefused for one that is empty or too long."""
+    if not text.strip() or len(text) > LONGEST_ANSWER or "\0" in text:
+        raise faults.AnswerRefused(f"an answer has 1 to {LONGEST_ANSWER} characters, and no NUL", pointer="/text")
     return _resume(by, operation_id, wanted="input_required", kind="operation.answered", text=text)
 
 
@@ -154,7 +160,7 @@ def _resume(by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, t
                 f"the operation is {operation.status} and waits for {waits_for}, not for {wanted}"
             )
         if text:
-            operation.metadata = {**operation.metadata, "answers": [*operation.metadata.get("answers", []), text]}
+            operation.answers = [*operation.answers, text]
         operation.status, operation.attention = Operation.Status.RUNNING, None
         advance(operation)
         record(kind, operation, actor=f"user:{by}", **snapshot(operation))

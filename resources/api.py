@@ -48,13 +48,7 @@ class HostSerializer(serializers.ModelSerializer[Host]):
         return hosts.verdict(host, now=timezone.now()).value
 
     def get_capacity(self, host: Host) -> dict[str, int]:
-        return {
-            "slots": host.slots,
-            "memory_mb": host.memory_mb,
-            "cpu_millis": host.cpu_millis,
-            "disk_mb": host.disk_mb,
-            "ports": host.port_last - host.port_first + 1,
-        }
+        return hosts.capacity_of(host)
 
     def get_reserved(self, host: Host) -> dict[str, int]:
         context = cast("dict[str, Any]", self.context)
@@ -68,6 +62,25 @@ class HostSerializer(serializers.ModelSerializer[Host]):
         if "disks" not in context:
             context["disks"] = workspaces.used_mb()  # one look for a whole list
         return int(context["disks"].get(host.pk, 0))
+
+
+class HostSignSerializer(serializers.ModelSerializer[Host]):
+    """A host as everybody sees it: that it is there, and whether it is alive. The rest is the operators' business."""
+
+    verdict = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Host
+        fields = ("id", "name", "verdict", "draining_since", "created_at")
+        read_only_fields = fields
+
+    def get_verdict(self, host: Host) -> str:
+        return hosts.verdict(host, now=timezone.now()).value
+
+
+def shape_for(user: Any) -> type[serializers.ModelSerializer[Host]]:
+    """The one rule for every interface: what a host lends and to whom is shown to staff."""
+    return HostSerializer if user.is_staff else HostSignSerializer
 
 
 class LeaseSerializer(serializers.ModelSerializer[Lease]):
@@ -91,10 +104,13 @@ class LeaseFilter(serializers.Serializer[Any]):
 
 
 class HostViewSet(viewsets.ReadOnlyModelViewSet[Host]):
-    """Machines that lend berths."""
+    """Machines that lend berths: staff sees all of them, others their names and whether they are alive."""
 
     queryset = Host.objects.all()
-    serializer_class = HostSerializer
+    serializer_class = HostSerializer  # what the description says; others than staff get less of it
+
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Host]]:
+        return HostSerializer if getattr(self, "swagger_fake_view", False) else shape_for(self.request.user)
 
     def get_permissions(self) -> list[Any]:
         drained = self.action in {"drain", "undrain"}

@@ -108,6 +108,12 @@ def _workspaces() -> dict[str, str]:
     return {"kind": offer.kind.value, "reason": offer.reason}
 
 
+def capacity_of(host: Host) -> dict[str, int]:
+    """What a host lends, by the names of :class:`Usage`: its ports are a count."""
+    ports = host.port_last - host.port_first + 1
+    return {name: getattr(host, name) for name in ("slots", "memory_mb", "cpu_millis", "disk_mb")} | {"ports": ports}
+
+
 def register(*, name: str, capacity: Capacity, facts: dict[str, Any], now: datetime) -> Host:
     """Make or update the row of a host that starts. Disk capacity is kept: free disk changes with what we hold.
 

@@ -22,7 +22,7 @@ from agents.models import Agent  # noqa: E402
 from operations.coding.recovery import RECOVERY, SYMPTOMS  # noqa: E402
 from operations.models import Stage  # noqa: E402
 from sessions.models import Terminal  # noqa: E402
-from workers.routes import ROUTES  # noqa: E402
+from workers.routes import ROUTES, Place  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "architecture.md"
 
@@ -55,10 +55,17 @@ def _recovery() -> str:
     return "\n".join(rows)
 
 
+QUEUES = {
+    Place.ANYWHERE: "control",
+    Place.HOST: "the host",
+    Place.BERTH: "the host of the berth; control once that is lost",
+}
+
+
 def _routes() -> str:
     rows = ["| event | task | queue |", "|---|---|---|"]
     for kind, routes in ROUTES.items():
-        rows += [f"| `{kind}` | `{route.task}` | {'the host' if route.on_host else 'control'} |" for route in routes]
+        rows += [f"| `{kind}` | `{route.task}` | {QUEUES[route.place]} |" for route in routes]
     return "\n".join(rows)
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 
-# ECMA-48: control strings (OSC, DCS, SOS, PM, APC) up to their end, then CSI sequences, then the short escapes.
-_SEQUENCES = re.compile(
-    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
-    r"|\x1b[ -/]*[0-~]?"
-)
+from events.plain_text import ESCAPES
+
 _KEPT = {"\n", "\t"}
 _DROPPED = {"Cc", "Cf", "Cs", "Co"}  # controls, and format characters such as the bidirectional overrides
 
@@ -20,7 +15,7 @@ def plain(data: bytes, *, complete: bool) -> str:
     text = data.decode("utf-8", "replace")
     if not complete:
         text = text.partition("\n")[2]
-    text = _SEQUENCES.sub("", text)
+    text = ESCAPES.sub("", text)
     return "\n".join(_line(line) for line in text.split("\n"))
 
 

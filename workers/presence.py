@@ -51,22 +51,51 @@ def _fresh_connections(**_signal: Any) -> None:
     close_old_connections()  # a reused connection may belong to a database server that was restarted
 
 
+class _Facts:
+    """What this machine is like, looked at in a thread of its own: a slow look must not hold up a heartbeat."""
+
+    def __init__(self, workspaces: Path) -> None:
+        self._workspaces = workspaces
+        self.latest = self._look()
+        threading.Thread(target=self._follow, name="host-facts", daemon=True).start()
+
+    def _look(self) -> dict[str, Any]:
+        return {**hosts.own_facts(workspaces=self._workspaces), "egress": asdict(probe.probe(settings.HOST_NAME))}
+
+    def _follow(self) -> None:
+        while not _stop.wait(_period_s()):
+            try:
+                self.latest = self._look()
+            except (DatabaseTrouble, OSError) as error:
+                log.warning("host cannot be looked at", extra={"host": settings.HOST_NAME, "error": str(error)})
+                connection.close()
+        connection.close()
+
+
+def _period_s() -> float:
+    return min(hosts.BEAT_S, settings.HOST_TTL_S / 3)
+
+
 def _beat() -> None:
     workspaces = Path(settings.DATA) / "workspaces"
     workspaces.mkdir(mode=0o711, parents=True, exist_ok=True)
-    registered = False
+    registered, facts = False, None
     while True:
         try:
-            facts = {**hosts.own_facts(workspaces=workspaces), "egress": asdict(probe.probe(settings.HOST_NAME))}
+            facts = facts or _Facts(workspaces)
             if registered:
-                registered = hosts.beat(name=settings.HOST_NAME, facts=facts, now=timezone.now())
+                registered = hosts.beat(name=settings.HOST_NAME, facts=facts.latest, now=timezone.now())
             if not registered:
                 capacity = hosts.own_capacity(workspaces=workspaces)
-                hosts.register(name=settings.HOST_NAME, capacity=capacity, facts=facts, now=timezone.now())
+                hosts.register(name=settings.HOST_NAME, capacity=capacity, facts=facts.latest, now=timezone.now())
                 registered = True
         except (DatabaseTrouble, OSError) as error:
             log.warning("host heartbeat failed", extra={"host": settings.HOST_NAME, "error": str(error)})
             connection.close()
-        if _stop.wait(min(hosts.BEAT_S, settings.HOST_TTL_S / 3)):
+        except Exception:
+            # The last resort: a host that goes silent for a mistake of ours costs all its berths.
+            log.exception("host heartbeat broke", extra={"host": settings.HOST_NAME})
+            connection.close()
+        if _stop.wait(_period_s()):
             break
     connection.close()

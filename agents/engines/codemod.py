@@ -21,6 +21,7 @@ TIMEOUT_S = 300.0
 MAX_CODEMODS = 20
 FILES_PER_RUN = 500
 PYTHON = (".py", ".pyi")
+PYTHON_ALONE = ("python", "-I")  # a project's own ruff.py or re.py must not be taken for the library
 
 _NAMED = re.compile(r"^[ \t]*(?:[-*][ \t]+)?`?codemod:(.*)$", re.M | re.I)
 _RULES = re.compile(r"[A-Z]{1,6}[0-9]{0,4}(?:,[A-Z]{1,6}[0-9]{0,4})*")
@@ -84,13 +85,13 @@ def _ruff(arguments: Sequence[str]) -> Run | None:
     if not _RULES.fullmatch(rules):
         return None
     fixes = ("check", "--fix", "--exit-zero", "--no-cache", "--quiet", "--select", rules, ".")
-    return Run(f"Apply ruff's safe fixes for {rules}", ("python", "-m", "ruff", *fixes), configured=True)
+    return Run(f"Apply ruff's safe fixes for {rules}", (*PYTHON_ALONE, "-m", "ruff", *fixes), configured=True)
 
 
 def _pyupgrade(arguments: Sequence[str]) -> Run | None:
     if len(arguments) != 1 or not re.fullmatch(r"--py3(?:[6-9]|1[0-4])?-plus", arguments[0]):
         return None
-    argv = ("python", "-m", "pyupgrade", "--exit-zero-even-if-changed", arguments[0])
+    argv = (*PYTHON_ALONE, "-m", "pyupgrade", "--exit-zero-even-if-changed", arguments[0])
     return Run(f"Modernise the syntax with pyupgrade {arguments[0]}", argv, per_file=True)
 
 
@@ -109,7 +110,7 @@ def _remove_unused_imports(arguments: Sequence[str]) -> Run | None:
 
 def _libcst(title: str, *arguments: str) -> Run:
     script = resources.files("agents.engines.codemods").joinpath("libcst_codemods.py").read_bytes()
-    return Run(title, ("python", "-", *arguments), stdin=script)
+    return Run(title, (*PYTHON_ALONE, "-", *arguments), stdin=script)
 
 
 REGISTRY: dict[str, Codemod] = {

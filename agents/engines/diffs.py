@@ -18,7 +18,7 @@ from agents.engines.protocol import EditRefused
 
 MAX_CHANGE_CHARS = 4_000_000
 
-_HUNK = re.compile(r"@@+ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+_HUNK = re.compile(r"@@+ -(\d{1,9})(?:,(\d{1,9}))? \+(\d{1,9})(?:,(\d{1,9}))? @@")
 _BARE_HUNK = re.compile(r"@@(?: \.\.\.)?(?: .*)?@@|@@\s*\Z")
 _PREFIX = re.compile(r"[abciow]/")
 _FENCE = re.compile(r"(\s*)(?:```|~~~)")

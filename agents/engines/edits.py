@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from agents.engines import places, texts
 from agents.engines.paths import jail
 from agents.engines.protocol import EditRefused, Workbench
+from resources.files import PathEscapes, PathSpecial
 
 Changes = Mapping[str, bytes | None]  # path -> new bytes, or None for a file that goes
 
@@ -47,8 +48,11 @@ def compute(edits: Sequence[Edit], bench: Workbench, *, on: Changes | None = Non
 
 
 def current(bench: Workbench, path: str) -> bytes | None:
-    """The file's bytes, or None where there is no such file."""
-    return bench.read(path) if bench.exists(path) else None
+    """The file's bytes, or None where there is no such file. What is no file is refused."""
+    try:
+        return bench.read(path) if bench.exists(path) else None
+    except PathSpecial as error:
+        raise EditRefused(f"{path} is no file.", path=path) from error
 
 
 def write(changes: Changes, bench: Workbench) -> tuple[str, ...]:
@@ -64,9 +68,9 @@ def write(changes: Changes, bench: Workbench) -> tuple[str, ...]:
         for path in changed:
             done.append(path)
             _put(bench, path, changes[path])
-    except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+    except (PathSpecial, PathEscapes, IsADirectoryError) as error:
         _put_back(before, done, bench)
-        raise EditRefused(f"{done[-1]} stands where a folder is, or beneath a file.", path=done[-1]) from error
+        raise EditRefused(f"{done[-1]} stands where a folder or link is, or beneath one.", path=done[-1]) from error
     except BaseException:
         _put_back(before, done, bench)
         raise

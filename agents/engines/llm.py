@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from agents.chat_models import Models, Usage
@@ -16,8 +17,9 @@ class LlmEngine:
 
     kind = EngineKind.LLM
 
-    def __init__(self, chain: ModelChain) -> None:
+    def __init__(self, chain: ModelChain, *, asked: Callable[[str], None] = lambda _model: None) -> None:
         self.chain = chain
+        self._asked = asked
         self._usage = Usage()
         self._answered: list[str] = []
 
@@ -48,6 +50,6 @@ class LlmEngine:
         return reviewer.review(self._models(bench), task, plan, diff, facts)
 
     def _models(self, bench: Workbench) -> Models:
-        models = Models(self.chain, cancelled=bench.cancelled, say=bench.say, usage=self._usage)
+        models = Models(self.chain, cancelled=bench.cancelled, say=bench.say, usage=self._usage, asked=self._asked)
         models.answered = self._answered
         return models

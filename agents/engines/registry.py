@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -27,18 +27,35 @@ def kind_of(name: str) -> EngineKind:
         ) from error
 
 
+def check_available(kind: EngineKind) -> None:
+    """Raise :class:`EngineUnavailable` for a kind that no request can be done with, whatever it holds."""
+    if kind is EngineKind.EXTERNAL:
+        raise _later(kind)
+
+
+def _later(kind: EngineKind) -> EngineUnavailable:
+    return EngineUnavailable(
+        f"The engine {kind.value!r} is not in this release; it arrives with a later one.",
+        remedy="Choose auto, llm, repair, patch, codemod or replay.",
+        pointer="/engine",
+    )
+
+
 def pick(
     requested: EngineKind | str,
     *,
     requirements: str,
     metadata: Mapping[str, Any],
-    chain: ModelChain | None,
+    chain: Callable[[], ModelChain | None],
     failing_before: Sequence[str],
     options: Mapping[str, Any] = _NONE,
+    asked: Callable[[str], None] = lambda _model: None,
 ) -> Engine:
     """The engine of one request. Raises a Fault where the named or, for ``auto``, any engine cannot work.
 
-    ``options`` are the template's ``engine.options``; each engine reads its own.
+    ``options`` are the template's ``engine.options``; each engine reads its own. ``chain`` is asked only where a model
+    would work: a half-configured one is no reason to refuse a patch. ``asked`` is told of each answer of a model, by
+    the model's label.
     """
     kind = kind_of(requested)
     if kind is EngineKind.AUTO:
@@ -51,18 +68,17 @@ def pick(
         case EngineKind.REPLAY:
             return replay.ReplayEngine(replay.read(metadata))
         case EngineKind.LLM:
-            return _llm(chain)
+            return _llm(chain(), asked)
         case EngineKind.REPAIR:
             return RepairEngine(repair_options.read(options))
-    raise EngineUnavailable(
-        f"The engine {kind.value!r} is not in this release; it arrives with a later one.",
-        remedy="Choose auto, llm, repair, patch, codemod or replay.",
-        pointer="/engine",
-    )
+    raise _later(kind)
 
 
 def _automatic(
-    requirements: str, metadata: Mapping[str, Any], chain: ModelChain | None, failing_before: Sequence[str]
+    requirements: str,
+    metadata: Mapping[str, Any],
+    chain: Callable[[], ModelChain | None],
+    failing_before: Sequence[str],
 ) -> EngineKind:
     if diffs.carries_change(requirements):
         return EngineKind.PATCH
@@ -70,7 +86,7 @@ def _automatic(
         return EngineKind.CODEMOD
     if replay.carries_recording(metadata):
         return EngineKind.REPLAY
-    if chain is not None:
+    if chain() is not None:
         return EngineKind.LLM
     if failing_before:
         return EngineKind.REPAIR
@@ -80,9 +96,9 @@ def _automatic(
     )
 
 
-def _llm(chain: ModelChain | None) -> Engine:
+def _llm(chain: ModelChain | None, asked: Callable[[str], None]) -> Engine:
     if chain is None:
         raise NotConfigured("The llm engine needs a model, and none is configured.")
     from agents.engines import llm  # the language model libraries load with it, and only where a model works
 
-    return llm.LlmEngine(chain)
+    return llm.LlmEngine(chain, asked=asked)

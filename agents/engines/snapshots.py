@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 from agents.engines.protocol import Workbench
-from events.faults import Fault, FaultClass
+from resources.files import PathEscapes, PathSpecial, PathTooBig
 
 PASSING = ("__pycache__/", ".pytest_cache/", ".ruff_cache/", ".mypy_cache/", ".hypothesis/")
 
@@ -30,7 +30,5 @@ def _hash(bench: Workbench, path: str) -> bytes:
         return hashlib.sha256(bench.read(path)).digest()
     except FileNotFoundError:
         return b"gone"
-    except Fault as fault:
-        if fault.fault_class is not FaultClass.PERMANENT:
-            raise
-        return b"unreadable"  # too big or special: nothing of ours edits such a file
+    except (PathTooBig, PathEscapes, PathSpecial):
+        return b"unreadable"  # nothing of ours edits such a file

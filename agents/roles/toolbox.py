@@ -15,6 +15,7 @@ from agents.engines.protocol import EditRefused, Workbench
 from agents.model_answers import Call
 from agents.roles.prompts import marked
 from events.faults import Fault, FaultClass
+from resources.files import PathEscapes, PathSpecial, PathTooBig
 
 MAX_OUTPUT_CHARS = 12_000
 MAX_HITS = 60
@@ -114,7 +115,7 @@ class Toolbox:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
             said = "Refused: there is no such file."
         except Fault as fault:
-            if fault.fault_class is not FaultClass.PERMANENT:
+            if fault.fault_class is not FaultClass.PERMANENT and not isinstance(fault, PathTooBig):
                 raise
             said = f"Refused, nothing was written: {fault.detail} {fault.remedy_text}"
         return _capped(said)
@@ -142,8 +143,8 @@ class Toolbox:
             if wanted.encode("utf-8", "replace") not in data:
                 return []
             lines = texts.decode(path, data).contents
-        except (EditRefused, FileNotFoundError):  # binary, or gone since it was listed
-            return []
+        except (EditRefused, PathTooBig, PathEscapes, PathSpecial, FileNotFoundError):
+            return []  # binary, too big, or gone or swapped since it was listed
         found = [(at, line) for at, line in enumerate(lines, start=1) if wanted in line]
         return [f"{path}:{at}: {marked(line.strip())[:200]}" for at, line in found[:MAX_HITS]]
 

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
 
 from agents.models import Agent
 from config import health
 from events.plain_text import ago, plain, span
+from operations import figures
 from operations.models import Operation, PullRequest
 from operations.snapshots import attention, blocked_by
 from resources import hosts
@@ -99,8 +100,8 @@ def look(*, now: datetime) -> Harbour:
     """The state of everything now."""
     parts = health.parts()
     known = list(Host.objects.all())
-    by_status = _by(Operation, "status")
-    by_state = _by(Agent, "state")
+    by_status = figures.by(Operation, "status")
+    by_state = figures.by(Agent, "state")
     matters = [
         *_of_parts(parts, known, now=now),
         *_of_hosts(known, now=now),
@@ -120,10 +121,6 @@ def look(*, now: datetime) -> Harbour:
         latest=tuple(_latest(now=now)),
         parts=tuple(parts),
     )
-
-
-def _by(model: Any, field: str) -> dict[str, int]:
-    return dict(model.objects.order_by().values_list(field).annotate(Count("pk")))
 
 
 def _counts(found: Mapping[str, int], choices: Iterable[tuple[str, Any]], page: str, field: str) -> tuple[Tally, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
@@ -36,8 +37,8 @@ class ConsoleSite(admin.AdminSite):
         ]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Every page's context: ours adds the monitor's address."""
-        return {**super().each_context(request), "flower_url": f"http://127.0.0.1:{settings.FLOWER_PORT}/"}
+        """Every page's context: ours adds the monitor's address, where there is one for this browser."""
+        return {**super().each_context(request), "flower_url": settings.FLOWER_URL or _local_flower(request)}
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The harbour."""
@@ -60,3 +61,9 @@ class ConsoleSite(admin.AdminSite):
         from config.console import harbour  # models, likewise: after the apps are ready
 
         return {**self.each_context(request), "harbour": harbour.look(now=timezone.now())}
+
+
+def _local_flower(request: HttpRequest) -> str:
+    """Flower listens on loopback: only a browser that came to us over loopback reaches it there."""
+    host, _ = split_domain_port(request.get_host())
+    return f"http://{host}:{settings.FLOWER_PORT}/" if host in {"127.0.0.1", "localhost"} else ""

@@ -13,9 +13,16 @@ class BerthBench:
     """Implements :class:`agents.engines.protocol.Workbench`: opens files beneath the checkout, runs in the sandbox."""
 
     def __init__(
-        self, *, sandbox: Sandbox, directory: Path, say: Callable[[str], None], cancelled: Callable[[], bool]
+        self,
+        *,
+        sandbox: Sandbox,
+        directory: Path,
+        say: Callable[[str], None],
+        cancelled: Callable[[], bool],
+        observed: Callable[[str], None] = lambda _words: None,
     ) -> None:
         self._sandbox, self._directory, self._say, self._cancelled = sandbox, directory, say, cancelled
+        self._observed = observed  # told of each result of a command, in words
         self._files = Beneath(directory)
 
     def read(self, path: str, *, limit_bytes: int = 2_000_000) -> bytes:
@@ -37,7 +44,9 @@ class BerthBench:
         self.say(f"$ {' '.join(argv)[:300]}")
         command = Command(argv=tuple(argv), cwd=self._directory, timeout_s=timeout_s, stdin=stdin)
         outcome = self._sandbox.run(command, cancelled=self._cancelled)
-        self.say(f"  exit {outcome.exit_code} after {outcome.duration_s:.1f} s")
+        words = f"exit {outcome.exit_code} after {outcome.duration_s:.1f} s"
+        self.say(f"  {words}")
+        self._observed(f"{argv[0][:80]}: {words}")
         return outcome
 
     def say(self, line: str) -> None:

@@ -9,13 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+from django.utils import timezone
 
-from agents.models import Agent
-from events.faults import Fault, FaultClass
+from agents import health
+from agents.models import Agent, Fact
 from operations import projects
-from operations.coding import vault
+from operations.coding import credentials, vault
 from operations.coding.credentials import Credentials
+from operations.coding.git_faults import TreeMissing
 from operations.coding.remotes import Remote
 from operations.coding.stage_log import StageLog
 from operations.coding.storable import storable
@@ -40,14 +41,6 @@ class AwaitBerth:
 
 
 Outcome = Done | AwaitBerth
-
-
-class TreeMissing(Fault):
-    """The work of an earlier stage lies in the vault of another host, or its vault was lost."""
-
-    fault_class = FaultClass.RESOURCE
-    code = "vault.tree_missing"
-    remedy = "The work begins again on a fresh clone."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +82,11 @@ class Context:
         """One line for the stage's live log."""
         self.log.say(line)
 
+    def seen(self, kind: Fact.Kind, words: str) -> None:
+        """A sign of life of the agent's, just now: for its health."""
+        if self.operation.agent_id is not None:
+            health.observe(self.operation.agent_id, kind, now=timezone.now(), detail=words)
+
     def check(self) -> None:
         """Raise when the operation was cancelled or moved on: before anything that others can see."""
         if (
@@ -104,8 +102,11 @@ class Context:
         self.witnessed.append(witnessed)
 
     def product(self, stage: Stage) -> dict[str, Any]:
-        """What the last finished run of an earlier stage made; empty when it has not run."""
-        step = self._steps.filter(stage=stage, outcome=Step.Outcome.DONE).order_by("-id").first()
+        """What the last finished run of an earlier stage made; empty when it has not run since the work began."""
+        done = self._steps.filter(stage=stage, outcome=Step.Outcome.DONE)
+        if stage.position > Stage.ANALYZE.position:
+            done = done.filter(pk__gt=self._begun)
+        step = done.order_by("-id").first()
         return step.product if step else {}
 
     def tree(self, stage: Stage) -> str:
@@ -117,8 +118,14 @@ class Context:
 
     def sent_back(self) -> list[dict[str, Any]]:
         """The faults for which recovery sent the work back to CODE, oldest first."""
-        rows = self._steps.filter(turn__gte=self.operation.counting_from, action="rework").order_by("id")
-        return [fault for fault in rows.values_list("fault", flat=True) if fault]
+        rows = self._steps.filter(turn__gte=self.operation.counting_from, pk__gt=self._begun, action="rework")
+        return [fault for fault in rows.order_by("id").values_list("fault", flat=True) if fault]
+
+    @cached_property
+    def _begun(self) -> int:
+        """The step in which the present work began: what was made before a fresh clone is no part of it."""
+        analyzed = self._steps.filter(stage=Stage.ANALYZE, outcome=Step.Outcome.DONE).order_by("-id")
+        return analyzed.values_list("pk", flat=True).first() or 0
 
     @property
     def _steps(self) -> Any:
@@ -151,7 +158,7 @@ class Context:
     @cached_property
     def vault(self) -> vault.Vault:
         """The project's vault."""
-        return vault.open_vault(root=Path(settings.DATA) / "vaults", project_id=self.operation.project_id)
+        return vault.of_project(self.operation.project_id)
 
     @property
     def remote(self) -> Remote:
@@ -161,4 +168,4 @@ class Context:
     @property
     def credentials(self) -> Credentials:
         """What git may show to the remote."""
-        return Credentials(token=settings.GIT_TOKEN, hosts=tuple(settings.GIT_TOKEN_HOSTS))
+        return credentials.configured()

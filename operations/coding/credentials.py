@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from django.conf import settings
+
 from operations.coding.remotes import Kind, Remote
 
 # git asks twice: "Username for '…': " and "Password for '…': ".
@@ -34,6 +36,11 @@ class Credentials:
 
 
 NO_CREDENTIALS = Credentials()
+
+
+def configured() -> Credentials:
+    """What the operator gave us for remotes."""
+    return Credentials(token=settings.GIT_TOKEN, hosts=tuple(settings.GIT_TOKEN_HOSTS))
 
 
 @contextlib.contextmanager

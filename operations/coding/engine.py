@@ -33,6 +33,7 @@ from operations.coding.storable import storable
 from operations.models import Evidence, Operation, Stage, Step
 from operations.snapshots import snapshot
 from operations.submit import advance, end, load
+from resources import hosts
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +89,9 @@ def agent_gone(agent_id: uuid.UUID | str, *, worker: str) -> None:
             _recover(operation, fault, step=step, actor=worker)
 
 
-# These work inside the berth; COMMIT, PR and COMPLETE need nothing but the vault.
+# These work inside the berth; COMMIT and PR need nothing but the vault of its host, COMPLETE neither.
 IN_BERTH = frozenset({Stage.ANALYZE, Stage.PLAN, Stage.CODE, Stage.TEST, Stage.VALIDATE})
+ON_HOST = IN_BERTH | {Stage.COMMIT, Stage.PR}
 
 
 def _berth_lost(operation: Operation) -> Fault | None:
@@ -100,6 +102,20 @@ def _berth_lost(operation: Operation) -> Fault | None:
     if agent.state == Agent.State.ERROR and agent.error:
         return Remembered(agent.error)
     return BerthLost(f"agent {agent.name} is {agent.state}")
+
+
+def _cannot_begin(operation: Operation) -> Fault | None:
+    """Why the stage cannot be run here; None when it can. Whoever gets a wake-up finds out, also on another host."""
+    if (lost := _berth_lost(operation)) is not None:
+        return lost
+    host = operation.agent.host if operation.agent is not None and operation.stage in ON_HOST else None
+    if host is None:
+        return None
+    if hosts.verdict(host, now=timezone.now()) is hosts.Verdict.LOST:
+        return BerthLost(f"host {host.name} stopped beating", host=host.name)
+    if host.name != settings.HOST_NAME:
+        return faults.StageInterrupted(f"the stage belongs to host {host.name}, which is there after all")
+    return None
 
 
 def overdue(*, now: datetime, limit: int = 200) -> Sequence[Operation]:
@@ -132,6 +148,8 @@ def _attempt(
             f"{claimed.lost_workers} workers in a row were lost while they ran this stage",
             remedy="Look at the host's kernel log for the out-of-memory killer; raise the template's size, then retry.",
         )
+    if (obstacle := _cannot_begin(context.operation)) is not None:
+        return obstacle
     try:
         return stages[context.stage](context)
     except Fault as fault:
@@ -267,6 +285,7 @@ def _recover(operation: Operation, fault: Fault, *, step: Step | None, actor: st
         fault=fault,
         engine_kind=operation.engine_kind,
         earlier=[(fault or {}).get("kind", "") for fault in earlier.values_list("fault", flat=True)],
+        reworks=operation.agent.resolved["spec"]["engine"]["max_attempts"] if operation.agent else None,
     )
     document = storable({**fault.as_dict(), "kind": decision.kind.value, "stage": stage.value})
     if step is not None:

@@ -10,7 +10,7 @@ class EvidenceMissing(Fault):
     """The tree was not proved: its tests or a gate are missing, red, or were seen on another tree."""
 
     code = "evidence.missing"
-    remedy = "Retry the operation from TEST: evidence is only good for the exact tree it was made on."
+    remedy = "It is tested once more by itself; if that does not help, look at its evidence and retry."
 
 
 def require(operation: Operation, *, tree: str) -> list[Evidence]:

@@ -99,6 +99,14 @@ class BranchDiverged(Fault):
     http_status = 409
 
 
+class TreeMissing(Fault):
+    """The work of an earlier stage lies in the vault of another host, or its vault was lost."""
+
+    fault_class = FaultClass.RESOURCE
+    code = "vault.tree_missing"
+    remedy = "The work begins again on a fresh clone."
+
+
 class PushRejected(Fault):
     """The remote refused the push by a rule of its own."""
 

@@ -12,9 +12,8 @@ from django.utils import timezone
 
 from events.journal import record
 from operations import faults, policy, projects
-from operations.coding import changes, identity, upstream, vault
+from operations.coding import changes, credentials, identity, upstream, vault
 from operations.coding.context import Context
-from operations.coding.credentials import Credentials
 from operations.coding.forges.github_forge import GitHubForge
 from operations.coding.forges.local_forge import LocalForge
 from operations.coding.forges.protocol import Forge, OpenedPullRequest, PullRequestDraft
@@ -36,20 +35,21 @@ def open_or_adopt(context: Context, *, made: dict[str, Any], proofs: list[Eviden
     forge = forge_for(operation)
     opened = forge.open_or_adopt(draft)
     if not isinstance(forge, LocalForge):
+        known = {
+            "operation": operation, "url": opened.url, "title": opened.title[:200], "body": draft.body,
+            "head_branch": draft.head_branch, "head_commit": draft.head_commit, "base_branch": draft.base_branch,
+            "base_commit": draft.base_commit, "state": opened.state,
+        }  # fmt: skip
         PullRequest.objects.update_or_create(
-            project=operation.project, forge=forge.name, number=opened.number,
-            defaults={
-                "operation": operation, "url": opened.url, "title": opened.title[:200], "body": draft.body,
-                "head_branch": draft.head_branch, "head_commit": draft.head_commit, "base_branch": draft.base_branch,
-                "base_commit": draft.base_commit, "state": opened.state, "created_at": timezone.now(),
-            },
+            project=operation.project, forge=forge.name, number=opened.number, defaults=known,
+            create_defaults={**known, "created_at": timezone.now()},
         )  # fmt: skip
     return opened
 
 
 def forge_for(operation: Operation) -> Forge:
     """GitHub for repositories on its host (or where the project's metadata says so), else the local forge."""
-    host = urlsplit(operation.project.repository_url).hostname or ""
+    host = projects.checked_remote(operation.project).host  # also of git@host:owner/name, which is no URL
     api_host = (urlsplit(settings.GITHUB_URL).hostname or "").removeprefix("api.")
     wanted = operation.project.metadata.get("forge", "github" if host == api_host else "local")
     if wanted == "github":
@@ -114,9 +114,12 @@ def merge(*, by: Any, pull_request_id: uuid.UUID | str) -> PullRequest:
 
 
 def _merge_commit(row: PullRequest) -> str:
-    credentials = Credentials(token=settings.GIT_TOKEN, hosts=tuple(settings.GIT_TOKEN_HOSTS))
     remote = projects.checked_remote(row.project)
-    store = vault.open_vault(root=settings.DATA / "vaults", project_id=row.project_id)
+    store = vault.existing(row.project_id)
+    if store is None or not vault.has(store, row.head_commit):
+        raise faults.NotPossibleNow(
+            f"the vault with the commits of pull request #{row.number} is not on this machine", remedy=where(row)
+        )
     merged = vault.commit(
         vault=store,
         tree=vault.tree_of(store, row.head_commit),
@@ -127,9 +130,22 @@ def _merge_commit(row: PullRequest) -> str:
     )
     upstream.move_branch(
         vault=store, remote=remote, branch=row.base_branch, expected=row.base_commit, commit=merged,
-        credentials=credentials,
+        credentials=credentials.configured(),
     )  # fmt: skip
     return merged
+
+
+def mergeable_here(row: PullRequest) -> bool:
+    """Whether this machine can merge it: open, of the local forge, and its project's vault is here."""
+    ours = row.forge == LocalForge.name and row.state == PullRequest.State.OPEN
+    return ours and vault.existing(row.project_id) is not None
+
+
+def where(row: PullRequest) -> str:
+    """Where it can be merged, in words."""
+    host = ((row.operation.agent and row.operation.agent.host) or None) if row.operation else None
+    place = f"host {host.name}" if host else "the host that it was made on"
+    return f"Merge it on {place}, or merge {row.head_branch} into {row.base_branch} in the repository itself."
 
 
 def diff_of(operation: Operation) -> changes.Diff:

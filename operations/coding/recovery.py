@@ -33,6 +33,7 @@ class ErrorKind(StrEnum):
     GIT_ERROR = "GIT_ERROR"
     TRANSIENT_ERROR = "TRANSIENT_ERROR"
     VAULT_LOST = "VAULT_LOST"
+    EVIDENCE_MISSING = "EVIDENCE_MISSING"
     TIMEOUT = "TIMEOUT"
     BUDGET = "BUDGET"
     PROVIDER_RESTS = "PROVIDER_RESTS"
@@ -85,6 +86,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(r"engine\.unreachable", ErrorKind.ENVIRONMENT_ERROR, frozenset({Stage.INIT})),
     Symptom(r"git\.(unreachable|busy|failed)", ErrorKind.GIT_ERROR),
     Symptom(r"vault\.tree_missing", ErrorKind.VAULT_LOST),
+    Symptom(r"evidence\.missing", ErrorKind.EVIDENCE_MISSING),
     Symptom(r"stage\.timeout", ErrorKind.TIMEOUT),
     Symptom(r"budget\.exhausted", ErrorKind.BUDGET),
     Symptom(r"llm\.rate_limited", ErrorKind.PROVIDER_RESTS),
@@ -97,6 +99,7 @@ RECOVERY: dict[ErrorKind, Rule] = {
     ErrorKind.GIT_ERROR: Rule(Action.FRESH_CLONE, limit=3, pauses_s=(2, 10, 30)),
     # On another host than before: what was made there is not here, so the work begins again on a fresh clone.
     ErrorKind.VAULT_LOST: Rule(Action.FRESH_CLONE, limit=2, to=Stage.ANALYZE),
+    ErrorKind.EVIDENCE_MISSING: Rule(Action.RETRY, limit=1, to=Stage.TEST),  # a tree is proved by testing it
     ErrorKind.TRANSIENT_ERROR: Rule(Action.RETRY, limit=3, pauses_s=(2, 10, 30)),
     ErrorKind.TIMEOUT: Rule(Action.RETRY, limit=1, pauses_s=(10,)),  # half an hour each: not over and over
     ErrorKind.BUDGET: Rule(Action.WAIT_FOR_BUDGET, limit=1000),  # a person ends this, not a count
@@ -117,14 +120,20 @@ def kind_of(fault: Fault, *, stage: Stage) -> ErrorKind:
     return ErrorKind.TRANSIENT_ERROR if fault.fault_class is FaultClass.TRANSIENT else ErrorKind.OTHER
 
 
-def decide(*, stage: Stage, fault: Fault, engine_kind: str, earlier: Iterable[str]) -> Decision:
-    """The way on. ``earlier`` are the kinds of the faults recovered from since a person last had a say."""
+def decide(
+    *, stage: Stage, fault: Fault, engine_kind: str, earlier: Iterable[str], reworks: int | None = None
+) -> Decision:
+    """The way on. ``earlier`` are the kinds of the faults recovered from since a person last had a say.
+
+    ``reworks`` is how often the template lets code be written anew after failing tests.
+    """
     kind = kind_of(fault, stage=stage)
     rule = RECOVERY[kind]
+    limit = reworks if reworks is not None and kind is ErrorKind.TEST_FAILURE else rule.limit
     tried = Counter(earlier)[kind.value]
     if rule.action is Action.REWORK and engine_kind in ONE_TRY_ENGINES:
         return Decision(Action.ESCALATE, kind, stage)
-    if rule.action is Action.ESCALATE or tried >= rule.limit:
+    if rule.action is Action.ESCALATE or tried >= limit:
         return Decision(Action.ESCALATE, kind, stage)
     pause_s = rule.pauses_s[min(tried, len(rule.pauses_s) - 1)]
     if rule.action is Action.WAIT_FOR_PROVIDER:

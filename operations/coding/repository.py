@@ -7,8 +7,9 @@ checkout's ``.git``: an agent may break that as it likes. The host sees a bundle
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,6 +47,13 @@ _ENVIRONMENT = {
     "LC_ALL": "C",
 }
 
+_SETTINGS = (
+    "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false",
+    "-c", "core.autocrlf=false", "-c", "core.excludesFile=/dev/null", "-c", "core.attributesFile=/dev/null",
+    "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.addEmbeddedRepo=false",
+    "-c", "commit.gpgSign=false", "-c", "safe.directory=*", "-c", "transfer.fsckObjects=false",
+)  # fmt: skip
+
 Cancelled = Callable[[], bool] | None
 
 
@@ -79,19 +87,20 @@ def snapshot(
     vault: Vault,
     directory: Path,
     base_tree: str,
+    leave_out: Sequence[str] = (),
     limits: Limits = LIMITS,
     cancelled: Cancelled = None,
 ) -> str:
     """The tree of what ``directory`` holds now, let into the vault and checked against ``base_tree``.
 
-    Files of ``base_tree`` are tracked; others are taken unless a ``.gitignore`` leaves them out. What
+    Files of ``base_tree`` are tracked; others are taken unless a ``.gitignore`` or ``leave_out`` leaves them out. What
     :data:`NEVER_TAKEN` names stays as ``base_tree`` has it, be that absent.
     """
     berth = _Berth(sandbox, vault, directory, limits, cancelled)
     base = base_commit(vault=vault, tree=object_id(base_tree))
     try:
         # Nothing that the sandbox kept is trusted to be whole: a fresh repository costs milliseconds.
-        berth.hand_in(base_tree)
+        berth.hand_in(base_tree, leave_out)
         berth.git(*berth.clone, "--bare", str(berth.repository), doing="Preparing the sandbox")
         berth.stage(base_tree)
         berth.git(*berth.work, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "Work", doing="Committing")
@@ -103,6 +112,22 @@ def snapshot(
     finally:
         berth.clear()
     return bundles.take_in(vault=vault, bundle=bundle, base_tree=base_tree, limits=limits)
+
+
+def untracked(*, sandbox: Sandbox, directory: Path, cancelled: Cancelled = None) -> tuple[str, ...]:
+    """What lies in a fresh checkout beside its files, as paths from its top; a whole directory ends with a slash.
+
+    The checkout's own git is asked, inside: what it says only ever leaves something out of a change.
+    """
+    flags = ("--others", "--exclude-standard", "--directory", "--no-empty-directory", "-z")
+    command = Command(
+        argv=("git", *_SETTINGS, "ls-files", *flags), cwd=directory, environment=_ENVIRONMENT, timeout_s=300
+    )
+    outcome = sandbox.run(command, cancelled=cancelled)
+    if not outcome.ok or outcome.truncated:
+        raise SnapshotFailed(f"Looking for what was added: {outcome.text(500) if not outcome.ok else 'too many files'}")
+    names = outcome.stdout.decode("utf-8", "surrogateescape").split("\0")
+    return tuple(name for name in names if name and "\n" not in name)
 
 
 def is_never_taken(path: str) -> bool:
@@ -147,11 +172,13 @@ class _Berth:
             *(f"--template={self.desk / 'template'}", str(self.desk / "in.bundle")),
         )
 
-    def hand_in(self, tree: str) -> None:
-        """Put ``tree`` on the desk, as a bundle."""
+    def hand_in(self, tree: str, leave_out: Sequence[str] = ()) -> None:
+        """Put ``tree`` on the desk, as a bundle, and what the repository made of it ignores."""
         content = bundles.bundle_of(vault=self.vault, tree=tree, limits=self.limits)
         self.files.write(f".moorage/{self.desk.name}/in.bundle", content)
         self.files.write(f".moorage/{self.desk.name}/template/info/attributes", _ATTRIBUTES)
+        ignored = "".join("/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", path) + "\n" for path in leave_out)
+        self.files.write(f".moorage/{self.desk.name}/template/info/exclude", ignored.encode("utf-8", "surrogateescape"))
 
     def take_out(self) -> bytes:
         """What the sandbox left for us, at most as much as a bundle may be."""
@@ -175,14 +202,7 @@ class _Berth:
 
     def git(self, *arguments: str, doing: str) -> None:
         """Run git inside, with settings that outrank those of any repository."""
-        settings = (
-            "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false",
-            "-c", "core.autocrlf=false", "-c", "core.excludesFile=/dev/null",
-            "-c", "core.attributesFile=/dev/null",
-            "-c", "gc.auto=0", "-c", "maintenance.auto=false", "-c", "advice.addEmbeddedRepo=false",
-            "-c", "commit.gpgSign=false", "-c", "safe.directory=*", "-c", "transfer.fsckObjects=false",
-        )  # fmt: skip
-        self.inside("git", *settings, *arguments, doing=doing)
+        self.inside("git", *_SETTINGS, *arguments, doing=doing)
 
     def inside(self, *argv: str, doing: str) -> None:
         """Run a command inside, or say what went wrong with it."""

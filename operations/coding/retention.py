@@ -63,7 +63,7 @@ def kept() -> Iterator[Kept]:
 
 def kept_of(operation: Operation) -> list[Kept]:
     """What this host keeps of one operation, without the bases it started from."""
-    store = _vault_of(operation)
+    store = vault.existing(operation.project_id)
     if store is None:
         return []
     found = vault.refs(vault=store, operation_id=operation.pk)
@@ -76,7 +76,7 @@ def restore(*, operation_id: uuid.UUID | str, to: Path, label: str = "", bare: b
     if operation is None:
         raise faults.OperationNotFound(f"there is no operation {operation_id}")
     wanted = _choose(kept_of(operation), label, operation)
-    store = _vault_of(operation)
+    store = vault.existing(operation.project_id)
     if store is None:
         raise NothingKept(f"this host has no vault of project {operation.project.name}")
     to = to.absolute()
@@ -106,30 +106,24 @@ def forget_old(*, now: datetime) -> int:
     """
     if not settings.KEEP_WORK_DAYS:
         return 0
-    ended = Operation.objects.filter(
-        status__in=Operation.TERMINAL, completed_at__lt=now - timedelta(days=settings.KEEP_WORK_DAYS)
-    ).select_related("project")
+    until = now - timedelta(days=settings.KEEP_WORK_DAYS)
     forgotten = 0
-    for operation in ended.iterator():
+    for path in sorted((Path(settings.DATA) / "vaults").glob("*.git")):
         try:
-            forgotten += _forget(operation)
+            forgotten += _forget_of(vault.Vault(path), until=until)
         except (Fault, OSError) as error:
-            log.warning("kept work could not be dropped", extra={"operation": str(operation.pk), "error": str(error)})
+            log.warning("kept work could not be dropped", extra={"vault": path.name, "error": str(error)})
     return forgotten
 
 
-def _forget(operation: Operation) -> bool:
-    store = _vault_of(operation)
-    if store is None or not vault.refs(vault=store, operation_id=operation.pk):
-        return False
-    vault.forget(vault=store, operation_id=operation.pk)
-    return True
-
-
-def _vault_of(operation: Operation) -> vault.Vault | None:
-    """The project's vault on this host; None when it has none. Looking makes none."""
-    path = Path(settings.DATA).absolute() / "vaults" / f"{operation.project_id}.git"
-    return vault.Vault(path) if (path / "HEAD").is_file() else None
+def _forget_of(store: vault.Vault, *, until: datetime) -> int:
+    """One vault's: asked once what it keeps, however many operations have ended in all those years."""
+    over = Operation.objects.filter(
+        pk__in=vault.keepers(store), status__in=Operation.TERMINAL, completed_at__lt=until
+    ).values_list("pk", flat=True)
+    for operation_id in over:
+        vault.forget(vault=store, operation_id=operation_id)
+    return len(over)
 
 
 def _choose(states: list[Kept], label: str, operation: Operation) -> Kept:

@@ -74,7 +74,7 @@ def _keep(agent: Agent, operation: Operation, *, base_tree: str) -> str | None:
     directory = workspace / "tree"
     if not Beneath(workspace).exists("tree"):
         return None
-    store = vault.open_vault(root=settings.DATA / "vaults", project_id=operation.project_id)
+    store = vault.of_project(operation.project_id)
     tree = _tree_of(agent, operation, store, directory, base_tree=base_tree)
     if tree == base_tree or tree in vault.refs(vault=store, operation_id=operation.pk).values():
         return None

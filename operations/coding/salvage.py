@@ -22,7 +22,7 @@ from operations.coding.changes import TreeFile
 from operations.coding.host_git import run
 from operations.coding.limits import LIMITS, Limits
 from operations.coding.repository import is_never_taken
-from operations.coding.vault import Vault, base_commit, object_id, tree_of
+from operations.coding.vault import Vault, base_commit, object_id, ref_of, tree_of
 from resources.files import Beneath, PathTooBig
 
 _REGULAR = frozenset({"100644", "100755"})
@@ -42,7 +42,7 @@ def salvage(*, vault: Vault, directory: Path, base_tree: str, operation_id: UUID
     """
     base = {file.path: file for file in changes.list_files(vault=vault, tree=object_id(base_tree))}
     commit = base_commit(vault=vault, tree=base_tree)
-    ref = f"refs/moorage/{UUID(str(operation_id))}/salvage-{secrets.token_hex(8)}"
+    ref = ref_of(operation_id, f"salvage-{secrets.token_hex(8)}")
     with tempfile.TemporaryFile() as stream:
         stream.write(f"commit {ref}\ncommitter Moorage <moorage@localhost> 0 +0000\ndata 0\nfrom {commit}\n".encode())
         if not _write_changes(stream, Beneath(directory), base, limits):

@@ -9,9 +9,10 @@ from django.db.models import Max, Q
 from django.utils import timezone
 
 from agents.engines import registry
-from agents.engines.protocol import CodeMap, Engine, EngineKind, Feedback, Plan, PlanStep, Task, TestCounts
+from agents.engines.protocol import CodeMap, Engine, Feedback, Plan, PlanStep, Task, TestCounts
 from agents.gateway import ways
 from agents.gateway.tokens import Run
+from agents.models import Fact
 from agents.providers import ModelChain
 from operations.coding.bench import BerthBench
 from operations.coding.context import Context
@@ -28,7 +29,8 @@ def engine_for(context: Context) -> Engine:
         requested,
         requirements=operation.requirements,
         metadata=operation.metadata,
-        chain=_chain(context) if requested in {EngineKind.AUTO, EngineKind.LLM} else None,
+        chain=lambda: _chain(context),
+        asked=lambda words: context.seen(Fact.Kind.LAST_MODEL_CALL, words),
         failing_before=list(context.product(Stage.ANALYZE)["baseline"]["failing"]),
         options={
             "seconds": settings.REPAIR_S,
@@ -67,7 +69,10 @@ def plan_of(context: Context) -> Plan:
 
 def bench_in(context: Context, directory: Path) -> BerthBench:
     """The workbench on one checkout."""
-    return BerthBench(sandbox=context.sandbox, directory=directory, say=context.say, cancelled=context.lost)
+    return BerthBench(
+        sandbox=context.sandbox, directory=directory, say=context.say, cancelled=context.lost,
+        observed=lambda words: context.seen(Fact.Kind.LAST_TOOL_RESULT, words),
+    )  # fmt: skip
 
 
 def _chain(context: Context) -> ModelChain | None:
@@ -93,11 +98,12 @@ def _lineage(context: Context) -> str:
 
 
 def _with_answers(context: Context) -> str:
-    answers = context.operation.metadata.get("answers", [])
-    return "\n\n".join([context.operation.requirements, *(f"Answer: {answer}" for answer in answers)])
+    operation = context.operation
+    return "\n\n".join([operation.requirements, *(f"Answer: {answer}" for answer in operation.answers)])
 
 
 def _as_text(fault: dict[str, object]) -> str:
     facts = fault.get("facts")
-    listed = "\n".join(f"{key}: {value}" for key, value in facts.items()) if isinstance(facts, dict) else ""
+    told = {key: value for key, value in facts.items() if key != "tree"} if isinstance(facts, dict) else {}
+    listed = "\n".join(f"{key}: {value}" for key, value in told.items())
     return f"{fault['detail']}\n{listed}".strip()

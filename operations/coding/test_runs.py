@@ -14,7 +14,7 @@ from typing import Any
 
 from agents.engines.protocol import TestCounts
 from events.faults import Fault, FaultClass
-from operations.coding import junit, repository
+from operations.coding import checkouts, junit
 from operations.coding.context import Context, Witnessed
 from operations.models import Evidence
 from resources.files import Beneath, PathTooBig
@@ -129,9 +129,7 @@ def command_for(*, files: Sequence[str], configured: Sequence[str]) -> tuple[str
 def run(context: Context, *, tree: str, command: tuple[str, ...], directory: str) -> TestRun:
     """Check ``tree`` out afresh and run the tests there. Raises TestsUnrunnable when there is no verdict to be had."""
     checkout = context.workspace / directory
-    repository.checkout(
-        sandbox=context.sandbox, vault=context.vault, tree=tree, directory=checkout, cancelled=context.lost
-    )
+    checkouts.make(context, tree=tree, directory=checkout)
     outputs = Beneath(context.workspace)
     outputs.make_directory("out")
     report_path = f"out/junit-{secrets.token_hex(6)}.xml"

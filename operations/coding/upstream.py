@@ -11,12 +11,12 @@ from uuid import UUID
 from events.faults import Fault
 from operations.coding.changes import list_files
 from operations.coding.credentials import NO_CREDENTIALS, Credentials, shown_to
-from operations.coding.git_faults import BranchDiverged, BranchNotFound, RepositoryEmpty, TooBig
+from operations.coding.git_faults import BranchDiverged, BranchNotFound, RepositoryEmpty, TooBig, TreeMissing
 from operations.coding.host_git import Ran, run
 from operations.coding.identity import is_branch_name
 from operations.coding.limits import LIMITS, Limits
 from operations.coding.remotes import Kind, Remote, Resolve, admit, resolve_host
-from operations.coding.vault import Vault, locked, object_id, tree_of
+from operations.coding.vault import Vault, has, locked, object_id, ref_of, tree_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def fetch_base(
         name = branch or line.default_branch()
         if not is_branch_name(name):
             raise BranchNotFound(f"{name[:80]!r} cannot be the name of a branch", pointer="/base_branch")
-        ref = f"refs/moorage/{UUID(str(operation_id))}/base"
+        ref = ref_of(operation_id, "base")
         with locked(vault, timeout_s=limits.fetch_timeout_s):
             line.fetch(f"refs/heads/{name}", ref)
     commit = run(vault.path, "rev-parse", "--verify", f"{ref}^{{commit}}", doing="Reading the base").text()
@@ -67,14 +67,17 @@ def push(
 ) -> None:
     """Make ``branch`` exist on the remote at ``commit``; pushing again is fine, another commit there a fault.
 
-    The branch is created or confirmed, never moved. After an error the remote is asked what it has:
-    a connection that broke after the remote took the push is a success.
+    The branch is created or confirmed, never moved; a commit that is neither there nor in the vault is
+    ``vault.tree_missing``. After an error the remote is asked what it has: a connection that broke after the remote
+    took the push is a success.
     """
     if not is_branch_name(branch):
         raise BranchNotFound(f"{branch[:80]!r} cannot be the name of a branch")
     with _line(vault, remote, credentials, limits, resolve) as line:
         if line.holds(branch, commit):
             return
+        if not has(vault, commit):
+            raise TreeMissing(f"the vault of this host does not hold commit {commit[:12]}")
         try:
             line.push(object_id(commit), branch)
         except Fault:

@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+from django.conf import settings
+
 from operations.coding.git_faults import ContentRefused, VaultBusy
 from operations.coding.host_git import Ran, run
 
@@ -64,6 +66,17 @@ def open_vault(*, root: Path, project_id: UUID | str) -> Vault:
             doing="Creating the vault",
         )
     return vault
+
+
+def of_project(project_id: UUID | str) -> Vault:
+    """The project's vault on this host, created when it is not there yet: for stages, which fill it."""
+    return open_vault(root=Path(settings.DATA) / "vaults", project_id=project_id)
+
+
+def existing(project_id: UUID | str) -> Vault | None:
+    """The project's vault on this host; None when it has none. Looking makes none."""
+    path = Path(settings.DATA).absolute() / "vaults" / f"{UUID(str(project_id))}.git"
+    return Vault(path) if (path / "HEAD").is_file() else None
 
 
 @contextlib.contextmanager
@@ -140,14 +153,14 @@ def commit(*, vault: Vault, tree: str, parents: tuple[str, ...], message: str, a
 
 def preserve(*, vault: Vault, name: str, operation_id: UUID | str, label: str) -> str:
     """Keep a tree or commit alive as ``refs/moorage/<operation>/<label>`` (``turn-7``); returns the ref."""
-    ref = _ref(operation_id, label)
+    ref = ref_of(operation_id, label)
     _git(vault, "update-ref", ref, object_id(name), doing="Keeping work in progress")
     return ref
 
 
 def refs(*, vault: Vault, operation_id: UUID | str) -> dict[str, str]:
     """What is kept for an operation: label → object name."""
-    prefix = _ref(operation_id, "")
+    prefix = ref_of(operation_id, "")
     lines = (
         _git(vault, "for-each-ref", "--format=%(objectname) %(refname)", prefix, doing="Listing refs")
         .text()
@@ -156,9 +169,19 @@ def refs(*, vault: Vault, operation_id: UUID | str) -> dict[str, str]:
     return {ref.removeprefix(prefix): name for name, _, ref in (line.partition(" ") for line in lines)}
 
 
+def keepers(vault: Vault) -> set[UUID]:
+    """The operations of which the vault keeps anything, by one look."""
+    listed = _git(vault, "for-each-ref", "--format=%(refname)", "refs/moorage/", doing="Listing refs").text()
+    found = set()
+    for line in listed.splitlines():
+        with contextlib.suppress(ValueError):  # a ref of nobody's
+            found.add(UUID(line.split("/")[2]))
+    return found
+
+
 def forget(*, vault: Vault, operation_id: UUID | str) -> None:
     """Drop all that is kept for an operation. Forgetting twice is fine."""
-    prefix = _ref(operation_id, "")
+    prefix = ref_of(operation_id, "")
     lines = "".join(f"delete {prefix}{label}\n" for label in refs(vault=vault, operation_id=operation_id))
     if lines:
         _git(vault, "update-ref", "--stdin", doing="Dropping refs", stdin=lines.encode())
@@ -175,7 +198,8 @@ def tidy(*, vault: Vault, now: datetime) -> None:
                 shutil.rmtree(path)
 
 
-def _ref(operation_id: UUID | str, label: str) -> str:
+def ref_of(operation_id: UUID | str, label: str) -> str:
+    """The ref under which something of an operation is kept; with an empty label what all of them begin with."""
     if label and not _REF_PART.fullmatch(label):
         raise ContentRefused(f"{label[:80]!r} cannot be part of a ref")
     return f"refs/moorage/{UUID(str(operation_id))}/{label}"

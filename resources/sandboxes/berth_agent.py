@@ -85,13 +85,13 @@ def serve(listening):
     jobs: set[int] = set()
     orphaned = False
     while True:
-        ready = select.select([listener, wake_read], [], [], RETRY_S if orphaned else None)[0]
+        ready = select.select([listener.fileno(), wake_read], [], [], RETRY_S if orphaned else None)[0]
         if wake_read in ready:
             os.read(wake_read, 4096)
             orphaned = reap(jobs) or orphaned
         if orphaned:
             orphaned = end_strangers(jobs)
-        if listener in ready:
+        if listener.fileno() in ready:
             accept(listener, jobs)
 
 

@@ -69,6 +69,7 @@ class Problem(IntEnum):
     STOPPING = 13
     NOT_ALLOWED = 14
     AWAY = 15
+    RIGHTS_CHANGED = 16
 
 
 class Wish(IntEnum):

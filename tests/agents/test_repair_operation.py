@@ -21,7 +21,7 @@ LABEL = "Search-based repair — no AI was used"
 IMPATIENT = PLAIN_TEMPLATE.replace("name: plain", "name: impatient") + "  tests:\n    timeout_s: 60\n"
 
 
-def said(operation: object) -> str:
+def said(operation: Any) -> str:
     return repr(list(Step.objects.filter(operation=operation).values_list("log", "product", "fault")))
 
 

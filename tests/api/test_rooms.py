@@ -10,6 +10,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from agents import lifecycle
+from events import policy
 from operations import submit
 from operations.models import Operation, Project
 from tests import factories
@@ -193,11 +194,11 @@ class TestTemplates:
 
 
 class TestHostsAndLeases:
-    def test_a_host_says_what_it_lends_and_what_is_taken(self, client: APIClient, staff: APIClient) -> None:
+    def test_a_host_says_what_it_lends_and_what_is_taken(self, staff: APIClient) -> None:
         host = factories.host(slots=4, memory_mb=4096)
         agent = factories.placed()
-        (row,) = client.get("/api/v1/hosts/").json()["results"]
-        assert row == client.get(f"/api/v1/hosts/{host.pk}/").json()
+        (row,) = staff.get("/api/v1/hosts/").json()["results"]
+        assert row == staff.get(f"/api/v1/hosts/{host.pk}/").json()
         assert row["capacity"] == {"slots": 4, "memory_mb": 4096, "cpu_millis": 4000, "disk_mb": 8192, "ports": 100}
         assert row["reserved"]["slots"] == 1
         assert row["reserved"]["memory_mb"] > 0
@@ -206,6 +207,20 @@ class TestHostsAndLeases:
         assert {lease["owner"] for lease in leases} == {agent.owner}
         assert {"slot", "memory"} <= {lease["kind"] for lease in leases}
         assert staff.get(f"/api/v1/leases/{leases[0]['id']}/").json() == leases[0]
+
+    def test_what_a_host_lends_is_told_to_staff_on_every_way(self, client: APIClient, staff: APIClient) -> None:
+        host = factories.host()
+        for path in ("hosts/", f"hosts/{host.pk}/", "metrics/"):
+            assert "reserved" in staff.get(f"/api/v1/{path}").content.decode(), path
+            seen = client.get(f"/api/v1/{path}").content.decode()
+            assert host.name in seen
+            assert '"verdict":"alive"' in seen
+            assert not any(word in seen for word in ("reserved", "capacity", "facts", "heartbeat")), path
+        ordinary, operator = factories.user("visitor"), factories.user("pilot", staff=True)
+        for topic in (f"host.{host.pk}", "metrics"):
+            assert policy.may_view(operator, topic)
+            assert not policy.may_view(ordinary, topic)
+        assert policy.may_view(ordinary, "queue")
 
     def test_leases_given_back_are_history(self, staff: APIClient) -> None:
         factories.host()

@@ -97,7 +97,7 @@ def picked(name: str) -> str:
         metadata["recording"] = read(name, demo["recording"])
     requirements = (EXAMPLES / name / "requirement.md").read_text("utf-8")
     kind = EngineKind(demo["engine"])
-    engine = registry.pick(kind, requirements=requirements, metadata=metadata, chain=None, failing_before=())
+    engine = registry.pick(kind, requirements=requirements, metadata=metadata, chain=lambda: None, failing_before=())
     return engine.kind.value
 
 
@@ -144,7 +144,9 @@ def test_the_cargo_manifest_codemods_leave_the_tests_green_and_the_old_style_gon
     bench = DirectoryWorkbench(repository)
     code_map = CodeMap(files=(), languages={}, test_command=(), baseline=None)
     task = Task(requirements=requirement, code_map=code_map, base_tree=git(repository, "rev-parse", "HEAD^{tree}"))
-    engine = registry.pick(EngineKind.AUTO, requirements=requirement, metadata={}, chain=None, failing_before=())
+    engine = registry.pick(
+        EngineKind.AUTO, requirements=requirement, metadata={}, chain=lambda: None, failing_before=()
+    )
     engine.code(task, engine.plan(task, bench), bench)
     expected = read("cargo-manifest", "demo.json")["expect"]
     assert counts(repository, tmp_path) == expected["tests"]["after"]

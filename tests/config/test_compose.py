@@ -117,6 +117,38 @@ def test_every_setting_it_names_exists(services: dict[str, Any]) -> None:
             assert key.removesuffix("_FILE") in known, key
 
 
+# What the worker is not given, and why.
+LEFT_OUT = {
+    "MOORAGE_DATA": "the image sets it: it is where the volume is",
+    "MOORAGE_TOOLCHAIN": "the image brings it, where the default looks for it",
+    "MOORAGE_DEBUG": "not for a team",
+    "MOORAGE_UID_RANGE": "nothing runs as root here, so no uids are lent",
+    "MOORAGE_DATABASE_KEEP_S": "config.part sets it for workers",
+    "MOORAGE_WEB_PORT": "the web process alone listens there",
+    "MOORAGE_FLOWER_PORT": "Flower alone listens there",
+    "MOORAGE_GATEWAY_PORT": "the gateway alone listens there",
+    "OPENAI_API_KEY": "the gateway alone holds keys of providers",
+    "ANTHROPIC_API_KEY": "the gateway alone holds keys of providers",
+    "MOORAGE_FLOWER_USER": "Flower alone asks for it",
+    "MOORAGE_FLOWER_PASSWORD": "Flower alone asks for it",
+}
+
+
+def test_an_operator_can_give_the_worker_every_setting_or_there_is_a_reason(services: dict[str, Any]) -> None:
+    given = {name.removesuffix("_FILE") for name in services["worker"]["environment"]}
+    assert {setting.name for setting in TABLE} - given == set(LEFT_OUT)
+
+
+def test_what_is_passed_on_empty_is_the_default(services: dict[str, Any]) -> None:
+    """An operator who sets nothing gets what docs/settings.md says, but where the container's limits say otherwise."""
+    own = {"MOORAGE_HOST_MEMORY_MB", "MOORAGE_DATABASE_URL"}
+    default = {setting.name: setting.default for setting in TABLE}
+    for name, value in services["worker"]["environment"].items():
+        if name not in own and (passed := re.fullmatch(r"\$\{(\w+):-(.*)\}", str(value))):
+            assert passed[1] == name
+            assert passed[2] in {"", default[name]}, name
+
+
 def test_it_runs_the_same_parts_as_make_up(services: dict[str, Any], tmp_path: Path) -> None:
     names = {part.name for part in parts({"MOORAGE_DATA": str(tmp_path)})}
     assert names <= set(services)

@@ -24,7 +24,7 @@ from events.plain_text import ago, plain, span, tail
         ("back\b", "back⟨U+0008⟩"),
         ("exe\u202egnp", "exe⟨U+202E⟩gnp"),
         ("zero\u200bwidth", "zero⟨U+200B⟩width"),
-        ("\x9b31mC1", "⟨U+009B⟩31mC1"),
+        ("\x9b31mC1", "C1"),
         ("Übergröße — 船", "Übergröße — 船"),
     ],
 )

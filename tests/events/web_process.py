@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
 class WebProcess:
     """Owns the listening socket, so that the port stays ours while the process is away."""
 
-    def __init__(self, *, database: str, redis_url: str) -> None:
+    def __init__(
+        self, *, database: str, redis_url: str, application: str = "tests.events.web:application", **settings: str
+    ) -> None:
+        self._application = application
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(200)
@@ -24,6 +27,7 @@ class WebProcess:
             "MOORAGE_TEST_DATABASE": database,
             "MOORAGE_REDIS_URL": redis_url,
             "PYTHONPATH": str(ROOT),
+            **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -35,7 +39,7 @@ class WebProcess:
                 sys.executable,
                 "-m",
                 "uvicorn",
-                "tests.events.web:application",
+                self._application,
                 "--fd",
                 str(fd),
                 "--log-level",

@@ -8,46 +8,43 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from agents.engines.protocol import EditRefused
+from resources.files import Beneath
 from resources.sandboxes.protocol import Outcome, Tier
 
 
 class DirectoryWorkbench:
-    """Implements ``agents.engines.protocol.Workbench`` beneath ``root``."""
+    """Implements ``agents.engines.protocol.Workbench`` beneath ``root``; held to the real one by tests/verification."""
 
     def __init__(self, root: Path, *, cancelled: Callable[[], bool] = lambda: False) -> None:
         self.root = root
+        self._beneath = Beneath(root)
         self.said: list[str] = []
         self.ran: list[tuple[str, ...]] = []
         self._cancelled = cancelled
 
     def put(self, path: str, content: str | bytes) -> None:
-        self.write(path, content.encode() if isinstance(content, str) else content)
+        """A file as the project brings it, whatever it is called."""
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(content.encode() if isinstance(content, str) else content)
 
     def text(self, path: str) -> str:
         return (self.root / path).read_bytes().decode()
 
     def read(self, path: str, *, limit_bytes: int = 2_000_000) -> bytes:
-        data = (self.root / path).read_bytes()
-        if len(data) > limit_bytes:
-            raise EditRefused(f"{path} is bigger than {limit_bytes} bytes.", path=path)
-        return data
+        return self._beneath.read(path, limit_bytes)
 
     def write(self, path: str, content: bytes) -> None:
-        target = self.root / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        self._beneath.write(path, content)
 
     def delete(self, path: str) -> None:
-        (self.root / path).unlink()
+        self._beneath.delete(path)
 
     def exists(self, path: str) -> bool:
-        return (self.root / path).is_file()
+        return self._beneath.exists(path)
 
     def files(self) -> Sequence[str]:
-        found = (path for path in self.root.rglob("*") if path.is_file())
-        relative = (path.relative_to(self.root) for path in found)
-        return sorted(path.as_posix() for path in relative if ".git" not in path.parts)
+        return self._beneath.files()
 
     def run(self, argv: Sequence[str], *, timeout_s: float = 120.0, stdin: bytes = b"") -> Outcome:
         self.ran.append(tuple(argv))

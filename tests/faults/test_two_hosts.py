@@ -63,6 +63,8 @@ class Host:
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self.buried()
+        # Else the next one would be taken for alive by the heartbeats of this one, before it is up.
+        assert self._stack.ask("wait_verdict", host=THERE, verdict="lost") is not None
 
     def log(self) -> str:
         return (self._stack.data / f"{THERE}.log").read_text()[-4000:]
@@ -70,7 +72,7 @@ class Host:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with running_stack(**IN_A_HURRY, **SETTINGS) as running:
+    with running_stack(beats=1, **IN_A_HURRY, **SETTINGS) as running:
         yield running
 
 
@@ -79,11 +81,11 @@ def there(stack: Stack) -> Iterator[Host]:
     """The second host; the first is drained, so that what is asked for now lands on the second."""
     host = Host(stack)
     host.start()
-    stack.ask("drain", host=THERE, back=True)
     stack.ask("drain", host=HERE)
     yield host
     host.end()
-    stack.ask("drain", host=HERE, back=True)
+    for name in (HERE, THERE):
+        stack.ask("drain", host=name, back=True)
 
 
 def request(stack: Stack, name: str) -> tuple[Remote, str]:

@@ -22,7 +22,7 @@ from operations import projects
 from operations.models import Operation, Project
 from operations.submit import submit
 from resources import hosts
-from resources.models import Lease
+from resources.models import Host, Lease
 from tests.flows.repositories import FIX, PROJECT, Remote, make
 from workers import routes
 from workers.routes import CLEANUP, CONTROL, host_queue
@@ -65,6 +65,7 @@ class Inline:
     def __init__(self, *, roots: Path) -> None:
         self.roots = roots
         self.user: Any = get_user_model().objects.create_user("ada", password="a-long-password")
+        self.beats = True  # a host that runs tasks has a heart
         self.ran: list[tuple[str, dict[str, Any]]] = []
         self._waiting: list[tuple[str, dict[str, Any]]] = []
         self.register_host()
@@ -107,6 +108,8 @@ class Inline:
         """Run what is queued, and what that starts, until nothing is queued or the condition holds."""
         for _count in range(most):
             self._waiting = self.queued()
+            if self.beats:
+                Host.objects.filter(name=settings.HOST_NAME).update(heartbeat_at=timezone.now())
             if not self._waiting or until():
                 return
             task, arguments = self._waiting.pop(0)

@@ -264,7 +264,7 @@ def test_an_answer_is_only_taken_when_it_was_asked_for_and_reaches_the_engine(in
     answer(by=inline.user, operation_id=operation.pk, text="blue")
     operation = inline.finish(operation)
     assert operation.status == "succeeded"
-    assert operation.metadata["answers"] == ["blue"]
+    assert operation.answers == ["blue"]
 
 
 def test_an_agent_stopped_under_a_running_stage_costs_an_environment_and_not_the_operation(inline: Inline) -> None:

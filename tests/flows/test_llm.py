@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from operations.models import PullRequest, Step
+from agents.models import Fact
+from operations.models import Operation, PullRequest, Step
 from tests.fakes.llm_server import Fail, LlmServer, Say
 from tests.flows.inline import Inline, left_held, stages
 from tests.flows.repositories import PROJECT, make
@@ -101,3 +104,46 @@ def test_a_refused_key_goes_to_a_person_at_once_and_is_told_nowhere(inline: Inli
     assert KEY not in repr(operation.error)
     assert len(server.requests) == 1
     assert left_held() == []
+
+
+def test_a_big_file_in_the_repository_does_not_keep_a_model_from_searching(inline: Inline, server: LlmServer) -> None:
+    remote = make(inline.roots / "calc.git", {**PROJECT, "dump.sql": "return a + b\n" + "x" * 2_100_000})
+    search = Say(calls=(("SearchText", {"text": "return a + b"}), ("ReadFile", {"path": "dump.sql"})))
+    server.script.extend([PLAN, search, MEND, DONE, APPROVED])
+
+    operation = inline.finish(inline.submit(inline.project(remote), requirements=REQUIREMENT))
+
+    assert operation.status == "succeeded", operation.error
+    facts = {fact.kind: fact for fact in Fact.objects.filter(agent=operation.agent)}
+    assert facts["last_model_call"].detail == "openai/first"
+
+
+def test_a_coder_that_broke_the_syntax_goes_on_from_what_it_left(inline: Inline, server: LlmServer) -> None:
+    broke = edit("def sub(a, b):\n    return a + b\n", "def sub(a, b:\n    return a - b\n")
+    mended = edit("def sub(a, b:\n", "def sub(a, b):\n")
+    tried = Say(calls=(("RunCommand", {"argv": ["true"]}),))
+    server.script.extend([PLAN, broke, DONE, DIAGNOSIS, mended, tried, DONE, APPROVED])
+
+    operation = inline.finish(inline.submit(requirements=REQUIREMENT))
+
+    assert operation.status == "succeeded", operation.error
+    assert not server.script
+    sent_back = operation.steps.get(outcome="fault")
+    assert (sent_back.fault["code"], sent_back.action) == ("code.does_not_compile", "rework")
+    facts = {fact.kind: fact for fact in Fact.objects.filter(agent=operation.agent)}
+    assert facts["last_tool_result"].detail.startswith("true: exit 0")
+
+
+def test_a_coder_that_was_sent_back_begins_anew_where_the_vault_was_lost(
+    inline: Inline, server: LlmServer, data_directory: Path
+) -> None:
+    server.script.extend([PLAN, WRONG, DONE])
+    operation = inline.submit(requirements=REQUIREMENT)
+    inline.run(until=lambda: Operation.objects.get(pk=operation.pk).retry_count == 1)
+    shutil.rmtree(data_directory / "vaults")
+    server.script.extend([PLAN, MEND, DONE, APPROVED])
+
+    operation = inline.finish(operation)
+
+    assert operation.status == "succeeded", operation.error
+    assert not server.script, "the new attempt is the first on the fresh clone: no diagnosis of what is gone"

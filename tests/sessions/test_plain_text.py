@@ -26,7 +26,7 @@ from sessions.plain_text import plain
         (b"bell\x07 nul\x00 del\x7f", "bell nul del"),
         ("right\u202eto left".encode(), "rightto left"),
         (b"caf\xc3\xa9 \xff", "caf\u00e9 \ufffd"),
-        (b"\x1b]never ends\nbut the next line is read", "\nbut the next line is read"),
+        (b"\x1b]never ends\nbut the next line is read", "never ends\nbut the next line is read"),
         (b"tab\tkept", "tab\tkept"),
         (b"cut\x1b[", "cut"),
     ],

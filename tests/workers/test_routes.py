@@ -12,8 +12,11 @@ import pytest
 from celery import current_app
 from django.conf import settings
 
+from agents.models import Agent
 from events.recorded import Recorded
-from workers.routes import CONTROL, ROUTES, Route, _queue
+from resources.models import Host
+from tests import factories
+from workers.routes import CONTROL, ROUTES, Place, Route, _queue
 
 ROOMS = ("agents", "operations", "resources", "sessions", "templates_app")
 # Told to people and to screens; nobody has to do anything.
@@ -24,10 +27,11 @@ FOR_PEOPLE = frozenset(
         "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
         "project.operation_ended", "operation.work_kept", "agent.egress_denied",
         "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
+        "operation.budget_low", "budget.set",
         "template.refused", "template.deprecated", "template.restored",
     }
 )  # fmt: skip
-SUBJECTS = ("operation.", "agent.", "host.", "project.", "template.", "templates.")
+SUBJECTS = ("operation.", "agent.", "host.", "project.", "template.", "templates.", "budget.")
 
 
 def recorded_kinds() -> set[str]:
@@ -83,11 +87,39 @@ def test_a_route_names_a_task_that_takes_its_arguments_and_those_are_ids_and_num
     signature.bind(**arguments, something_newer=1)
 
 
-@pytest.mark.parametrize("host", ["node-7", None])
-def test_what_only_one_host_can_do_goes_to_its_queue(host: str | None) -> None:
+def queues(agent: Agent, *, host: str | None, stage: str = "code") -> dict[Place, set[str | None]]:
+    """Where each route's task goes, by who can do it."""
+    found: dict[Place, set[str | None]] = {place: set() for place in Place}
     for kind, route in ALL:
-        queue = _queue(route, an_event(kind, host=host))
-        assert queue == (f"host.{host}" if host and route.on_host else CONTROL)
+        event = an_event(kind, host=host, agent_id=str(agent.pk), stage=stage)
+        found[route.place].add(_queue(route, event))
+    return found
+
+
+@pytest.mark.django_db
+def test_what_only_one_host_can_do_goes_to_its_queue() -> None:
+    factories.host("node-7")
+    agent = factories.running()
+    assert queues(agent, host="node-7") == {
+        Place.ANYWHERE: {CONTROL}, Place.HOST: {"host.node-7"}, Place.BERTH: {"host.node-7"}
+    }  # fmt: skip
+    assert queues(agent, host=None) == {place: {CONTROL} for place in Place}
+
+
+@pytest.mark.django_db
+def test_nothing_goes_to_a_lost_host_and_what_becomes_of_its_operations_is_decided_anywhere() -> None:
+    factories.host("node-7")
+    agent = factories.running()
+    Host.objects.update(heartbeat_at=datetime(2026, 1, 1, tzinfo=UTC))
+    assert queues(agent, host="node-7") == {Place.ANYWHERE: {CONTROL}, Place.HOST: {None}, Place.BERTH: {CONTROL}}
+
+
+@pytest.mark.django_db
+def test_a_stage_whose_berth_is_gone_is_decided_anywhere_and_what_needs_the_vault_alone_is_not() -> None:
+    factories.host("node-7")
+    agent = factories.placed()
+    assert queues(agent, host="node-7", stage="test")[Place.BERTH] == {CONTROL}
+    assert queues(agent, host="node-7", stage="commit")[Place.BERTH] == {"host.node-7"}
 
 
 def test_a_retry_with_a_pause_is_left_to_the_sweep() -> None:

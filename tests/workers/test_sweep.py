@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.utils import timezone
@@ -19,6 +20,7 @@ from operations.models import Operation
 from resources.models import Lease, Tick
 from tests.flows.fixtures import inline
 from tests.flows.inline import Inline, left_held
+from workers import routes
 from workers.tasks import cleanup
 
 __all__ = ["inline"]
@@ -186,3 +188,17 @@ def test_what_people_see_of_the_queue_adds_up(inline: Inline) -> None:
     (status,) = queues.status(now=timezone.now())
     assert status.reasons == {"approval_required": 1}
     assert status.oldest_wait_s >= 0
+
+
+def test_what_a_host_is_asked_over_and_over_does_not_pile_up_behind_a_long_stage(inline: Inline) -> None:
+    duties = [duty for duty in cleanup.DUTIES if duty.name in {"inspect sandboxes", "remove orphans", "tidy vaults"}]
+    inline.queued()
+    sent: dict[str, Any] = {}
+    with current_app.connection_for_read() as connection:
+        for duty in duties:
+            duty.do(timezone.now())
+            message = connection.default_channel.basic_get(routes.host_queue(settings.HOST_NAME), no_ack=True)
+            sent[duty.name] = datetime.fromisoformat(str(message.headers["expires"]))
+    for duty in duties:
+        late = timezone.now() + timedelta(seconds=max(duty.every_s, settings.SWEEP_S) + 1)
+        assert timezone.now() < sent[duty.name] < late, duty.name

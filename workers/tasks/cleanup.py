@@ -46,14 +46,20 @@ def _wake_agents(now: datetime) -> None:
         routes.wake_agent(agent)
 
 
-def _on_every_host(task: str, *, when: Callable[[], bool] = lambda: True) -> Callable[[datetime], None]:
+def _on_every_host(task: str, *, every_s: float, when: Callable[[], bool] = lambda: True) -> Callable[[datetime], None]:
+    expires_s = max(every_s, settings.SWEEP_S)
+
     def send(now: datetime) -> None:
         if not when():
             return
         for host in Host.objects.filter(heartbeat_at__gt=now - timedelta(seconds=settings.HOST_TTL_S)):
-            routes.send(task, queue=routes.host_queue(host.name), host=host.name)
+            routes.send(task, queue=routes.host_queue(host.name), expires_s=expires_s, host=host.name)
 
     return send
+
+
+def _hosts_duty(name: str, every_s: float, task: str, *, when: Callable[[], bool] = lambda: True) -> Duty:
+    return Duty(name, every_s, _on_every_host(task, every_s=every_s, when=when))
 
 
 UNSETTLED_S = 1500.0  # longer than the gateway holds any call
@@ -64,22 +70,22 @@ DUTIES: tuple[Duty, ...] = (
     Duty("wake operations", 2, _wake_operations),
     Duty("wake agents", 2, _wake_agents),
     Duty("place waiting agents", 15, lambda now: void(placement.place_waiting(now=now))),
-    Duty("tend the warm pool", 10, _on_every_host("agents.tend_pool", when=lambda: bool(settings.WARM_POOL))),
+    _hosts_duty("tend the warm pool", 10, "agents.tend_pool", when=lambda: bool(settings.WARM_POOL)),
     Duty("renew leases", 60, lambda now: void(upkeep.renew_leases(now=now))),
     Duty("release leases without owner", 60, lambda now: void(upkeep.release_expired(now=now))),
     Duty("agents of lost hosts", 2, lambda now: void(upkeep.fail_on_lost_hosts(now=now))),
     Duty("berths of hosts that are gone", 60, lambda now: void(upkeep.write_off(now=now))),
     Duty("agents of drained hosts", 10, lambda now: void(upkeep.move_off_drained(now=now))),
-    Duty("measure hosts and berths", settings.SAMPLE_S, _on_every_host("cleanup.sample")),
+    _hosts_duty("measure hosts and berths", settings.SAMPLE_S, "cleanup.sample"),
     Duty("forget old samples", 300, lambda now: void(samples.prune(now=now))),
     Duty("reload outfits", 60, lambda now: void(outfit_changes.reach(actor="system"))),
-    Duty("inspect sandboxes", 30, _on_every_host("agents.inspect")),
-    Duty("remove orphans", 120, _on_every_host("cleanup.orphans")),
-    Duty("look at squatted ports again", 120, _on_every_host("cleanup.recheck_ports")),
+    _hosts_duty("inspect sandboxes", 30, "agents.inspect"),
+    _hosts_duty("remove orphans", 120, "cleanup.orphans"),
+    _hosts_duty("look at squatted ports again", 120, "cleanup.recheck_ports"),
     Duty("settle calls of dead gateways", 60, lambda now: void(ledger.expire(now=now, after_s=UNSETTLED_S))),
     Duty("forget replies", 3600, lambda now: void(ledger.forget_replies(before=now - KEEP_REPLIES))),
     Duty("budgets of a new day", 60, lambda now: void(budgets.resume_renewed(now=now))),
-    Duty("tidy vaults", 86_400, _on_every_host("cleanup.tidy_vaults")),
+    _hosts_duty("tidy vaults", 86_400, "cleanup.tidy_vaults"),
     Duty("lose unattended terminals", 30, lambda now: void(terminals.lose_unattended(now=now))),
     Duty("queue status", 2, lambda now: queues.publish(now=now)),
     Duty("figures", 5, lambda now: figures.publish(now=now)),

@@ -16,6 +16,8 @@ from agents.engines.repair.survey import Survey
 NOT_EXECUTED = 0.03  # the factor of lines that no failing test reaches
 MODULE_LEVEL = 0.4
 CRASHED = 1.25
+PAIRED = 110  # of the best singles are combined with each other
+SAME = 4.0  # how much more plausible a pair is whose edits are the same
 CROWD = 150  # so many of one operator, and the next is worth half
 
 
@@ -115,7 +117,7 @@ def _order(candidate: Candidate) -> tuple[float, str, int, str]:
 def pairs(candidates: Sequence[Candidate], fixed: Mapping[str, int], *, most: int) -> list[Candidate]:
     """Two edits of one function that do not touch: first those of which one already mends a test, by score."""
     helpful = sorted((one for one in candidates if fixed.get(one.identity)), key=lambda one: -fixed[one.identity])[:12]
-    best = candidates[:70]
+    best = candidates[:PAIRED]
     found: dict[str, Candidate] = {}
     for firsts, seconds in ((helpful, candidates[:300]), (best, best)):
         for one in firsts:
@@ -125,7 +127,21 @@ def pairs(candidates: Sequence[Candidate], fixed: Mapping[str, int], *, most: in
                 weight = 1.0 + fixed.get(one.identity, 0) + fixed.get(other.identity, 0)
                 both = _both(one, other, weight)
                 found.setdefault(both.identity, both)
+    for both in _same_twice(candidates):
+        found[both.identity] = both
     return sorted(found.values(), key=_order)[:most]
+
+
+def _same_twice(candidates: Sequence[Candidate]) -> Iterator[Candidate]:
+    """The same replacement in two places of a function: whoever is wrong once often is wrong throughout."""
+    alike: defaultdict[tuple[str, str, str], list[Candidate]] = defaultdict(list)
+    for one in candidates:
+        alike[one.path, one.function, one.proposal.words].append(one)
+    for group in alike.values():
+        for place, one in enumerate(group[:6]):
+            for other in group[place + 1 : 6]:
+                if _apart(one.proposal, other.proposal):
+                    yield _both(one, other, SAME)
 
 
 def _apart(one: Proposal, other: Proposal) -> bool:

@@ -37,7 +37,7 @@ class RepairEngine:
         return {}
 
     def plan(self, task: Task, bench: Workbench) -> Plan:
-        """Which tests lead, and which functions they point at. Raises NothingFails, Unsupported, TestsDoNotLoad."""
+        """Which tests lead, and which functions they point at. Raises NothingFails, Unsupported, NotLoadable."""
         survey = self._survey(task, bench)
         sources = _sources(survey, bench)
         suspects = _suspects(sources, survey)

@@ -33,10 +33,10 @@ class OptionsInvalid(Fault):
     remedy = "Correct spec.engine.options of the template."
 
 
-class TestsDoNotLoad(Fault):
+class NotLoadable(Fault):
     """pytest cannot import the tests, or the project, so nothing can be tried."""
 
-    code = "repair.tests_do_not_load"
+    code = "repair.not_loadable"
     remedy = f"Mend the import by hand first. {WAYS_ON}"
 
 

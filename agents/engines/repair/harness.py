@@ -10,7 +10,7 @@ from typing import Any
 
 from agents.engines.protocol import Workbench
 from agents.engines.repair import survey
-from agents.engines.repair.faults import SearchBroken, SearchStopped, TestsDoNotLoad, Unsupported
+from agents.engines.repair.faults import NotLoadable, SearchBroken, SearchStopped, Unsupported
 from agents.engines.repair.options import Options
 from agents.engines.repair.proposals import Candidate
 
@@ -79,14 +79,14 @@ class Harness:
         self._journal = JOURNAL.format(name="".join(char for char in name if char.isalnum())[:40] or "tree")
 
     def survey(self, *, failing: Sequence[str], seconds: float) -> survey.Survey:
-        """Run every test by itself, and those that matter under the tracer. Raises TestsDoNotLoad."""
+        """Run every test by itself, and those that matter under the tracer. Raises NotLoadable."""
         answer = self._ask("survey", seconds, failing=list(failing), hang_s=HANG_S, patient_s=PATIENT_S)
         try:
             found = survey.read(answer)
         except ValueError as error:
             raise SearchBroken(f"The sandbox answered with something else: {error}.") from error
         if not found.tests:
-            raise TestsDoNotLoad(f"pytest found no test that could be run: {', '.join(found.broken)[:500] or 'none'}.")
+            raise NotLoadable(f"pytest found no test that could be run: {', '.join(found.broken)[:500] or 'none'}.")
         return found
 
     def attempt(
@@ -128,7 +128,7 @@ class Harness:
         if answer is None:
             raise SearchBroken(f"The search ended with exit code {outcome.exit_code}: {outcome.text(800)}")
         if "nothing" in answer:
-            raise TestsDoNotLoad(f"pytest could not start: {str(answer['nothing'])[-800:]}")
+            raise NotLoadable(f"pytest could not start: {str(answer['nothing'])[-800:]}")
         return answer
 
 
@@ -136,6 +136,6 @@ def _last_line(output: bytes) -> dict[str, Any] | None:
     lines = output.strip().splitlines()
     try:
         answer = json.loads(lines[-1]) if lines else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None

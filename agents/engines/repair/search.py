@@ -12,7 +12,7 @@ from agents.engines.repair.faults import NotFound
 from agents.engines.repair.harness import Harness, Verdict
 from agents.engines.repair.options import Options
 from agents.engines.repair.proposals import Candidate
-from agents.engines.repair.survey import Survey
+from agents.engines.repair.survey import HUNG, Survey
 
 FIRST_SLICE_S, SLICE_S = 3.0, 9.0
 MORE_S = 2.5  # after the first survivor: is there a better one?
@@ -20,7 +20,7 @@ SINGLES_SHARE = 0.65  # of the budget, before pairs get their turn
 SLICE_MOST = 4000
 TESTS_MOST = 400
 FAILING_MOST = 40
-PAIRS_MOST = 6000
+PAIRS_MOST = 12_000
 PATIENT_MOST = 400
 
 
@@ -63,10 +63,7 @@ class Search:
         self._shapes: list[str] = []
         failing = [test.name for test in survey.failing[:FAILING_MOST]]
         self._tests = {"failing": failing, "passing": [test.name for test in survey.passing[:TESTS_MOST]]}
-        slowest = max(
-            (test.seconds for test in (*survey.passing, *survey.failing) if test.outcome != "hung"), default=0
-        )
-        self.limit_s = min(max(10 * slowest + 0.02, 0.05), 20.0)
+        self.limit_s = limit_s_of(survey)
 
     @property
     def left_s(self) -> float:
@@ -163,3 +160,14 @@ class Search:
             f"makes all {len(self.survey.failing)} failing tests pass. The best mends {best}.",
             tried=self.tally.tried, seconds=round(seconds), verdicts=dict(self.tally.verdicts),
         )  # fmt: skip
+
+
+def limit_s_of(survey: Survey) -> float:
+    """Processor seconds that a test may take with a candidate, at first: by those that pass and the quickest failing.
+
+    One that fails may have taken long because of the defect; a candidate that needs longer gets it in a later round.
+    """
+    slowest = max((test.seconds for test in survey.passing), default=0.0)
+    quickest = min((test.seconds for test in survey.failing if test.outcome != HUNG), default=0.0)
+    wished = max(0.05, 10 * slowest + 0.02, 2 * quickest)
+    return min(wished, max(0.3, 20 * slowest), 20.0)

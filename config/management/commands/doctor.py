@@ -10,7 +10,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from config.doctor import Finding, examine, healthy, measure
+from config.doctor import Finding, examine, healthy
+from config.measures import measure
 
 
 class Command(BaseCommand):

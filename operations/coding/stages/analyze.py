@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import PurePosixPath
 
-from operations.coding import changes, repository, test_runs, upstream, vault
+from operations.coding import changes, test_runs, upstream, vault
 from operations.coding.context import Context, Done, Outcome
 from operations.models import Evidence
-from resources.sandboxes.protocol import Command, SandboxFailed
 
 LANGUAGES = {
     ".py": "python", ".js": "javascript", ".mjs": "javascript", ".ts": "typescript", ".go": "go", ".rs": "rust",
@@ -18,7 +17,7 @@ FILES_KEPT = 5000  # in the step row; the tree itself has all of them
 
 
 def analyze(context: Context) -> Outcome:
-    """Fetch the base, map the files, run the setup hooks and the tests as they are."""
+    """Fetch the base, map the files, run the tests as they are."""
     operation = context.operation
     base = upstream.fetch_base(
         vault=context.vault, remote=context.remote, branch=operation.project.base_branch or None,
@@ -29,7 +28,6 @@ def analyze(context: Context) -> Outcome:
     files = changes.list_files(vault=context.vault, tree=base.tree)
     languages = Counter(LANGUAGES[suffix] for file in files if (suffix := PurePosixPath(file.path).suffix) in LANGUAGES)
     command = test_runs.command_for(files=[file.path for file in files], configured=context.spec["tests"]["command"])
-    _set_up(context, tree=base.tree)
     baseline = test_runs.run(context, tree=base.tree, command=command, directory="baseline")
     test_runs.witness(context, baseline, kind=Evidence.Kind.BASELINE, passed=baseline.clean)
     return Done(
@@ -43,17 +41,3 @@ def analyze(context: Context) -> Outcome:
             "baseline": baseline.product(),
         }
     )
-
-
-def _set_up(context: Context, *, tree: str) -> None:
-    hooks = context.spec["hooks"]["setup"]
-    if not hooks:
-        return
-    directory = context.workspace / "tree"
-    repository.checkout(sandbox=context.sandbox, vault=context.vault, tree=tree, directory=directory)
-    for argv in hooks:
-        context.say(f"$ {' '.join(argv)}")
-        outcome = context.sandbox.run(Command(argv=tuple(argv), cwd=directory), cancelled=context.lost)
-        context.say(outcome.text(2000))
-        if not outcome.ok:
-            raise SandboxFailed(f"setup hook {argv[0]!r} ended with exit code {outcome.exit_code}")

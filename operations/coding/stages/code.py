@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from agents.engines.protocol import EngineKind
+from pathlib import Path
+
+from agents.engines.protocol import EngineKind, Task
 from events.faults import Fault
-from operations.coding import changes, repository, vault
+from operations.coding import changes, checkouts, repository, syntax, vault
 from operations.coding.context import Context, Done, Outcome
+from operations.coding.git_faults import ContentRefused
 from operations.coding.tasks_for_engines import bench_in, engine_for, plan_of, task_for
 from operations.models import Stage
-from resources.sandboxes.protocol import Command
 
 DIFF_KEPT = 400_000  # characters of the diff that the step row keeps, for people; the vault has all of it
 
@@ -30,44 +32,25 @@ class NoChanges(Fault):
     remedy = "Say more exactly what should change, or check whether it is there already."
 
 
-# Reads names from standard input and compiles each: nothing is imported, nothing is written.
-_COMPILE = """
-import sys, tokenize
-for name in sys.stdin.read().split("\\0"):
-    if name:
-        try:
-            with tokenize.open(name) as file:
-                compile(file.read(), name, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError) as error:
-            print(f"{name}:{getattr(error, 'lineno', 0)}: {error}")
-"""
-
-
 def code(context: Context) -> Outcome:
     """One attempt. It starts from the base, or, for engines that correct themselves, from their last attempt."""
     operation = context.operation
     engine, task = engine_for(context), task_for(context)
     base_tree = context.tree(Stage.ANALYZE)
-    last = context.product(Stage.CODE).get("tree") if task.attempt > 1 and engine.kind in GO_ON_FROM_LAST else None
+    start = _last_tree(context, task) if engine.kind in GO_ON_FROM_LAST else None
     directory = context.workspace / "tree"
     context.say(f"attempt {task.attempt} with {engine.label()}")
-    repository.checkout(
-        sandbox=context.sandbox,
-        vault=context.vault,
-        tree=last or base_tree,
-        directory=directory,
-        cancelled=context.lost,
-    )
+    beside = checkouts.make(context, tree=start or base_tree, directory=directory)
     edits = engine.code(task, plan_of(context), bench_in(context, directory))
     context.check()
-    tree = repository.snapshot(
-        sandbox=context.sandbox, vault=context.vault, directory=directory, base_tree=base_tree, cancelled=context.lost
-    )
+    tree = _taken(context, directory, base_tree=base_tree, leave_out=beside)
     if tree == base_tree:
-        raise NoChanges("after this attempt the code is what it was before")
+        raise NoChanges("after this attempt the code is what it was before", tree=base_tree)
     vault.preserve(vault=context.vault, name=tree, operation_id=operation.pk, label=f"turn-{operation.turn}")
     diff = changes.diff(vault=context.vault, base_tree=base_tree, tree=tree)
-    _compile(context, [change.path for change in diff.changes if change.status != "D" and change.path.endswith(".py")])
+    if broken := syntax.broken_by(context, diff, base_tree=base_tree, directory=directory):
+        context.say(broken)
+        raise DoesNotCompile(broken, tree=tree)
     context.say(f"{diff.files} files, +{diff.insertions} -{diff.deletions}")
     return Done(
         {
@@ -83,19 +66,21 @@ def code(context: Context) -> Outcome:
     )
 
 
-def _compile(context: Context, paths: list[str]) -> None:
-    if not paths:
-        return
-    outcome = context.sandbox.run(
-        Command(
-            argv=("python3", "-I", "-c", _COMPILE),
-            cwd=context.workspace / "tree",
-            stdin="\0".join(paths).encode("utf-8", "surrogateescape"),
-            timeout_s=120,
-        ),
-        cancelled=context.lost,
-    )
-    found = outcome.text(3000).strip()
-    if not outcome.ok or found:
-        context.say(found)
-        raise DoesNotCompile(found or f"the compiler ended with exit code {outcome.exit_code}")
+def _last_tree(context: Context, task: Task) -> str | None:
+    """What the last attempt left, be it sent back by CODE itself; None where the vault of this host lacks it."""
+    if task.attempt == 1:
+        return None
+    facts = context.sent_back()[-1].get("facts") or {}
+    tree = str(facts.get("tree") or context.product(Stage.CODE).get("tree") or "")
+    return tree if tree and vault.has(context.vault, tree) else None
+
+
+def _taken(context: Context, directory: Path, *, base_tree: str, leave_out: tuple[str, ...]) -> str:
+    try:
+        return repository.snapshot(
+            sandbox=context.sandbox, vault=context.vault, directory=directory, base_tree=base_tree,
+            leave_out=leave_out, cancelled=context.lost,
+        )  # fmt: skip
+    except ContentRefused as fault:  # the next attempt starts without what this one left, and must be told
+        fault.facts["note"] = "Nothing of this attempt was kept: the files are what they were before it."
+        raise

@@ -234,3 +234,15 @@ def test_the_script_needs_nothing_but_the_standard_library_and_libcst() -> None:
     names = {a.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     names |= {(n.module or "").split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     assert names == {"collections", "json", "os", "re", "sys", "libcst"}
+
+
+@pytest.mark.parametrize(
+    "requirements", ["codemod: ruff F401", "codemod: pyupgrade --py311-plus", "codemod: remove-unused-imports"]
+)
+def test_modules_of_the_project_are_not_taken_for_those_of_the_tools(
+    bench: DirectoryWorkbench, make_task: MakeTask, requirements: str
+) -> None:
+    bench.put("a.py", "import os\nx = set([1])\n")
+    for name in ("json", "re", "ruff", "libcst", "pyupgrade", "argparse", "tokenize"):
+        bench.put(f"{name}.py", "raise SystemExit('the module of the project ran')\n")
+    assert "a.py" in run(bench, make_task, requirements).changed

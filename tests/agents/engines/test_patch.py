@@ -288,3 +288,12 @@ def test_the_plan_lists_files_and_hunks(bench: DirectoryWorkbench, make_task: Ma
     assert plan.steps[0].title == "Change a.txt"
     assert plan.steps[0].detail == "hunk 1 at line 4: +2 −1"
     assert bench.text("a.txt") == BODY
+
+
+@pytest.mark.parametrize("numbers", ["-1 +1", "-1,1 +1,1"])
+def test_a_hunk_header_with_thousands_of_digits_counts_as_one_without_numbers(
+    bench: DirectoryWorkbench, make_task: MakeTask, numbers: str
+) -> None:
+    bench.put("a.txt", "a\n")
+    run(bench, make_task, hunk(f"@@ {numbers.replace('1', '1' * 5000)} @@", "-a", "+b"))
+    assert bench.text("a.txt") == "b\n"

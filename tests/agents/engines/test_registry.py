@@ -21,6 +21,7 @@ DIFF = "--- a/a\n+++ b/a\n@@ -1 +1 @@\n-a\n+b\n"
 
 def pick(requested: str, requirements: str = "Make it better", **more: Any) -> Engine:
     arguments: dict[str, Any] = {"metadata": {}, "chain": None, "failing_before": ()} | more
+    arguments["chain"] = lambda chain=arguments["chain"]: chain
     return registry.pick(requested, requirements=requirements, **arguments)  # type: ignore[arg-type]
 
 
@@ -29,6 +30,22 @@ def test_auto_takes_what_the_request_carries_before_it_asks_a_model() -> None:
     assert pick("auto", "codemod: ruff I", chain=CHAIN).kind is EngineKind.CODEMOD
     assert pick("auto", metadata={"recording": recording()}, chain=CHAIN).kind is EngineKind.REPLAY
     assert pick("auto", chain=CHAIN).kind is EngineKind.LLM
+
+
+def half_configured() -> ModelChain | None:
+    raise NotConfigured("MOORAGE_MODELS names 'openai:m', but OPENAI_API_KEY is not set.")
+
+
+@pytest.mark.parametrize(
+    ("requested", "requirements"), [("auto", DIFF), ("auto", "codemod: ruff I"), ("patch", DIFF), ("codemod", "x")]
+)
+def test_a_model_that_is_only_half_configured_is_no_reason_to_refuse_what_needs_none(
+    requested: str, requirements: str
+) -> None:
+    engine = registry.pick(requested, requirements=requirements, metadata={}, chain=half_configured, failing_before=())
+    assert engine.kind in {EngineKind.PATCH, EngineKind.CODEMOD}
+    with pytest.raises(NotConfigured):
+        registry.pick("auto", requirements="Make it better", metadata={}, chain=half_configured, failing_before=())
 
 
 def test_a_broken_or_binary_diff_is_still_the_patch_engines_to_refuse() -> None:
@@ -68,8 +85,8 @@ def test_importing_and_picking_loads_no_model_library() -> None:
     program = (
         "import sys\nfrom agents.engines import registry\nfrom agents.providers import read_chain\n"
         "chain = read_chain({'MOORAGE_MODELS': 'ollama:m'})\n"
-        "registry.pick('patch', requirements='x', metadata={}, chain=chain, failing_before=())\n"
-        "registry.pick('llm', requirements='x', metadata={}, chain=chain, failing_before=()).label()\n"
+        "registry.pick('patch', requirements='x', metadata={}, chain=lambda: chain, failing_before=())\n"
+        "registry.pick('llm', requirements='x', metadata={}, chain=lambda: chain, failing_before=()).label()\n"
         "loaded = [n for n in sys.modules if n.startswith(('langchain', 'openai', 'anthropic'))]\n"
         "print(loaded)\n"
     )

@@ -43,7 +43,7 @@ KINDS = [
     (faults.StageTimeout("d"), Stage.TEST, ErrorKind.TIMEOUT),
     (faults.StageInterrupted("d"), Stage.TEST, ErrorKind.TRANSIENT_ERROR),
     (faults.Unexpected("d"), Stage.CODE, ErrorKind.OTHER),
-    (EvidenceMissing("d"), Stage.COMMIT, ErrorKind.OTHER),
+    (EvidenceMissing("d"), Stage.COMMIT, ErrorKind.EVIDENCE_MISSING),
     (BranchDiverged("d"), Stage.PR, ErrorKind.OTHER),
     (TestsNotFound("d"), Stage.ANALYZE, ErrorKind.OTHER),
 ]
@@ -99,6 +99,24 @@ def test_engines_that_would_do_the_same_again_get_no_rework(engine: str) -> None
 def test_rework_goes_back_to_code_and_everything_else_stays_in_its_stage() -> None:
     assert decide(stage=Stage.VALIDATE, fault=GatesFailed("d"), engine_kind="llm", earlier=[]).stage is Stage.CODE
     assert decide(stage=Stage.PR, fault=ForgeUnavailable("d"), engine_kind="llm", earlier=[]).stage is Stage.PR
+
+
+def test_what_was_not_proved_is_tested_once_more_before_a_person_is_asked() -> None:
+    missing = EvidenceMissing("d")
+    decision = decide(stage=Stage.PR, fault=missing, engine_kind="patch", earlier=[])
+    assert (decision.action, decision.stage) == (Action.RETRY, Stage.TEST)
+    again = decide(stage=Stage.PR, fault=missing, engine_kind="patch", earlier=["EVIDENCE_MISSING"])
+    assert again.action is Action.ESCALATE
+
+
+@pytest.mark.parametrize("reworks", [1, 5])
+def test_a_template_says_how_often_code_is_written_anew_after_failing_tests(reworks: int) -> None:
+    def after(tried: int, fault: Fault) -> Action:
+        earlier = [recovery.kind_of(fault, stage=Stage.TEST).value] * tried
+        return decide(stage=Stage.TEST, fault=fault, engine_kind="llm", earlier=earlier, reworks=reworks).action
+
+    assert [after(tried, TestsFailed("d")) for tried in (reworks - 1, reworks)] == [Action.REWORK, Action.ESCALATE]
+    assert after(1, SandboxGone("d")) is Action.RECREATE_ENVIRONMENT, "other kinds keep their own limits"
 
 
 def test_work_that_is_not_in_the_vault_begins_again_with_a_fresh_clone() -> None:

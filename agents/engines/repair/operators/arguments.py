@@ -22,6 +22,8 @@ def propose(function: Function) -> Iterator[Proposal]:
         elif isinstance(node, ast.Tuple | ast.List):
             in_index = isinstance(function.parent(node), ast.Subscript)
             yield from _exchanged(function, node.elts, 0.5 if in_index else 0.32)
+        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Subscript):
+            yield from _exchanged(function, [node.value.slice, node.slice], 0.5)
         elif isinstance(node, ast.IfExp):
             yield from _exchanged(function, [node.body, node.orelse], 0.4)
         elif isinstance(node, ast.If) and node.orelse and not isinstance(node.orelse[0], ast.If):

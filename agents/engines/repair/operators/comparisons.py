@@ -71,7 +71,7 @@ def _bounds(function: Function, node: ast.Compare, right: ast.expr, edit: Edit, 
         if value >= 0:
             words = f"compare `{function.text(node)}` by `{edit.text} {value}`"
             both = (edit, Edit(start, stop, str(value)))
-            yield Proposal(both, 0.22 if prior > 0.25 else 0.1, "comparison", right.lineno, words)
+            yield Proposal(both, 0.28 if prior > 0.25 else 0.12, "comparison", right.lineno, words)
 
 
 def _operands(function: Function, node: ast.Compare) -> Iterator[Proposal]:

@@ -10,6 +10,10 @@ from agents.engines.repair.function import UNKNOWN, Function, compatible
 from agents.engines.repair.operators.statements import SIMPLE, first_line, own_lines
 from agents.engines.repair.proposals import Proposal
 
+BEGINNINGS = {
+    "int": ("0", "1"), "str": ('""',), "list": ("[]",), "set": ("set()",), "dict": ("{}",), "bool": ("False", "True"),
+    "NoneType": ("None",),
+}  # fmt: skip
 ADDERS = {"list": "append", "set": "add", "deque": "append"}
 MOST_NAMES = 12
 
@@ -61,6 +65,9 @@ def _new(function: Function, node: ast.stmt, existing: list[str]) -> Iterator[tu
                 held = function.seen.get(f"{container}[]", UNKNOWN)
                 fits = compatible(held, kinds[name]) and not kinds[name] & {"function"}
                 yield f"{container}.{adder}({name})", 0.3 if fits else 0.08
+        held = function.seen.get(f"{container}[]", UNKNOWN) if adder else UNKNOWN
+        for kind in sorted(held):
+            yield from ((f"{container}.{adder}({value})", 0.18) for value in BEGINNINGS.get(kind, ()))
     yield from _assignments(function, names, looping)
     for text in existing:
         if text != own and not text.startswith(("return", "yield")):
@@ -88,6 +95,8 @@ def _assignments(function: Function, names: list[str], looping: bool) -> Iterato
     for name in names:
         if name not in stored and name not in function.parameters:
             continue
+        for kind in sorted(function.seen.get(name, UNKNOWN)) if looping and name in stored else ():
+            yield from ((f"{name} = {value}", 0.16) for value in BEGINNINGS.get(kind, ()))
         for other in names:
             if other != name and compatible(function.seen.get(name, UNKNOWN), function.seen.get(other, UNKNOWN)):
                 both = function.seen.get(name, UNKNOWN) and function.seen.get(other, UNKNOWN)

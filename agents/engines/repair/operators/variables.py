@@ -27,7 +27,8 @@ def _names(function: Function, node: ast.Name) -> Iterator[Proposal]:
     if isinstance(parent, ast.Call) and parent.func is node:
         for name in function.callables:
             if name != node.id:
-                yield function.swap(node, name, 0.25, "wrong function")
+                recursive = node.id == function.name.rpartition(".")[2]
+                yield function.swap(node, name, 0.06 if recursive else 0.25, "wrong function")
         return
     if isinstance(node.ctx, ast.Load):
         base = 0.46

@@ -1,0 +1,233 @@
+"""The search on small projects of its own: what it finds, what it leaves alone, how it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from agents.engines.protocol import CodeMap, EngineKind, Plan, Task, TestCounts
+from agents.engines.repair.engine import LABEL, RepairEngine
+from agents.engines.repair.faults import (
+    NotFound,
+    NothingFails,
+    NotLoadable,
+    SearchBroken,
+    SearchStopped,
+    Unsupported,
+)
+from agents.engines.repair.options import Options
+from resources.sandboxes.protocol import Outcome
+from tests.fakes.workbench import DirectoryWorkbench
+
+COMMAND = ("python", "-m", "pytest", "-q", "--junitxml={junit}")
+FAST = Options(seconds=60, workers=2)
+ADD = "def add(a, b):\n    return a - b  # the sum\n"
+TEST_ADD = (
+    "from adding import add\n\n\ndef test_add():\n    assert add(2, 3) == 5\n\n\n"
+    "def test_zero():\n    assert add(4, 0) == 4\n"
+)
+
+
+class ToolchainBench(DirectoryWorkbench):
+    """A directory, and the python that berths have."""
+
+    def run(self, argv: Sequence[str], *, timeout_s: float = 120.0, stdin: bytes = b"") -> Outcome:
+        argv = [str(Path(settings.TOOLCHAIN) / "bin" / "python"), *argv[1:]]
+        return super().run(argv, timeout_s=timeout_s, stdin=stdin)
+
+
+def bench_of(
+    tmp_path: Path, files: dict[str, str | bytes], bench: type[DirectoryWorkbench] = ToolchainBench
+) -> DirectoryWorkbench:
+    made = bench(tmp_path / "tree")
+    for path, content in {"pytest.ini": "[pytest]\n", **files}.items():
+        made.put(path, content)
+    return made
+
+
+def task(*, failing: Sequence[str] = ("(the whole run)",), command: Sequence[str] = COMMAND, attempt: int = 1) -> Task:
+    code_map = CodeMap((), {"python": 1}, tuple(command), TestCounts(), tuple(failing))
+    return Task("Mend it.", code_map, base_tree="a" * 40, attempt=attempt)
+
+
+def repaired(bench: DirectoryWorkbench, options: Options = FAST, **wanted: object) -> str:
+    return RepairEngine(options).code(task(**wanted), Plan("", ()), bench).summary  # type: ignore[arg-type]
+
+
+def test_only_the_bytes_of_the_edit_change_whatever_the_file_looks_like(tmp_path: Path) -> None:
+    odd = b"\xef\xbb\xbf# h\xc3\xa9llo\r\n" + ADD.replace("\n", "\r\n").encode() + b"\r\n\r\nUNUSED   =  [ 1,2 ]  "
+    bench = bench_of(tmp_path, {"adding.py": odd, "test_adding.py": TEST_ADD})
+
+    summary = repaired(bench)
+
+    assert bench.read("adding.py") == odd.replace(b"a - b", b"a + b")
+    assert "replace `-` by `+`" in summary
+    assert "Tests chose it, not understanding" in summary
+    assert sorted(bench.files()) == ["adding.py", "pytest.ini", "test_adding.py"]
+    assert sorted(path.name for path in tmp_path.iterdir() if not path.name.endswith(".jsonl")) == ["tree"]
+
+
+def test_an_edit_that_breaks_another_test_is_no_repair(tmp_path: Path) -> None:
+    code = "def clip(n):\n    if n > 10:\n        return 9\n    return n\n"
+    tests = (
+        "import pytest\nfrom clipping import clip\n\n\n"
+        "@pytest.mark.parametrize(('n', 'm'), [(11, 10), (50, 10), (10, 10), (9, 9), (0, 0)])\n"
+        "def test_clip(n, m):\n    assert clip(n) == m\n"
+    )
+    bench = bench_of(tmp_path, {"clipping.py": code, "test_clipping.py": tests})
+    repaired(bench)
+    assert bench.text("clipping.py") == code.replace("return 9", "return 10")
+
+
+def test_two_edits_are_found_where_one_is_not_enough(tmp_path: Path) -> None:
+    code = "def edge(w, h):\n    return w + h - 2\n"
+    tests = (
+        "import pytest\nfrom area import edge\n\n\n"
+        "@pytest.mark.parametrize(('w', 'h', 'n'), [(3, 5, 17), (1, 7, 9), (6, 2, 14)])\n"
+        "def test_edge(w, h, n):\n    assert edge(w, h) == n\n"
+    )
+    bench = bench_of(tmp_path, {"area.py": code, "test_area.py": tests})
+    summary = repaired(bench, Options(seconds=110, workers=2))
+    assert bench.text("area.py") == "def edge(w, h):\n    return w * h + 2\n"
+    assert ";" in summary
+
+
+def test_memory_eaters_and_forks_in_candidates_end_with_them(tmp_path: Path) -> None:
+    code = (
+        "def fill(n):\n    row = []\n    while len(row) != n:\n        row.append(len(row) * 2)\n"
+        "        row.append(0)\n    return row\n"
+    )
+    tests = (
+        "from filling import fill\n\n\ndef test_fill():\n    assert fill(3) == [0, 2, 4]\n\n\n"
+        "def test_none():\n    assert fill(0) == []\n"
+    )
+    bench = bench_of(tmp_path, {"filling.py": code, "test_filling.py": tests})
+    repaired(bench)
+    assert "row.append(0)" not in bench.text("filling.py")
+
+
+def test_what_a_candidate_does_to_files_is_done_to_a_copy(tmp_path: Path) -> None:
+    code = (
+        "import os\n\n\ndef tidy(names, keep):\n"
+        "    for name in names:\n        if name == keep:\n            os.remove(name)\n"
+        "    return sorted(os.listdir('box'))\n"
+    )
+    tests = "from tidying import tidy\n\n\ndef test_tidy():\n    assert tidy(['box/a', 'box/b'], 'box/a') == ['a']\n"
+    bench = bench_of(tmp_path, {"tidying.py": code, "test_tidying.py": tests, "box/a": "a", "box/b": "b"})
+    repaired(bench)
+    assert bench.text("tidying.py") == code.replace("name == keep", "name != keep")
+    assert (bench.text("box/a"), bench.text("box/b")) == ("a", "b")
+
+
+def test_a_constant_of_the_module_is_searched_as_well(tmp_path: Path) -> None:
+    code = "RATES = {'a': 10, 'b': 21}\nFEE = 4\n\n\ndef price(kind):\n    return RATES[kind] + FEE\n"
+    tests = (
+        "from rates import price\n\n\ndef test_a():\n    assert price('a') == 14\n\n\n"
+        "def test_b():\n    assert price('b') == 24\n"
+    )
+    bench = bench_of(tmp_path, {"rates.py": code, "test_rates.py": tests})
+    repaired(bench, failing=("test_rates::test_b",))
+    assert bench.text("rates.py") == code.replace("21", "20")
+
+
+def test_a_later_attempt_passes_over_what_was_sent_back(tmp_path: Path) -> None:
+    code = "def twice(n):\n    return n\n"
+    bench = bench_of(
+        tmp_path,
+        {"twice.py": code, "test_twice.py": "from twice import twice\n\n\ndef test_two():\n    assert twice(2) == 4\n"},
+    )
+    repaired(bench)
+    first = bench.text("twice.py")
+    bench.put("twice.py", code)
+    repaired(bench)
+    assert bench.text("twice.py") == first  # the same attempt again, as after a kill
+    bench.put("twice.py", code)
+    repaired(bench, attempt=2)
+    assert bench.text("twice.py") not in {first, code}
+
+
+def test_a_search_that_was_killed_does_not_try_again_what_it_tried(tmp_path: Path) -> None:
+    files: dict[str, str | bytes] = {"adding.py": ADD, "test_adding.py": TEST_ADD.replace("== 5", "== 'five'")}
+    bench = bench_of(tmp_path, files)
+    with pytest.raises(NotFound):
+        repaired(bench, Options(seconds=60, candidates=30, workers=2))
+    (journal,) = tmp_path.glob("*.jsonl")
+    before = journal.read_bytes().splitlines()
+    journal.write_bytes(journal.read_bytes() + b'["cut by a ki')
+    with pytest.raises(NotFound):
+        repaired(bench, Options(seconds=60, candidates=30, workers=2))
+    tried = [json.loads(line)[0] for line in before]
+    again = [json.loads(line)[0] for line in journal.read_bytes().splitlines()[len(before) + 1 :]]
+    assert tried
+    assert not set(tried) & set(again)
+
+
+def test_the_ways_it_cannot_work_are_told_apart(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path, {"adding.py": ADD, "test_adding.py": TEST_ADD})
+    with pytest.raises(NothingFails, match="pass as it is"):
+        repaired(bench, failing=())
+    with pytest.raises(Unsupported, match="make test"):
+        repaired(bench, command=("make", "test"))
+    bench.put("test_adding.py", "def test_it():\n    assert 1 == 2\n")
+    with pytest.raises(Unsupported, match="can be searched"):
+        repaired(bench)
+    bench.put("test_adding.py", "import nothing_of_this_name\n")
+    with pytest.raises(NotLoadable, match=r"test_adding\.py"):
+        repaired(bench)
+    bench.put("test_adding.py", TEST_ADD.replace("add(2, 3)", "add(2, 3) + 6").replace("== 4", "== 4 or True"))
+    with pytest.raises(NothingFails, match="one by one"):
+        repaired(bench)
+
+
+def test_a_cancelled_search_stops_with_a_reason(tmp_path: Path) -> None:
+    bench = ToolchainBench(tmp_path / "tree", cancelled=lambda: True)
+    for path, text in {"pytest.ini": "[pytest]\n", "adding.py": ADD, "test_adding.py": TEST_ADD}.items():
+        bench.put(path, text)
+    with pytest.raises(SearchStopped):
+        repaired(bench)
+    assert bench.text("adding.py") == ADD
+
+
+class LyingBench(ToolchainBench):
+    """A sandbox whose answers are somebody else's."""
+
+    answers: list[bytes] = []
+
+    def run(self, argv: Sequence[str], *, timeout_s: float = 120.0, stdin: bytes = b"") -> Outcome:
+        real = super().run(argv, timeout_s=timeout_s, stdin=stdin)
+        text = self.answers.pop(0) if self.answers else real.stdout
+        return Outcome(0, text, b"", False, False, False, 0.1, real.tier)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"\xff\xfe", b"[]", b'{"tests": 3}', b'{"tests": [{"id": 1}]}', b'{"tests": ' + b"[" * 100_000]
+)
+def test_a_sandbox_that_answers_something_else_is_a_fault_and_no_crash(tmp_path: Path, answer: bytes) -> None:
+    bench = bench_of(tmp_path, {"adding.py": ADD, "test_adding.py": TEST_ADD}, LyingBench)
+    bench.answers = [answer]  # type: ignore[attr-defined]
+    with pytest.raises(SearchBroken):
+        repaired(bench)
+
+
+def test_a_path_that_the_sandbox_makes_up_is_not_read(tmp_path: Path) -> None:
+    test = {
+        "id": "t.py::t",
+        "outcome": "failed",
+        "seconds": 0.1,
+        "known": True,
+        "lines": {"../../etc/x.py": [1], "gone.py": [1]},
+    }
+    bench = bench_of(tmp_path, {}, LyingBench)
+    bench.answers = [json.dumps({"tests": [test]}).encode()]  # type: ignore[attr-defined]
+    with pytest.raises(Unsupported):
+        repaired(bench)
+
+
+def test_it_is_labelled_as_what_it_is() -> None:
+    engine = RepairEngine()
+    assert (engine.kind, engine.label(), engine.usage()) == (EngineKind.REPAIR, LABEL, {})
+    assert "no AI was used" in LABEL
