@@ -90,6 +90,11 @@ def attempt(files: dict[str, str], *, name: str, seconds: float, loud: bool = Fa
         return Trial(name, _green(root), wanted in {bench.text(path) for path in files}, took, cpu_s, words)
 
 
+def _bounded() -> None:
+    """What is not mended may fill the memory."""
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+
+
 def _cpu_s() -> float:
     both = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(usage.ru_utime + usage.ru_stime for usage in both)
@@ -99,7 +104,8 @@ def _green(root: Path) -> bool:
     shutil.rmtree(root / "__pycache__", ignore_errors=True)
     argv = [str(ROOT / ".toolchain" / "bin" / "python"), "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
     try:
-        return subprocess.run(argv, cwd=root, capture_output=True, timeout=30, check=False).returncode == 0
+        done = subprocess.run(argv, cwd=root, capture_output=True, timeout=30, check=False, preexec_fn=_bounded)
+        return done.returncode == 0
     except subprocess.TimeoutExpired:
         return False
 

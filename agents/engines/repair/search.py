@@ -173,4 +173,4 @@ def limit_s_of(survey: Survey) -> float:
     slowest = max((test.seconds for test in survey.passing), default=0.0)
     quickest = min((test.seconds for test in survey.failing if test.outcome != HUNG), default=0.0)
     wished = max(0.05, 10 * slowest + 0.02, 2 * quickest)
-    return min(wished, max(0.3, 20 * slowest), 20.0)
+    return min(wished, max(0.12, 20 * slowest), 20.0)
