@@ -27,6 +27,7 @@ NAMES = (
     "idle_stack",
     "templates_resolve",
     "templates_change",
+    "repair",
 )
 
 
