@@ -285,4 +285,4 @@ class PlanEditSerializer(serializers.Serializer[Any]):
     """What of the plan is replaced."""
 
     summary = serializers.CharField(max_length=1000, required=False)
-    steps = PlannedStepSerializer(many=True, required=False, max_length=30, min_length=1)
+    steps = serializers.ListField(child=PlannedStepSerializer(), required=False, max_length=30, min_length=1)
