@@ -26,6 +26,7 @@ NAMES = (
     "idle_stack",
     "templates_resolve",
     "templates_change",
+    "repair",
 )
 
 

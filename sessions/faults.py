@@ -38,6 +38,22 @@ class TooManyTerminals(Fault):
     remedy = "Close one of them: POST /api/v1/sessions/{id}/close/."
 
 
+class NotTheOwner(Fault):
+    """A guest wants what only the owner of the terminal or of its agent may do, or staff."""
+
+    code = "terminal.not_the_owner"
+    http_status = 403
+    remedy = "Ask its owner: GET /api/v1/sessions/{id}/ names them."
+
+
+class GuestNotFound(Fault):
+    """Nobody of this name can be let in, or was."""
+
+    code = "terminal.guest_not_found"
+    http_status = 404
+    remedy = "Give the user name of an active account; GET /api/v1/sessions/{id}/share/ lists who was let in."
+
+
 class IllegalTransition(Fault):
     """The terminal's state does not allow it; says which state it is in."""
 

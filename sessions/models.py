@@ -83,6 +83,22 @@ class Terminal(models.Model):
         self.reason = reason
 
 
+class TerminalGuest(models.Model):
+    """Somebody who was let in by the owner: sees the terminal, and types into it where that was granted too."""
+
+    terminal = models.ForeignKey(Terminal, on_delete=models.CASCADE, related_name="guests")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="shared_terminals")
+    may_type = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["created_at"]
+        constraints = [models.UniqueConstraint(fields=["terminal", "user"], name="a_guest_of_a_terminal_once")]
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.terminal}"
+
+
 class SessionHost(models.Model):
     """The daemon that owns the PTYs of one host. Alive is derived from ``heartbeat_at``."""
 

@@ -26,6 +26,7 @@ _PENDING_INPUT = 1 << 18  # typed, but not yet taken by the PTY
 # At most so much of one terminal per window: a flood leaves the loop to others and to its own ^C.
 _WINDOW_S, _WINDOW_BYTES = 0.1, 1_600_000
 _STALLED_S = 3.0  # whoever has control and acknowledges nothing for so long paces the program no more
+_PEOPLE_PAUSE_S = 0.2
 _LINGER_S = 3.0  # a page that is loaded anew is not a departure
 _HANGUP_PAUSE_S = 0.1  # a program may close its terminal and open it again; reading says EIO meanwhile
 MOST_COLUMNS, MOST_ROWS = 1000, 1000
@@ -80,7 +81,10 @@ class Session:
         self.columns, self.rows = columns, rows
         self.ring = Ring(RING_BYTES)
         self.screen: Screen = Emulated(columns=columns, rows=rows)
-        self.people = People(tell=lambda what, who, to: on_news(self, what, who, to))
+        self.people = People(tell=self._people_changed)
+        self.people_shown = 0  # the version of the list that viewers are to have
+        self._show_people: asyncio.TimerHandle | None = None
+        self._on_news = on_news
         self.watchers: set[Watcher] = set()
         self.exit: Exit | None = None
         self._pid, self._master = pid, master
@@ -116,6 +120,17 @@ class Session:
         self._left_at = self._loop.time()
         self.people.leave(watcher)
         self.control_changed()
+
+    def _people_changed(self, what: str, who: str, to: str) -> None:
+        """A crowd that comes at once is told of itself now and then, not once for each who comes."""
+        self._on_news(self, what, who, to)
+        if self._show_people is None and self.exit is None:
+            self._show_people = self._loop.call_later(_PEOPLE_PAUSE_S, self._show_them)
+
+    def _show_them(self) -> None:
+        self._show_people = None
+        self.people_shown = self.people.version
+        self.tell_watchers()
 
     def control_changed(self) -> None:
         """Another one paces the program now, or nobody."""
@@ -243,7 +258,7 @@ class Session:
         self._loop.remove_reader(self._pidfd)
         self._loop.remove_reader(self._master)
         self._loop.remove_writer(self._master)
-        for timer in (self._window, self._patience):
+        for timer in (self._window, self._patience, self._show_people):
             if timer is not None:
                 timer.cancel()
         self._drain()
