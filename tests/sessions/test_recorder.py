@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -109,8 +110,6 @@ def test_recording_goes_on_where_another_process_left_off(tmp_path: Path) -> Non
 
 
 def test_old_recordings_are_removed_and_young_ones_kept(tmp_path: Path) -> None:
-    import uuid
-
     old, young = (path_of(tmp_path, uuid.uuid4()) for _ in range(2))
     for path in (old, young):
         Recorder(path, most_bytes=1000, with_input=False).end(None)
