@@ -50,6 +50,7 @@ class AgentAdmin(OperatorPage):
             "transitions": journal.replay(obj.topic, after=max(0, cursor - 40))[::-1],
             "resolved": plain(json.dumps(obj.resolved, indent=2, ensure_ascii=False)),
             "operations": obj.operations.select_related("project")[:20],  # type: ignore[attr-defined] # a room above
+            "terminals": obj.terminals.select_related("created_by")[:10],  # type: ignore[attr-defined] # likewise
             "can_stop": obj.state not in {Agent.State.STOPPING, Agent.State.STOPPED},
             "can_retry": obj.state == Agent.State.ERROR,
         }

@@ -1,23 +1,123 @@
-"""Terminals in the console: which there are, whose, and why they ended. Reading them is another page's work."""
+"""Terminals in the console: the live screen, its plain text, who may be at it, and why it ended."""
 
 from __future__ import annotations
 
-from django.contrib import admin
-from django.utils.safestring import SafeString
+from typing import Any
+from uuid import UUID
 
-from events.operator_pages import ReadOnly, badge, moment
+from csp.constants import NONCE
+from csp.decorators import csp_update
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.safestring import SafeString
+from django.views.decorators.http import require_POST, require_safe
+
+from events import journal
+from events.faults import Fault
+from events.operator_pages import OperatorPage, ReadOnly, badge, moment, told
 from events.plain_text import plain
+from sessions import lifecycle, peek, sharing, visibility
 from sessions.models import SessionHost, Terminal
+
+_TABS = 12
+_EVENTS = 30
 
 
 @admin.register(Terminal)
-class TerminalAdmin(ReadOnly):
+class TerminalAdmin(OperatorPage):
     """Shared terminals, newest first."""
 
     list_display = ("name", "status", "agent", "created_by", "opened", "ending")
     list_filter = ("state",)
     list_select_related = ("agent", "created_by")
     search_fields = ("title", "agent__name")
+    page_template = "moorage/terminal.html"
+    parts_template = "moorage/terminal_parts.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Terminal]:
+        return visibility.terminals(request.user)
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        mine = [
+            path("open/<uuid:agent_id>/", wrap(require_POST(self.open_view)), name="terminals_terminal_open"),
+            path("<uuid:object_id>/text/", wrap(require_safe(self.text_view)), name="terminals_terminal_text"),
+        ]
+        return [*mine, *super().get_urls()]
+
+    # xterm.js writes style elements: on this page they carry the nonce, and nothing else inline is obeyed.
+    @method_decorator(csp_update({"style-src": [NONCE]}))
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def page_context(self, request: HttpRequest, obj: Terminal) -> dict[str, Any]:
+        cursor = journal.head(obj.topic)
+        others = visibility.terminals(request.user).filter(agent=obj.agent, state__in=Terminal.OPEN).exclude(pk=obj.pk)
+        return {
+            "terminal": obj,
+            "open_states": Terminal.OPEN,
+            "tabs": sorted([obj, *others[:_TABS]], key=lambda each: each.created_at),
+            "guests": obj.guests.select_related("user"),
+            "cursor": cursor,
+            "transitions": journal.replay(obj.topic, after=max(0, cursor - _EVENTS))[::-1],
+        }
+
+    def text_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """What it shows as plain text, for telephones, screen readers and browsers without scripts."""
+        terminal = self.shown(request, str(object_id))
+        title = f"{plain(str(terminal))} as text"
+        context = {**self.base_context(request), "terminal": terminal, "title": title}
+        try:
+            context["text"] = peek.snapshot(terminal)
+        except Fault as fault:
+            context["fault"] = fault
+        response = TemplateResponse(request, "moorage/terminal_text.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def open_view(self, request: HttpRequest, agent_id: UUID) -> HttpResponse:
+        """Ask for a terminal in the agent's berth, and go to it; or back to the agent with the reason why not."""
+        try:
+            title = f"{request.user}, {timezone.now():%H:%M}"
+            terminal = lifecycle.request_open(agent_id=agent_id, by=request.user, title=title)
+        except Fault as fault:
+            self.message_user(request, told(fault), messages.ERROR)
+            return redirect("admin:agents_agent_change", agent_id)
+        return redirect(self.address(terminal))
+
+    def close(self, request: HttpRequest, terminal: Terminal) -> str:
+        """End it."""
+        visibility.check_owner(request.user, terminal)
+        lifecycle.close(terminal.pk, actor=f"user:{request.user}", reason="closed in the console")
+        return f"{plain(str(terminal))} is closed; its programs are ended."
+
+    def share(self, request: HttpRequest, terminal: Terminal) -> str:
+        """Let somebody in."""
+        who, may_type = request.POST.get("user", "").strip(), "may_type" in request.POST
+        sharing.share(terminal.pk, user=who, may_type=may_type, by=request.user)
+        return f"{plain(who)} may {'type' if may_type else 'watch'} from now on."
+
+    def unshare(self, request: HttpRequest, terminal: Terminal) -> str:
+        """Take it back."""
+        who = request.POST.get("user", "")
+        sharing.unshare(terminal.pk, user=who, by=request.user)
+        return f"{plain(who)} is taken off within a second."
+
+    def hand_over(self, request: HttpRequest, terminal: Terminal) -> str:
+        """Make it somebody else's."""
+        who = request.POST.get("user", "").strip()
+        sharing.hand_over(terminal.pk, user=who, by=request.user)
+        return f"It is {plain(who)}'s from now on."
+
+    verbs = {"close": close, "share": share, "unshare": unshare, "hand-over": hand_over}
 
     @admin.display(description="terminal")
     def name(self, terminal: Terminal) -> str:
@@ -25,7 +125,7 @@ class TerminalAdmin(ReadOnly):
 
     @admin.display(description="state", ordering="state")
     def status(self, terminal: Terminal) -> SafeString:
-        return badge(terminal.state)
+        return badge(terminal.state, topic=terminal.topic, field="state")
 
     @admin.display(description="opened", ordering="created_at")
     def opened(self, terminal: Terminal) -> SafeString | str:

@@ -41,6 +41,7 @@ class Channel:
         self.number, self.terminal_id = number, terminal_id
         self.line: Line | None = None
         self.upstream = 0
+        self.may_type: bool | None = None  # as the session host was told; None before
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._consumer = consumer
 
@@ -226,6 +227,7 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
             async with asyncio.timeout(_OPEN_S):
                 await channel.opened
             name = str(self.scope["user"]).encode()
+            channel.may_type = may_type
             line.send(Kind.ATTACH, channel.upstream, terminal.pk.bytes, offset, may_type, rest=name)
             await line.drain()
         except Refused as refused:
@@ -250,7 +252,7 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         return await database_sync_to_async(_right)(user, terminal_id)
 
     async def _recheck(self) -> None:
-        """Once a second: whoever was signed out or lost the right to look is cut off."""
+        """Once a second: whoever was signed out, lost the right to look, or may type or not any more is cut off."""
         while True:
             await asyncio.sleep(RECHECK_S)
             if not self._channels:
@@ -261,18 +263,22 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
                     await self._end(SIGNED_OUT)
                     return
                 wanted = {channel.terminal_id for channel in self._channels.values()}
-                seen = await database_sync_to_async(visibility.of_those)(user, wanted)
+                rights = await database_sync_to_async(visibility.rights_to)(user, wanted)
             except DatabaseError as error:
                 log.warning("rights cannot be asked", extra={"error": type(error).__name__})
                 continue
             for channel in list(self._channels.values()):
-                if channel.terminal_id not in seen:
-                    self._cut_off(channel)
+                if channel.terminal_id not in wanted:
+                    continue  # attached since
+                if (may_type := rights.get(channel.terminal_id)) is None:
+                    self._cut_off(channel, Refused(Problem.NOT_ALLOWED, "you may not see this terminal any more"))
+                elif channel.may_type not in (None, may_type):
+                    self._cut_off(channel, Refused(Problem.RIGHTS_CHANGED, "your rights have changed: attach again"))
 
-    def _cut_off(self, channel: Channel) -> None:
+    def _cut_off(self, channel: Channel, why: Refused) -> None:
         self._channels.pop(channel.number, None)
         self._leave(channel)
-        self.refuse(channel.number, Refused(Problem.NOT_ALLOWED, "you may not see this terminal any more"))
+        self.refuse(channel.number, why)
 
     def _leave(self, channel: Channel) -> None:
         if channel.line is not None and channel.line.open:

@@ -21,6 +21,16 @@ class TerminalNotOpen(Fault):
     remedy = "Look at its state and reason: GET /api/v1/sessions/{id}/."
 
 
+class NoRecording(Fault):
+    """Nothing was recorded of the terminal, or it is not kept any more, or not here."""
+
+    code = "terminal.no_recording"
+    http_status = 404
+    remedy = (
+        "MOORAGE_TERMINAL_RECORDING says what is recorded, MOORAGE_TERMINAL_RECORDING_DAYS for how long it is kept."
+    )
+
+
 class AgentNotRunning(Fault):
     """A terminal needs a berth, and only a running agent has one."""
 
@@ -36,6 +46,22 @@ class TooManyTerminals(Fault):
     code = "terminal.too_many"
     http_status = 409
     remedy = "Close one of them: POST /api/v1/sessions/{id}/close/."
+
+
+class NotTheOwner(Fault):
+    """A guest wants what only the owner of the terminal or of its agent may do, or staff."""
+
+    code = "terminal.not_the_owner"
+    http_status = 403
+    remedy = "Ask its owner: GET /api/v1/sessions/{id}/ names them."
+
+
+class GuestNotFound(Fault):
+    """Nobody of this name can be let in, or was."""
+
+    code = "terminal.guest_not_found"
+    http_status = 404
+    remedy = "Give the user name of an active account; GET /api/v1/sessions/{id}/share/ lists who was let in."
 
 
 class IllegalTransition(Fault):

@@ -1,4 +1,4 @@
-"""Who may see and use a terminal: whoever may see its agent."""
+"""Who may see and use a terminal: whoever may see its agent, and those whom its owner let in."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import uuid
 from collections.abc import Collection
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from agents import visibility as agents_visibility
-from sessions.faults import TerminalNotFound
-from sessions.models import Terminal
+from sessions.faults import NotTheOwner, TerminalNotFound
+from sessions.models import Terminal, TerminalGuest
 
 
 def terminals(user: Any) -> QuerySet[Terminal]:
-    """The terminals in berths of agents that a user may see."""
-    return Terminal.objects.filter(agent__in=agents_visibility.agents(user)).select_related("agent__host")
+    """The terminals in berths of agents that a user may see, and those that are shared with them."""
+    seen = Q(agent__in=agents_visibility.agents(user))
+    if user.is_authenticated:
+        seen |= Q(pk__in=TerminalGuest.objects.filter(user=user).values("terminal"))
+    return Terminal.objects.filter(seen).select_related("agent__host", "created_by")
 
 
 def terminal(user: Any, terminal_id: uuid.UUID | str) -> Terminal:
@@ -30,14 +33,34 @@ def terminal(user: Any, terminal_id: uuid.UUID | str) -> Terminal:
     return found
 
 
-def may_type(user: Any, terminal: Terminal) -> bool:
-    """Whether a user may take control of a terminal: whoever asked for it or for its agent, and staff."""
+def owned(user: Any, terminal_id: uuid.UUID | str) -> Terminal:
+    """One that the user may close, share and hand over. Raises TerminalNotFound, or NotTheOwner for a guest."""
+    found = terminal(user, terminal_id)
+    check_owner(user, found)
+    return found
+
+
+def check_owner(user: Any, terminal: Terminal) -> None:
+    """Raises NotTheOwner unless the user decides over the terminal."""
+    if not owns(user, terminal):
+        raise NotTheOwner("only its owner, the owner of its agent and staff may do that")
+
+
+def owns(user: Any, terminal: Terminal) -> bool:
+    """Whether a user decides over a terminal: whoever it belongs to, or its agent, and staff."""
     return bool(user.is_staff) or user.pk in (terminal.created_by_id, terminal.agent.created_by_id)
 
 
-def of_those(user: Any, terminal_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Which of these terminals a user may see now."""
-    return set(terminals(user).filter(pk__in=terminal_ids).values_list("pk", flat=True))
+def may_type(user: Any, terminal: Terminal) -> bool:
+    """Whether a user may take control of a terminal: its owners, and guests who were granted it."""
+    return owns(user, terminal) or terminal.guests.filter(user=user, may_type=True).exists()
+
+
+def rights_to(user: Any, terminal_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, bool]:
+    """Of these terminals, those that a user may see now, each with whether they may type."""
+    granted = TerminalGuest.objects.filter(terminal=OuterRef("pk"), user=user, may_type=True)
+    found = terminals(user).filter(pk__in=terminal_ids).annotate(granted=Exists(granted))
+    return {terminal.pk: owns(user, terminal) or terminal.granted for terminal in found}
 
 
 def may_view(user: Any, terminal_id: str) -> bool:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,7 +37,7 @@ def engine_for(context: Context) -> Engine:
         requested,
         requirements=operation.requirements,
         metadata=operation.metadata,
-        chain=lambda: _chain(context),
+        chain=cache(lambda: _chain(context)),  # asked twice, it would give out two tokens
         asked=lambda words: context.seen(Fact.Kind.LAST_MODEL_CALL, words),
         failing_before=list(context.product(Stage.ANALYZE)["baseline"]["failing"]),
         options={

@@ -9,14 +9,15 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from agents.models import Agent
 from config.access.models import ApiToken, Scope, issue
-from sessions import lifecycle
+from sessions import lifecycle, sharing
 from sessions.host import wire
 from sessions.host.wire import SUBPROTOCOL, TOLD, Kind, Problem, Wish
-from sessions.models import SessionHost, Terminal
+from sessions.models import SessionHost, Terminal, TerminalGuest
 from tests.events.web_process import WebProcess
 from tests.fakes.redis_process import RedisProcess
 from tests.patience import eventually
@@ -65,7 +66,7 @@ def test_whoever_one_says_to_be_one_is_known_by_the_name_one_signed_in_with(
 ) -> None:
     with Browser(web.address, token=token) as browser:
         browser.attach(terminal)
-        _, people = browser.hear_kind(Kind.PEOPLE)
+        _, _, people = browser.hear_kind(Kind.PEOPLE)
         assert [each["name"] for each in json.loads(people)] == ["ada"]
 
 
@@ -123,6 +124,61 @@ def test_whoever_loses_the_right_to_look_is_cut_off(
         assert problem == Problem.NOT_ALLOWED
         browser.type(b"echo still here\n")
         assert browser.refused()[0] == Problem.NOT_ATTACHED
+
+
+@pytest.fixture
+def guest(terminal: Terminal, stranger: Any) -> TerminalGuest:
+    """Eve, who may type."""
+    return TerminalGuest.objects.create(terminal=terminal, user=stranger, may_type=True, created_at=timezone.now())
+
+
+def test_guest_types_until_that_is_taken_back_and_watches_until_they_are_taken_off(
+    web: WebProcess, token: str, terminal: Terminal, stranger: Any, user: Any, guest: TerminalGuest
+) -> None:
+    with Browser(web.address, token=issue(user=stranger, scope=Scope.WRITE)) as browser:
+        browser.attach(terminal)
+        browser.take_control()
+        browser.type(b"echo by' 'eve\n")
+        browser.read_until(b"by eve")
+        sharing.share(terminal.pk, user="eve", may_type=False, by=user)
+        assert browser.refused()[0] == Problem.RIGHTS_CHANGED
+        browser.type(b"echo still' 'typing\n")
+        assert browser.refused()[0] == Problem.NOT_ATTACHED
+        browser.attach(terminal, offset=browser.offset)
+        browser.say(Kind.CONTROL, browser.control_epoch, Wish.TAKE, 0)
+        assert browser.refused()[0] == Problem.NOT_ALLOWED
+        browser.type(b"echo still' 'typing\n")
+        assert browser.refused()[0] == Problem.STALE_CONTROL
+        sharing.share(terminal.pk, user="eve", may_type=True, by=user)
+        assert browser.refused()[0] == Problem.RIGHTS_CHANGED
+        browser.attach(terminal, offset=browser.offset)
+        browser.take_control()
+        sharing.unshare(terminal.pk, user="eve", by=user)
+        assert browser.refused()[0] == Problem.NOT_ALLOWED
+        browser.say(Kind.ATTACH, terminal.pk.bytes, 0, 1)
+        assert browser.refused()[0] == Problem.NOT_OPEN
+
+
+def test_former_owner_is_cut_off_when_the_terminal_was_handed_over(
+    web: WebProcess, terminal: Terminal, agent: Agent, stranger: Any, user: Any, guest: TerminalGuest
+) -> None:
+    with Browser(web.address, token=issue(user=stranger, scope=Scope.WRITE)) as browser:
+        browser.attach(terminal)
+        sharing.hand_over(terminal.pk, user="eve", by=user)
+        sharing.hand_over(terminal.pk, user="ada", by=stranger)
+        assert browser.refused()[0] == Problem.NOT_ALLOWED
+
+
+def test_account_that_is_switched_off_ends_the_socket(
+    web: WebProcess, terminal: Terminal, stranger: Any, guest: TerminalGuest
+) -> None:
+    with Browser(web.address, token=issue(user=stranger, scope=Scope.WRITE)) as browser:
+        browser.attach(terminal)
+        type(stranger).objects.filter(pk=stranger.pk).update(is_active=False)
+        with pytest.raises(ConnectionClosed) as closed:
+            browser.read_until(b"what is never printed")
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4401
 
 
 def test_a_revoked_token_ends_the_socket(web: WebProcess, token: str, terminal: Terminal) -> None:

@@ -115,6 +115,7 @@
   document.addEventListener("moorage:event", (event) => {
     for (const parts of all) if (parts.concerns(event.detail)) parts.soon();
   });
+  document.addEventListener("moorage:refresh", () => all.forEach((parts) => parts.refresh()));
   setInterval(() => { // where websockets do not get through, live.js says so
     if (!document.hidden && document.querySelector('[data-live-status="polling"]')) all.forEach((parts) => parts.refresh());
   }, POLL_EVERY_MS);
