@@ -171,12 +171,3 @@ def test_the_lighter_size_is_taken_where_the_full_one_does_not_fit_and_is_on_rec
     assert sizes.size_taken(found.resolved).memory_mb == hosts.usage(host).memory_mb == 128
     event = Event.objects.get(topic=agent.topic, kind="agent.placed")
     assert (event.data["size"]["memory_mb"], event.data["size"]["lighter"]) == (128, True)
-
-
-def test_a_range_takes_what_it_asks_for_or_the_least_that_will_do() -> None:
-    factories.host(memory_mb=600)
-    user = factories.user()
-    agents = [declares(asked(user), memory_mb={"request": 400, "min": 150}, lighter={}) for _ in range(3)]
-    placement.place_waiting(now=timezone.now())
-    taken = [Agent.objects.get(pk=agent.pk).resolved.get("taken", {}).get("memory_mb") for agent in agents]
-    assert taken == [400, 150, None]

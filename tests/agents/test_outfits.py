@@ -40,6 +40,9 @@ def test_run_time_variables_are_those_of_the_host_and_the_berth() -> None:
     assert known == {
         "agent.id": str(agent.pk), "agent.name": "worker one", "workspace.dir": "/w/1", "host.name": "node-a",
         "host.cpus": 2, "host.memory_mb": 4096, "port.web": 21007,
+        # as it was when it was chosen, this berth's own share still free
+        "host.free_memory_mb": 4096, "host.free_cpu_millis": 4000, "host.free_disk_mb": 8192,
+        "host.tiers": ["process", "landlock"],
     }  # fmt: skip
     spec = outfits.outfit("python-web", variables=known).clear
     assert (spec["environment"]["PORT"], spec["environment"]["MOORAGE_AGENT"]) == ("21007", "worker one")

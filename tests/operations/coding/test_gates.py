@@ -35,7 +35,7 @@ def of(*changes: FileChange, truncated: bool = False) -> Diff:
 def test_an_ordinary_change_is_green_at_every_gate() -> None:
     verdicts = gates.judge(adding("x = 1"), sizes={"a.py": 10}, limits=LIMITS)
     assert [v.name for v in verdicts] == [
-        "size", "protected paths", "file kinds", "tests kept", "secrets", "invisible characters",
+        "size", "protected paths", "engine permissions", "file kinds", "tests kept", "secrets", "invisible characters",
     ]  # fmt: skip
     assert all(v.passed and v.detail for v in verdicts)
 
