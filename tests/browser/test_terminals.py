@@ -359,8 +359,8 @@ FAINT = """() => {
     const found = [];
     for (const element of document.querySelectorAll('.terminals *')) {
         const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-        if (!own || !element.checkVisibility() || element.closest('.xterm-helpers') || element.closest('.xterm-cursor')) continue;
-        if (element.matches('style, .xterm-cursor, :disabled')) continue;
+        if (!own || !element.checkVisibility() || element.closest('style, .xterm-helpers, .xterm-cursor')) continue;
+        if (element.matches(':disabled')) continue;
         const [front, back] = [light(parts(getComputedStyle(element).color)), light(behind(element))];
         const ratio = (Math.max(front, back) + 0.05) / (Math.min(front, back) + 0.05);
         if (ratio < 4.45) found.push(`${element.className}: ${element.textContent.slice(0, 30)} ${ratio.toFixed(2)}`);
