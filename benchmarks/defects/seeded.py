@@ -114,5 +114,4 @@ DEFECTS: tuple[Defect, ...] = (
     _d("grids.end", "max(joined[-1][1], end)", "end"),
     _d("texts.case", "character.lower() for character", "character for character"),
     _d("graphs.groups", "group[node] = group[first]", "group[node].update(group[first])"),
-    _d("structures.oldest", "        self.entries.pop(key, None)\n        if len", "        if len"),
 )  # fmt: skip

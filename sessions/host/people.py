@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Protocol
 
-from sessions.host.wire import MOST_PEOPLE, Problem, Refused, Wish
+from sessions.host.wire import Problem, Refused, Wish
+
+MOST_SHOWN = 32  # of a crowd; how many more there are is said
 
 
 class Viewer(Protocol):
@@ -30,7 +32,7 @@ class People:
     def __init__(self, *, tell: Told) -> None:
         self.epoch = 0
         self.holder: Viewer | None = None
-        self.version = 0  # grows with every change that viewers are to be shown
+        self.version = 0  # grows with every change
         self._tell = tell
         self._viewers: dict[int, Viewer] = {}
         self._asking: set[int] = set()
@@ -83,25 +85,22 @@ class People:
         else:
             raise Refused(Problem.MALFORMED, f"{wish} is no wish")
 
-    def list(self) -> bytes:
-        """Everybody, as a PEOPLE frame tells it; the longest lists end early rather than broken."""
-        found = []
-        size = 2
-        for viewer in self._viewers.values():
-            said = json.dumps(
-                {
-                    "viewer": viewer.number,
-                    "name": viewer.name,
-                    "controls": self.holder is viewer,
-                    "asks": viewer.number in self._asking,
-                    "may_type": viewer.may_type,
-                }
-            )
-            size += len(said) + 1
-            if size > MOST_PEOPLE:
-                break
-            found.append(said)
-        return f"[{','.join(found)}]".encode()
+    def list(self) -> tuple[bytes, int]:
+        """Who is here, whoever matters most first, as JSON; and how many more there are."""
+        first = sorted(
+            self._viewers.values(), key=lambda each: (self.holder is not each, each.number not in self._asking)
+        )
+        shown = [
+            {
+                "viewer": viewer.number,
+                "name": viewer.name,
+                "controls": self.holder is viewer,
+                "asks": viewer.number in self._asking,
+                "may_type": viewer.may_type,
+            }
+            for viewer in first[:MOST_SHOWN]
+        ]
+        return json.dumps(shown, ensure_ascii=False).encode(), max(0, len(first) - MOST_SHOWN)
 
     def _take(self, viewer: Viewer, *, seen: int) -> None:
         if not viewer.may_type:

@@ -30,7 +30,7 @@ def terminal(daemon: DaemonProcess, agent: Agent, user: Any) -> Terminal:
 def people(viewer: Viewer, *, count: int) -> list[dict[str, Any]]:
     """Everybody at the terminal, once there are so many."""
     while True:
-        _, text = viewer.hear_kind(Kind.PEOPLE)
+        _, _, text = viewer.hear_kind(Kind.PEOPLE)
         if len(found := json.loads(text)) == count:
             return list(found)
 

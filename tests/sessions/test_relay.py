@@ -66,7 +66,7 @@ def test_whoever_one_says_to_be_one_is_known_by_the_name_one_signed_in_with(
 ) -> None:
     with Browser(web.address, token=token) as browser:
         browser.attach(terminal)
-        _, people = browser.hear_kind(Kind.PEOPLE)
+        _, _, people = browser.hear_kind(Kind.PEOPLE)
         assert [each["name"] for each in json.loads(people)] == ["ada"]
 
 

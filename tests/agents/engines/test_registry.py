@@ -11,6 +11,8 @@ import pytest
 from agents.engines import registry
 from agents.engines.faults import EngineUnknown
 from agents.engines.protocol import Engine, EngineKind, EngineUnavailable
+from agents.engines.repair.engine import RepairEngine
+from agents.engines.repair.faults import OptionsInvalid
 from agents.providers import Dialect, Model, ModelChain, NotConfigured, read_chain
 from events.faults import FaultClass
 from tests.agents.engines.test_replay import recording
@@ -65,6 +67,20 @@ def test_without_model_diff_and_codemod_the_ways_on_are_named() -> None:
         assert fault.value.fault_class is FaultClass.CONFIGURATION
         for way in ("MOORAGE_MODELS", "diff", "codemod"):
             assert way in fault.value.remedy_text
+
+
+def test_without_a_model_failing_tests_lead_a_search_and_the_template_bounds_it() -> None:
+    engine = pick("auto", failing_before=("tests::test_it",), options={"seconds": 7, "candidates": 9, "other": "x"})
+    assert isinstance(engine, RepairEngine)
+    assert (engine.options.seconds, engine.options.candidates) == (7.0, 9)
+    assert pick("auto", failing_before=("tests::test_it",), chain=CHAIN).kind is EngineKind.LLM
+    assert pick("auto", DIFF, failing_before=("tests::test_it",)).kind is EngineKind.PATCH
+
+
+@pytest.mark.parametrize("options", [{"seconds": 0}, {"candidates": "many"}, {"workers": True}, {"memory_mb": -1}])
+def test_options_of_a_search_that_make_no_sense_are_refused_by_name(options: dict[str, Any]) -> None:
+    with pytest.raises(OptionsInvalid, match=next(iter(options))):
+        pick("repair", options=options)
 
 
 def test_later_engines_say_so_and_unknown_ones_get_the_list() -> None:

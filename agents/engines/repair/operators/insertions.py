@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from agents.engines.repair.function import UNKNOWN, Function, compatible
 from agents.engines.repair.operators.statements import SIMPLE, first_line, own_lines
@@ -68,6 +68,7 @@ def _new(function: Function, node: ast.stmt, existing: list[str]) -> Iterator[tu
         held = function.seen.get(f"{container}[]", UNKNOWN) if adder else UNKNOWN
         for kind in sorted(held):
             yield from ((f"{container}.{adder}({value})", 0.18) for value in BEGINNINGS.get(kind, ()))
+    yield from _looked_up(function, kinds)
     yield from _assignments(function, names, looping)
     for text in existing:
         if text != own and not text.startswith(("return", "yield")):
@@ -83,6 +84,18 @@ def _new(function: Function, node: ast.stmt, existing: list[str]) -> Iterator[tu
             yield f"{name}.pop()", 0.12
         if kinds[name] & {"set", "dict", "list"}:
             yield f"{name}.clear()", 0.03
+
+
+def _looked_up(function: Function, kinds: Mapping[str, frozenset[str]]) -> Iterator[tuple[str, float]]:
+    """What is looked up in a collection was perhaps to be put there: ``(row, column) not in seen``."""
+    for node in function.nodes:
+        match node:
+            case ast.Compare(
+                left=ast.Tuple() | ast.Subscript() | ast.Attribute() as sought, comparators=[ast.Name(id=name)]
+            ):
+                for kind in sorted(kinds.get(name, UNKNOWN) & ADDERS.keys()):
+                    text = function.text(sought)
+                    yield f"{name}.{ADDERS[kind]}({text})", 0.3
 
 
 def _assignments(function: Function, names: list[str], looping: bool) -> Iterator[tuple[str, float]]:
