@@ -88,9 +88,13 @@ class LandlockProvider:
         sandbox.open()
         return sandbox
 
+    def at(self, reference: Reference) -> local.LocalSandbox:
+        """The sandbox of this reference, open or not."""
+        return _sandbox(local.profile_from_json(reference.get("profile", {})))
+
     def adopt(self, reference: Reference) -> local.LocalSandbox:
         """The open sandbox of this reference."""
-        sandbox = _sandbox(local.profile_from_json(reference.get("profile", {})))
+        sandbox = self.at(reference)
         if not sandbox.alive():
             raise SandboxGone(f"{sandbox.name} is closed.")
         return sandbox

@@ -90,12 +90,7 @@ class LocalSandbox:
 
     def close(self) -> None:
         """End everything inside, remove groups and mark; closing twice is fine."""
-        # Closed before, or the inhabitant removed its own mark
-        with suppress(FileNotFoundError, PathEscapes, PathSpecial):
-            Beneath(self.profile.workspace).delete(_mark(self.profile))
-        end_launchers(self.name)
-        if self._limited:
-            cgroups.remove(self.name)
+        end(self.profile)
 
     def _plan(self, command: Command) -> launch.Plan:
         if not self.alive():
@@ -117,6 +112,15 @@ class LocalSandbox:
             except psutil.NoSuchProcess:
                 continue
         return found
+
+
+def end(profile: Profile) -> None:
+    """End all that runs under the profile's name in any tier without an engine: they share names, mark and groups."""
+    # Closed before, or the inhabitant removed its own mark
+    with suppress(FileNotFoundError, PathEscapes, PathSpecial):
+        Beneath(profile.workspace).delete(_mark(profile))
+    end_launchers(name_of(profile))
+    cgroups.remove(name_of(profile))
 
 
 def checked(profile: Profile, command: Command) -> Command:
