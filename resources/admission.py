@@ -243,13 +243,13 @@ def _is_lent(reason: Reason) -> bool:
 
 
 def _offers(host: Host, claim: _Claim) -> bool:
+    """Whether one of its tiers will do, of those that its operator has not capped away (MOORAGE_ISOLATION)."""
     if claim.minimum is Tier.BARE:
         return True
-    most = (claim.highest or max(Tier, key=lambda tier: tier.strength)).strength
-    return any(
-        entry["available"] and claim.minimum.strength <= Tier(entry["tier"]).strength <= most
-        for entry in host.facts.get("tiers", [])
-    )
+    caps = (Tier(host.facts.get("isolation") or Tier.CONTAINER), claim.highest or Tier.CONTAINER)
+    most = min(tier.strength for tier in caps)
+    tiers = [Tier(entry["tier"]) for entry in host.facts.get("tiers", []) if entry["available"]]
+    return any(claim.minimum.strength <= tier.strength <= most for tier in tiers)
 
 
 def _reserve(host: Host, claim: _Claim, size: Size) -> None:
