@@ -28,7 +28,7 @@ from resources.egress import berths as egress
 from resources.models import Lease
 from resources.sandboxes import selection
 from resources.sandboxes.engine import EngineUnreachable
-from resources.sandboxes.protocol import Profile, Reference, Sandbox, SandboxFailed, SandboxGone
+from resources.sandboxes.protocol import Profile, Reference, Sandbox, SandboxFailed, SandboxGone, Tier
 
 log = logging.getLogger(__name__)
 

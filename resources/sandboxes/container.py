@@ -16,18 +16,7 @@ from typing import Any, ClassVar
 import docker.errors
 
 from resources.files import Beneath
-from resources.sandboxes import (
-    attach,
-    door,
-    engine_terminal,
-    local,
-    passwd,
-    policy,
-    sealing,
-    surroundings,
-    terminal,
-    way_out,
-)
+from resources.sandboxes import attach, door, engine_terminal, local, policy, sealing, surroundings, terminal, way_out
 from resources.sandboxes.agent_client import Agent
 from resources.sandboxes.conversation import CommandLost
 from resources.sandboxes.door import AgentUnreachable
@@ -41,6 +30,7 @@ from resources.sandboxes.engine import (
     words,
 )
 from resources.sandboxes.launch import LAUNCHER, Plan
+from resources.sandboxes.passwd import file_for as passwd_for
 from resources.sandboxes.protocol import (
     Availability,
     Command,
@@ -375,7 +365,7 @@ class ContainerSandbox:
                 LAUNCHER,
                 AGENT,
                 door=door.place(self.profile.workspace) if self.carrier is Carrier.AGENT else None,
-                passwd=passwd.file_for(uid=uid, gid=gid),
+                passwd=passwd_for(uid=uid, gid=gid),
             ),
         )  # fmt: skip
 
