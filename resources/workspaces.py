@@ -138,7 +138,10 @@ def _alone(path: Path) -> Iterator[None]:
     locks.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (locks / str(zlib.crc32(path.name.encode()) % _LOCKS)).open("ab") as lock:  # a killed holder lets go of it
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # a pool child that was forked meanwhile has the file open too
 
 
 def names() -> Sequence[str]:

@@ -90,7 +90,7 @@ def test_sweeping_twice_does_each_duty_once(inline: Inline) -> None:
     cleanup.sweep()
     assert inline.queued() == []
     sent = {task for task, _ in first}
-    assert {"agents.inspect", "cleanup.orphans", "cleanup.tidy_vaults"} <= sent
+    assert {"cleanup.orphans", "cleanup.tidy_vaults"} <= sent
 
 
 def test_sweeping_over_and_over_changes_nothing_that_is_well(inline: Inline) -> None:
@@ -191,7 +191,7 @@ def test_what_people_see_of_the_queue_adds_up(inline: Inline) -> None:
 
 
 def test_what_a_host_is_asked_over_and_over_does_not_pile_up_behind_a_long_stage(inline: Inline) -> None:
-    duties = [duty for duty in cleanup.DUTIES if duty.name in {"inspect sandboxes", "remove orphans", "tidy vaults"}]
+    duties = [duty for duty in cleanup.DUTIES if duty.name in {"remove orphans", "tidy vaults"}]
     inline.queued()
     sent: dict[str, Any] = {}
     with current_app.connection_for_read() as connection:
