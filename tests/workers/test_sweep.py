@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from agents.models import Agent
 from events.delivery import DeliveryFailed
-from operations import faults
+from operations import faults, queues
 from operations.coding import claims, engine, safekeeping
 from operations.models import Operation
 from resources.models import Lease, Tick
@@ -172,8 +172,6 @@ def test_a_berth_that_cannot_be_read_is_cleared_all_the_same(inline: Inline) -> 
 
 
 def test_what_people_see_of_the_queue_adds_up(inline: Inline) -> None:
-    from operations import queues
-
     def counts() -> tuple[int, int, int]:
         (status,) = queues.status(now=timezone.now())
         return status.total_operations, status.active_operations, status.waiting_operations
@@ -188,6 +186,17 @@ def test_what_people_see_of_the_queue_adds_up(inline: Inline) -> None:
     (status,) = queues.status(now=timezone.now())
     assert status.reasons == {"approval_required": 1}
     assert status.oldest_wait_s >= 0
+
+
+def test_the_average_wait_is_over_all_that_wait_however_many(inline: Inline) -> None:
+    project, now = inline.project(), timezone.now()
+    waited = [100] * 200 + [0] * 50
+    Operation.objects.bulk_create(
+        Operation(project=project, requirements="x", created_by=inline.user, created_at=now - timedelta(seconds=seconds))
+        for seconds in waited
+    )
+    (status,) = queues.status(now=now)
+    assert (status.waiting_operations, status.average_wait_s, status.oldest_wait_s) == (250, 80.0, 100.0)
 
 
 def test_what_a_host_is_asked_over_and_over_does_not_pile_up_behind_a_long_stage(inline: Inline) -> None:
