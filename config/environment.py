@@ -191,6 +191,18 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_SAMPLE_S", "15", "How often hosts and berths are measured, in seconds."),
     Setting("MOORAGE_SAMPLES_KEEP_HOURS", "24", "For how long these measurements are kept, in hours."),
     Setting("MOORAGE_KEEP_WORK_DAYS", "30", "Days for which work of ended operations is kept; 0 is for ever."),
+    Setting(
+        "MOORAGE_TERMINAL_IDLE_S",
+        "86400",
+        "After how many seconds without a key or a byte of output a terminal is ended, with a warning; 0 is never.",
+    ),
+    Setting(
+        "MOORAGE_TERMINAL_RECORDING",
+        "output",
+        "What is recorded of terminals where nobody asked for something else: none, output, or input (both).",
+    ),
+    Setting("MOORAGE_TERMINAL_RECORDING_MB", "16", "Largest recording of one terminal, in MB."),
+    Setting("MOORAGE_TERMINAL_RECORDING_DAYS", "14", "Days for which recordings are kept; 0 is for ever."),
     Setting("MOORAGE_LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR."),
 )
 

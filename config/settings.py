@@ -308,6 +308,12 @@ DRAIN_S = env.number("MOORAGE_DRAIN_S")
 SAMPLE_S = env.number("MOORAGE_SAMPLE_S", least=1)
 SAMPLES_KEEP_HOURS = env.number("MOORAGE_SAMPLES_KEEP_HOURS", least=1)
 KEEP_WORK_DAYS = env.number("MOORAGE_KEEP_WORK_DAYS")
+TERMINAL_IDLE_S = env.number("MOORAGE_TERMINAL_IDLE_S")
+TERMINAL_RECORDING = env.text("MOORAGE_TERMINAL_RECORDING")
+if TERMINAL_RECORDING not in {"none", "output", "input"}:
+    raise BadSetting(f"MOORAGE_TERMINAL_RECORDING={TERMINAL_RECORDING!r} must be none, output or input")
+TERMINAL_RECORDING_MB = env.number("MOORAGE_TERMINAL_RECORDING_MB", least=0.01)
+TERMINAL_RECORDING_DAYS = env.number("MOORAGE_TERMINAL_RECORDING_DAYS")
 
 FLOWER_PORT = env.whole("MOORAGE_FLOWER_PORT", least=1)
 FLOWER_URL = env.mirror("MOORAGE_FLOWER_URL")  # without credentials: the console shows it

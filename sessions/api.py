@@ -14,7 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from sessions import lifecycle, peek, sharing, visibility
+from sessions import lifecycle, peek, recordings, sharing, visibility
+from sessions.host.recorder import MEDIA_TYPE
 from sessions.models import Terminal, TerminalGuest
 
 
@@ -27,8 +28,8 @@ class TerminalSerializer(serializers.ModelSerializer[Terminal]):
     class Meta:
         model = Terminal
         fields = (
-            "id", "agent_id", "host", "owner", "title", "state", "generation", "columns", "rows", "exit_code", "reason",
-            "created_at", "closed_at",
+            "id", "agent_id", "host", "owner", "title", "state", "generation", "columns", "rows", "recording",
+            "exit_code", "reason", "created_at", "closed_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -64,6 +65,7 @@ class OpenSerializer(serializers.Serializer[Terminal]):
     title = serializers.CharField(max_length=100, required=False, allow_blank=True)
     columns = serializers.IntegerField(min_value=1, max_value=1000, required=False, default=80)
     rows = serializers.IntegerField(min_value=1, max_value=1000, required=False, default=24)
+    recording = serializers.ChoiceField(Terminal.Recorded.choices, required=False)
 
 
 class TerminalViewSet(viewsets.GenericViewSet[Terminal]):
@@ -76,8 +78,8 @@ class TerminalViewSet(viewsets.GenericViewSet[Terminal]):
         return visibility.terminals(self.request.user)
 
     def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
-        """Problem documents are JSON also for a caller that accepts ``text/plain`` only."""
-        if getattr(self, "action", "") == "snapshot":
+        """Problem documents are JSON also for a caller that accepts another type only."""
+        if getattr(self, "action", "") in {"snapshot", "recording"}:
             return JSONRenderer(), JSONRenderer.media_type
         return super().perform_content_negotiation(request, force)
 
@@ -113,6 +115,17 @@ class TerminalViewSet(viewsets.GenericViewSet[Terminal]):
         """Its last output as plain text, without escape sequences and controls."""
         text = peek.snapshot(visibility.terminal(request.user, pk))
         return HttpResponse(text, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
+
+    @extend_schema(responses={(200, MEDIA_TYPE): OpenApiTypes.STR})
+    @action(detail=True, pagination_class=None)
+    def recording(self, request: Request, pk: str) -> HttpResponse:
+        """What was recorded of it, as asciicast v3; of a terminal that is open, what there is until now."""
+        found = visibility.terminal(request.user, pk)
+        headers = {
+            "Cache-Control": "no-store",
+            "Content-Disposition": f'attachment; filename="{found.pk}.cast"',
+        }
+        return HttpResponse(recordings.read(found), content_type=MEDIA_TYPE, headers=headers)
 
     @extend_schema(responses={200: GuestSerializer(many=True)})
     @action(detail=True, pagination_class=None, filter_backends=[])

@@ -21,6 +21,16 @@ class TerminalNotOpen(Fault):
     remedy = "Look at its state and reason: GET /api/v1/sessions/{id}/."
 
 
+class NoRecording(Fault):
+    """Nothing was recorded of the terminal, or it is not kept any more, or not here."""
+
+    code = "terminal.no_recording"
+    http_status = 404
+    remedy = (
+        "MOORAGE_TERMINAL_RECORDING says what is recorded, MOORAGE_TERMINAL_RECORDING_DAYS for how long it is kept."
+    )
+
+
 class AgentNotRunning(Fault):
     """A terminal needs a berth, and only a running agent has one."""
 

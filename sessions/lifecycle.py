@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
@@ -27,9 +28,18 @@ _FIELDS = ("state", "exit_code", "reason", "closed_at")
 _ENDED = (Terminal.State.CLOSED, Terminal.State.LOST)
 
 
-def request_open(*, agent_id: uuid.UUID | str, by: Any, title: str = "", columns: int = 80, rows: int = 24) -> Terminal:
+def request_open(
+    *,
+    agent_id: uuid.UUID | str,
+    by: Any,
+    title: str = "",
+    columns: int = 80,
+    rows: int = 24,
+    recording: str = "",
+) -> Terminal:
     """Ask for a terminal in the berth of a running agent that the user may see: a row in ``opening``. 202 material.
 
+    ``recording`` is what is recorded of it, the operator's choice where empty.
     The session host of the agent's machine finds the row within a second; it is told at once where we can reach it.
     Raises AgentNotFound, AgentNotRunning, TooManyTerminals and SessionHostAway before anything is written.
     """
@@ -42,7 +52,10 @@ def request_open(*, agent_id: uuid.UUID | str, by: Any, title: str = "", columns
         if agent.terminals.filter(state__in=Terminal.OPEN).count() >= MOST_PER_AGENT:
             raise faults.TooManyTerminals(f"agent {agent.name} has {MOST_PER_AGENT} open terminals")
         session_host = presence.session_host_of(agent.host, now=now)
-        terminal = Terminal(agent=agent, title=title, columns=columns, rows=rows, created_by=by, created_at=now)
+        terminal = Terminal(
+            agent=agent, title=title, columns=columns, rows=rows, created_by=by, created_at=now,
+            recording=recording or settings.TERMINAL_RECORDING,
+        )  # fmt: skip
         terminal.save(force_insert=True)
         record("terminal.open_requested", terminal, actor=f"user:{by}", **snapshot(terminal))
         where, epoch = session_host.socket, session_host.epoch
@@ -71,9 +84,9 @@ def attached(terminal_id: uuid.UUID | str, *, generation: int, actor: str) -> Te
         return _move(terminal, Terminal.attached, kind="terminal.attached", actor=actor, reason="")
 
 
-def note(terminal_id: uuid.UUID, *, what: str, who: str, to: str = "") -> None:
-    """Record what somebody did at a terminal: joined, left, took, gave, asked. Inside a transaction."""
-    record(f"terminal.{what}", f"terminal.{terminal_id}", actor=f"user:{who}", **({"to": to} if to else {}))
+def note(terminal_id: uuid.UUID, *, what: str, actor: str, to: str = "") -> None:
+    """Record what happened at a terminal: joined, left, took, gave, asked, expires_soon. Inside a transaction."""
+    record(f"terminal.{what}", f"terminal.{terminal_id}", actor=actor, **({"to": to} if to else {}))
 
 
 def close(

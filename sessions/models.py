@@ -23,6 +23,11 @@ class Terminal(models.Model):
         CLOSED = "closed", "Closed"
         LOST = "lost", "Lost"
 
+    class Recorded(models.TextChoices):
+        NONE = "none", "Nothing"
+        OUTPUT = "output", "Output"
+        INPUT = "input", "Output and input"
+
     RUNNING = (State.LIVE, State.DETACHED)
     OPEN = (State.OPENING, *RUNNING)
 
@@ -33,6 +38,9 @@ class Terminal(models.Model):
     generation = models.PositiveIntegerField(default=1)
     columns = models.PositiveSmallIntegerField(default=80)
     rows = models.PositiveSmallIntegerField(default=24)
+    recording = models.CharField(
+        max_length=10, choices=Recorded.choices, default=Recorded.NONE, help_text="What is recorded of it."
+    )
     exit_code = models.IntegerField(null=True, blank=True)
     reason = models.CharField(max_length=300, blank=True, help_text="Why it is closed or lost.")
     created_by = models.ForeignKey(
@@ -97,6 +105,22 @@ class TerminalGuest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} at {self.terminal}"
+
+
+class Recording(models.Model):
+    """What was recorded of a terminal. The file, an asciicast, lies on the terminal's machine."""
+
+    terminal = models.OneToOneField(Terminal, on_delete=models.CASCADE, primary_key=True, related_name="record")
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+    size_bytes = models.PositiveBigIntegerField(default=0)
+    truncated = models.BooleanField(default=False, help_text="It reached the size that one may have.")
+
+    class Meta:
+        indexes = [models.Index(fields=["started_at"], name="recordings_by_start")]
+
+    def __str__(self) -> str:
+        return f"recording of {self.terminal_id}"
 
 
 class SessionHost(models.Model):

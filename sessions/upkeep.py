@@ -9,11 +9,20 @@ from django.db.models import Q
 
 from events.faults import Fault
 from sessions import lifecycle
-from sessions.models import Terminal
+from sessions.models import Recording, Terminal
 
 log = logging.getLogger(__name__)
 
 LOST_AFTER = timedelta(minutes=2)  # a restart of the daemon takes seconds, and it marks its own
+
+
+def forget_recordings(*, now: datetime, days: float) -> int:
+    """Drop the rows of recordings that ended so long ago; the session host that made them removes their files."""
+    if not days:
+        return 0
+    before = now - timedelta(days=days)
+    gone = Q(ended_at__lt=before) | Q(ended_at=None, terminal__closed_at__lt=before)
+    return Recording.objects.filter(gone).delete()[0]
 
 
 def lose_unattended(*, now: datetime, limit: int = 200) -> int:

@@ -20,7 +20,8 @@ from agents.models import Agent
 from events.faults import Fault
 from resources.models import Host
 from sessions import faults, lifecycle, presence
-from sessions.models import SessionHost, Terminal
+from sessions.host.recorder import Figures
+from sessions.models import Recording, SessionHost, Terminal
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ class Report:
     sizes: Mapping[uuid.UUID, tuple[int, int]] = field(default_factory=dict)
     watched: frozenset[uuid.UUID] = frozenset()
     happened: tuple[Happening, ...] = ()
+    recordings: Mapping[uuid.UUID, Figures] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Wanted:
     sandbox: dict[str, Any] | None
     columns: int
     rows: int
+    title: str = ""
+    recording: str = Terminal.Recorded.NONE
 
 
 @dataclass(slots=True)
@@ -171,7 +175,8 @@ def _turn(identity: Identity, report: Report) -> Orders:
         orders.noted.add(terminal_id)
     for terminal_id, generation in report.spawned.items():
         _note_opened(identity, terminal_id, generation, orders)
-    _note_happenings(report.happened)
+    _note_happenings(identity, report.happened)
+    _note_recordings(report.recordings)
     _compare(identity, report, orders)
     return orders
 
@@ -196,12 +201,27 @@ def _note_opened(identity: Identity, terminal_id: uuid.UUID, generation: int, or
         orders.live[terminal_id] = row.generation
 
 
-def _note_happenings(happened: Sequence[Happening]) -> None:
+def _note_happenings(identity: Identity, happened: Sequence[Happening]) -> None:
     if not happened:
         return
     with transaction.atomic():
         for happening in happened:
-            lifecycle.note(happening.terminal_id, what=happening.what, who=happening.who, to=happening.to)
+            actor = f"user:{happening.who}" if happening.who else identity.actor
+            lifecycle.note(happening.terminal_id, what=happening.what, actor=actor, to=happening.to)
+
+
+def _note_recordings(recordings: Mapping[uuid.UUID, Figures]) -> None:
+    now = timezone.now()
+    for terminal_id, figures in recordings.items():
+        values = {"size_bytes": figures.size_bytes, "truncated": figures.truncated}
+        ended = {"ended_at": now} if figures.ended else {}
+        with transaction.atomic():
+            if Terminal.objects.filter(pk=terminal_id).exists():
+                Recording.objects.update_or_create(
+                    terminal_id=terminal_id,
+                    defaults=values | ended,
+                    create_defaults=values | ended | {"started_at": now},
+                )
 
 
 def _note_end(identity: Identity, terminal_id: uuid.UUID, ended: Ended) -> None:
@@ -236,7 +256,9 @@ def _compare(identity: Identity, report: Report, orders: Orders) -> None:
             _note_size(row, report.sizes.get(row.pk))
             _note_watched(row, watched=row.pk in report.watched, identity=identity, orders=orders)
         elif row.state == Terminal.State.OPENING and row.pk not in report.opening | report.spawned.keys():
-            orders.open.append(Wanted(row.pk, row.generation, row.agent.sandbox, row.columns, row.rows))
+            orders.open.append(
+                Wanted(row.pk, row.generation, row.agent.sandbox, row.columns, row.rows, row.title, row.recording)
+            )
         elif row.state in Terminal.RUNNING:
             _settle(lifecycle.lost, row.pk, identity, reason="the session host does not have it")
     unwanted = ours.keys() - wanted - orders.end.keys()

@@ -22,7 +22,8 @@ from events.faults import Fault
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Command, SandboxGone
 from sessions.faults import SessionHostTaken, SocketPathTooLong
-from sessions.host import ledger
+from sessions.host import idleness, ledger
+from sessions.host.archive import Archive, Rules
 from sessions.host.client import socket_path
 from sessions.host.connection import Connection
 from sessions.host.ledger import Ended, Happening, Identity, LedgerAway, Report, Superseded, Wanted, place_of
@@ -51,10 +52,11 @@ _SOCKET_PATH_BYTES = 107  # sun_path of sockaddr_un, less its final zero
 class Daemon:
     """The sessions of this machine, between their rows and those who watch."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, rules: Rules) -> None:
         self.epoch = identity.epoch
         self.superseded = False
-        self._identity = identity
+        self._identity, self._rules = identity, rules
+        self._archive = Archive(rules)
         self._sessions: dict[uuid.UUID, Session] = {}
         self._live: dict[uuid.UUID, int] = {}  # generation of their row
         self._spawned: dict[uuid.UUID, int] = {}
@@ -121,6 +123,7 @@ class Daemon:
         stopped = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set() and not self.superseded:
+                self._look_around()
                 turn = asyncio.create_task(self._turn())
                 # A database that hangs does not keep us from stopping.
                 await asyncio.wait({turn, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -134,6 +137,13 @@ class Daemon:
                 self._wake.clear()
         finally:
             stopped.cancel()
+
+    def _look_around(self) -> None:
+        """What needs no database: end who is idle, remove what is old."""
+        for session in list(self._sessions.values()):
+            if idleness.look(session, limit_s=self._rules.idle_s):
+                self._note_people(session, "expires_soon", "", "")
+        self._archive.prune()
 
     async def _turn(self) -> None:
         try:
@@ -158,6 +168,7 @@ class Daemon:
         orders = await sync_to_async(ledger.turn)(self._identity, report)
         if report.beat:
             self._beat_at = time.monotonic()
+        self._archive.taken(report.recordings)
         for terminal_id in orders.noted:
             self._ended.pop(terminal_id, None)
         for happening in report.happened:
@@ -177,8 +188,13 @@ class Daemon:
             self._wake.set()
 
     def _report(self) -> Report:
+        beat = time.monotonic() - self._beat_at >= BEAT_S
+        recordings = self._archive.news()
+        if not beat:  # a size that grows is news once in a while only
+            recordings = {key: figures for key, figures in recordings.items() if figures.ended}
         return Report(
-            beat=time.monotonic() - self._beat_at >= BEAT_S,
+            beat=beat,
+            recordings=recordings,
             spawned=dict(self._spawned),
             live=dict(self._live),
             opening=frozenset(self._opening),
@@ -229,12 +245,17 @@ class Daemon:
             self._wake.set()
 
     async def _adopt(self, wanted: Wanted, *, pid: int, master: int) -> Session:
+        recorder = self._archive.recorder(wanted.terminal_id, what=wanted.recording)
+        if recorder is not None:
+            recorder.begin(columns=wanted.columns, rows=wanted.rows, title=wanted.title)
         try:
             return Session(
                 terminal_id=wanted.terminal_id, pid=pid, master=master, columns=wanted.columns, rows=wanted.rows,
-                on_end=self._note_end, on_news=self._note_people,
+                on_end=self._note_end, on_news=self._note_people, recorder=recorder,
             )  # fmt: skip
         except OSError:  # no descriptor left for us: then nobody would ever end it
+            if recorder is not None:
+                recorder.end(None)
             os.kill(pid, signal.SIGTERM)
             await asyncio.to_thread(os.waitpid, pid, 0)
             os.close(master)
@@ -266,7 +287,12 @@ class Daemon:
         while (self._sessions or self._opening) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         deadline = time.monotonic() + _REPORT_S
-        while self._ended and self._registered and not self.superseded and time.monotonic() < deadline:
+        while (
+            (self._ended or self._archive.news())
+            and self._registered
+            and not self.superseded
+            and time.monotonic() < deadline
+        ):
             # A hanging database must not keep us: the next start marks as lost what was not written down.
             await asyncio.wait({asyncio.create_task(self._turn())}, timeout=max(0.1, deadline - time.monotonic()))
             await asyncio.sleep(0.05)
@@ -291,16 +317,16 @@ def spawn(wanted: Wanted) -> tuple[int, int]:
     return sandbox.spawn_pty(Command(argv=SHELL, environment=ENVIRONMENT), columns=wanted.columns, rows=wanted.rows)
 
 
-async def serve(*, host: str, data: Path, stop: asyncio.Event) -> bool:
+async def serve(*, host: str, rules: Rules, stop: asyncio.Event) -> bool:
     """Be the session host of this machine until ``stop``. False when another one has taken over."""
-    path = socket_path(data)
+    path = socket_path(rules.data)
     if len(os.fsencode(path)) > _SOCKET_PATH_BYTES:
         raise SocketPathTooLong(f"{path} is longer than {_SOCKET_PATH_BYTES} bytes")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
     with _sole(path):
         place = place_of(path.parent)
-        daemon = Daemon(Identity(host=host, epoch=secrets.token_hex(16), socket=str(path), place=place))
+        daemon = Daemon(Identity(host=host, epoch=secrets.token_hex(16), socket=str(path), place=place), rules)
         server = await _listen(daemon, path)
         try:
             await daemon.keep(stop)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sessions.host.people import People
+from sessions.host.recorder import Recorder
 from sessions.host.screen import Emulated, Screen
 from sessions.host.shell import SAID_WITHIN, exit_code
 from sessions.host.wire import ACK_EVERY, MOST_DATA, NO_CODE, WINDOW, Problem, Refused
@@ -76,6 +77,7 @@ class Session:
         rows: int,
         on_end: Callable[[Session], None],
         on_news: News,
+        recorder: Recorder | None = None,
     ) -> None:
         self.terminal_id = terminal_id
         self.columns, self.rows = columns, rows
@@ -87,6 +89,8 @@ class Session:
         self._on_news = on_news
         self.watchers: set[Watcher] = set()
         self.exit: Exit | None = None
+        self.notice = ""  # shown to whoever is at it
+        self.recorder = recorder
         self._pid, self._master = pid, master
         self._on_end = on_end
         self._ending = ""
@@ -97,7 +101,7 @@ class Session:
         self._stalled: object | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
-        self._left_at = self._loop.time()
+        self._left_at = self._used_at = self._loop.time()
         self._pidfd = os.pidfd_open(pid)
         os.set_blocking(master, False)
         self._loop.add_reader(self._pidfd, self._program_ended)
@@ -108,8 +112,19 @@ class Session:
         """Whether somebody is at it, or was a moment ago."""
         return bool(self.watchers) or self._loop.time() - self._left_at < _LINGER_S
 
+    @property
+    def idle_s(self) -> float:
+        """For how long nothing was typed, printed or joined."""
+        return self._loop.time() - self._used_at
+
+    def tell(self, words: str) -> None:
+        """Show a notice to whoever is at it, or take it back."""
+        self.notice = words
+        self.tell_watchers()
+
     def join(self, watcher: Watcher) -> None:
         """One more at the terminal."""
+        self._used_at = self._loop.time()
         self.watchers.add(watcher)
         self.people.join(watcher)
         self.tell_watchers()
@@ -151,6 +166,9 @@ class Session:
             raise Refused(Problem.INPUT_FULL, "the program does not read what is typed")
         if self.exit is not None or not data:
             return
+        self._used_at = self._loop.time()
+        if self.recorder is not None and not self._hidden():
+            self.recorder.typed(data)
         self._input += data
         self._writable()
 
@@ -162,6 +180,8 @@ class Session:
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.columns, self.rows = columns, rows
         self.screen.resize(columns, rows)
+        if self.recorder is not None:
+            self.recorder.resized(columns, rows)
         self.tell_watchers()
 
     def end(self, reason: str) -> None:
@@ -196,8 +216,11 @@ class Session:
             self._loop.remove_reader(self._master)
 
     def _take(self, data: bytes) -> None:
+        self._used_at = self._loop.time()
         self.ring.append(data)
         self.screen.feed(data)
+        if self.recorder is not None:
+            self.recorder.printed(data)
         self.tell_watchers()
 
     def _behind(self) -> int:
@@ -238,6 +261,11 @@ class Session:
         self._window, self._read_in_window = None, 0
         self._loop.add_reader(self._master, self._readable)
 
+    def _hidden(self) -> bool:
+        """Whether a line is asked for without showing it: then it is a password."""
+        flags = termios.tcgetattr(self._master)[3]
+        return bool(flags & termios.ICANON) and not flags & termios.ECHO
+
     def _writable(self) -> None:
         try:
             written = os.write(self._master, self._input[:MOST_DATA])
@@ -265,6 +293,8 @@ class Session:
         os.close(self._pidfd)
         os.close(self._master)
         self.exit = self._how_it_ended()
+        if self.recorder is not None:
+            self.recorder.end(None if self.exit.code == NO_CODE else self.exit.code)
         self.tell_watchers()
         self._on_end(self)
 

@@ -36,6 +36,7 @@ class Watch:
         self._snapshot: deque[bytes] = deque()
         self._control_told = session.people.epoch
         self._people_told = -1
+        self._notice_told = ""
         self._size_told = (session.columns, session.rows)
 
     @property
@@ -80,6 +81,9 @@ class Watch:
             self._people_told = session.people_shown
             listed, others = people.list()
             return self._frame(Kind.PEOPLE, self.number, others, rest=listed)
+        if self._notice_told != session.notice:
+            self._notice_told = session.notice
+            return self._frame(Kind.NOTICE, rest=session.notice.encode())
         if self._size_told != (session.columns, session.rows):
             self._size_told = (session.columns, session.rows)
             return self._frame(Kind.RESIZE, *self._size_told)

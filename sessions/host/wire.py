@@ -46,6 +46,7 @@ class Kind(IntEnum):
     EXIT = 0x22
     SNAPSHOT = 0x23
     PEOPLE = 0x24
+    NOTICE = 0x25
     INPUT = 0x30
     RESIZE = 0x31
     CONTROL = 0x32
@@ -127,6 +128,7 @@ TOLD: dict[Kind, Shape] = {
         ("offset:u64", "columns:u16", "rows:u16", "exact:u8", "last:u8"), rest="bytes", most_rest=MOST_DATA
     ),
     Kind.PEOPLE: Shape(("you:u32", "others:u16"), rest="json", most_rest=MOST_PEOPLE),
+    Kind.NOTICE: Shape(rest="words", most_rest=MOST_WORDS),
     Kind.EXIT: Shape(("offset:u64", "exit_code:i32"), rest="reason", most_rest=MOST_WORDS),
     Kind.CONTROL: Shape(("control_epoch:u32", "yours:u8")),
     Kind.RESIZE: Shape(("columns:u16", "rows:u16")),

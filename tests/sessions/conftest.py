@@ -39,9 +39,10 @@ class DaemonProcess:
         self.log = data / "daemon.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
+    def start(self, **extra: str) -> None:
         environment = {
             **os.environ,
+            **extra,
             "MOORAGE_DATA": str(self.data),
             "MOORAGE_HOST_NAME": self.host,
             "MOORAGE_TEST_DATABASE": str(connection.settings_dict["NAME"]),

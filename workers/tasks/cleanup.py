@@ -84,9 +84,14 @@ DUTIES: tuple[Duty, ...] = (
     Duty("budgets of a new day", 60, lambda now: void(budgets.resume_renewed(now=now))),
     _hosts_duty("tidy vaults", 86_400, "cleanup.tidy_vaults"),
     Duty("lose unattended terminals", 30, lambda now: void(terminals.lose_unattended(now=now))),
+    Duty("forget old recordings", 3600, lambda now: void(forget_recordings(now))),
     Duty("queue status", 2, lambda now: queues.publish(now=now)),
     Duty("figures", 5, lambda now: figures.publish(now=now)),
 )
+
+
+def forget_recordings(now: datetime) -> int:
+    return terminals.forget_recordings(now=now, days=settings.TERMINAL_RECORDING_DAYS)
 
 
 def void(_result: object) -> None:

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from events.faults import Fault
 from sessions.host import server
+from sessions.host.archive import Rules
 
 
 class Command(BaseCommand):
@@ -31,4 +32,10 @@ async def _serve() -> bool:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return await server.serve(host=settings.HOST_NAME, data=settings.DATA, stop=stop)
+    rules = Rules(
+        data=settings.DATA,
+        idle_s=settings.TERMINAL_IDLE_S,
+        recording_bytes=int(settings.TERMINAL_RECORDING_MB * 2**20),
+        recording_days=settings.TERMINAL_RECORDING_DAYS,
+    )
+    return await server.serve(host=settings.HOST_NAME, rules=rules, stop=stop)

@@ -1,0 +1,32 @@
+"""When a terminal that nobody uses is ended, and how that is said before."""
+
+from __future__ import annotations
+
+from sessions.host.session import Session
+
+_WARN_LEAST_S, _WARN_MOST_S, _WARN_SHARE = 2.5, 300.0, 0.2  # whoever looks comes once a second
+
+
+def look(session: Session, *, limit_s: float) -> bool:
+    """Warn, take the warning back, or end the session. True when a warning was just given."""
+    if not limit_s:
+        return False
+    left_s = limit_s - session.idle_s
+    if left_s <= 0:
+        session.end(f"nobody used it for {span(limit_s)}")
+    elif left_s > max(_WARN_LEAST_S, min(_WARN_MOST_S, limit_s * _WARN_SHARE)):
+        if session.notice:
+            session.tell("")
+    elif not session.notice:
+        session.tell(f"this terminal ends in {span(left_s)}: nobody uses it. Type anything to keep it")
+        return True
+    return False
+
+
+def span(seconds: float) -> str:
+    """A duration in words."""
+    for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= unit:
+            count = round(seconds / unit)
+            return f"{count} {name}{'s' if count != 1 else ''}"
+    return "a moment"
