@@ -192,8 +192,8 @@ def test_the_average_wait_is_over_all_that_wait_however_many(inline: Inline) -> 
     project, now = inline.project(), timezone.now()
     waited = [100] * 200 + [0] * 50
     Operation.objects.bulk_create(
-        Operation(project=project, requirements="x", created_by=inline.user, created_at=now - timedelta(seconds=seconds))
-        for seconds in waited
+        Operation(project=project, requirements="x", created_by=inline.user, created_at=now - timedelta(seconds=each))
+        for each in waited
     )
     (status,) = queues.status(now=now)
     assert (status.waiting_operations, status.average_wait_s, status.oldest_wait_s) == (250, 80.0, 100.0)
