@@ -19,7 +19,7 @@ from django_fsm import TransitionNotAllowed
 
 from agents import admittance, faults
 from agents.models import Agent, Capability, Priority
-from agents.outfits import outfit
+from agents.outfits import Outfit, outfit
 from events.faults import Fault
 from events.journal import record
 from resources import leases
@@ -52,14 +52,16 @@ def request_spawn(
     project_id: uuid.UUID | None = None,
     capabilities: Iterable[str] = (),
     priority: Priority = Priority.NORMAL,
+    fitted: Outfit | None = None,
 ) -> Agent:
     """Ask for an agent from a template: a row in ``spawning``, nothing taken yet. 202 material.
 
+    ``fitted`` is the template as the caller resolved it, for one who calls inside a transaction: resolving reads files.
     Raises the template's faults (unknown, invalid, abstract), UserNotAllowed and UnknownCapability before anything
     is written.
     """
     wanted = check_capabilities(capabilities)
-    fitted = outfit(template)
+    fitted = fitted or outfit(template)
     admittance.check(fitted.spec, template=template, user=by)
     now = timezone.now()
     with transaction.atomic():
@@ -134,13 +136,16 @@ def request_stop(agent_id: uuid.UUID | str, *, actor: str, reason: str) -> Agent
 
 def retry(agent_id: uuid.UUID | str, *, actor: str, reason: str) -> Agent:
     """The way back out of ``error``: spawn anew, on whatever host has room. Waits for its old berth to be cleared."""
+    template = Agent.objects.filter(pk=agent_id).values_list("template", flat=True).first()
+    if template is None:
+        raise faults.AgentNotFound(f"there is no agent {agent_id}")
+    fitted = outfit(template)  # anew: its ranges and rules meet another host
     with transaction.atomic():
         agent = load(agent_id)
         if leases.live(owner=agent.owner):
             raise faults.IllegalTransition(
                 f"the old berth of {agent.name} is still being cleared", remedy="Try again in a moment."
             )
-        fitted = outfit(agent.template)  # anew: its ranges and rules meet another host
         admittance.check(fitted.spec, template=agent.template, user=agent.created_by)
         agent.resolved = fitted.as_dict()
         return move(agent, Agent.again, kind="agent.spawn_requested", actor=actor, reason=reason)

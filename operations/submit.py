@@ -117,9 +117,9 @@ def cancel(*, by: Any, operation_id: uuid.UUID | str, reason: str = "") -> Opera
 def retry(*, by: Any, operation_id: uuid.UUID | str) -> Operation:
     """Go on from the stage that failed, in a new berth, with all that earlier stages made."""
     visible = policy.operation(by, operation_id)
+    admittance.check(outfit(visible.template).spec, template=visible.template, user=by)
     with transaction.atomic():
         operation = load(visible.pk)
-        admittance.check(outfit(operation.template).spec, template=operation.template, user=by)
         if operation.status not in {Operation.Status.FAILED, Operation.Status.CANCELLED}:
             raise faults.NotPossibleNow(
                 f"the operation is {operation.status}", remedy="Only failed and cancelled operations are retried."
