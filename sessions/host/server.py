@@ -10,23 +10,26 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import time
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from asgiref.sync import sync_to_async
 
 from events.faults import Fault
 from resources.sandboxes import selection
-from resources.sandboxes.protocol import Command, SandboxGone
+from resources.sandboxes.protocol import Command, Keeping, SandboxGone
 from sessions.faults import SessionHostTaken, SocketPathTooLong
-from sessions.host import idleness, ledger
+from sessions.host import handover, idleness, ledger
 from sessions.host.archive import Archive, Rules
-from sessions.host.client import socket_path
+from sessions.host.client import lock_path, socket_path
 from sessions.host.connection import Connection
 from sessions.host.ledger import Ended, Happening, Identity, LedgerAway, Report, Superseded, Wanted, place_of
+from sessions.host.program import Counter, Program, keeper_path, reclaim
 from sessions.host.session import Session
 from sessions.host.shell import ENVIRONMENT, SHELL
 from sessions.host.wire import NO_CODE, Problem, Refused
@@ -39,6 +42,7 @@ _BACKLOG = 2048  # all viewers of all web processes come back at once after a re
 _MOST_CONNECTIONS = 512
 _SPAWNS_AT_ONCE = 4
 _COALESCE_S = 0.01
+_MAY_MISS = "the session host was away: output of that time may be missing"
 _STOPPED = "the session host was stopped"
 _OPEN_S = 20.0
 _END_S = 4.0
@@ -57,6 +61,8 @@ class Daemon:
         self.superseded = False
         self._identity, self._rules = identity, rules
         self._archive = Archive(rules)
+        self._run = Path(identity.socket).parent
+        self._kept: dict[uuid.UUID, Program] | None = None  # since an earlier session host died
         self._sessions: dict[uuid.UUID, Session] = {}
         self._live: dict[uuid.UUID, int] = {}  # generation of their row
         self._spawned: dict[uuid.UUID, int] = {}
@@ -69,7 +75,8 @@ class Daemon:
         self._spawns = asyncio.Semaphore(_SPAWNS_AT_ONCE)
         self._registered, self._beat_at, self._away_since = False, 0.0, 0.0
         self._connections: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._stopping = self._handing = False
+        self._lock, self._listener, self._starts = -1, -1, 0
 
     # --- what connections ask -------------------------------------------------------------------------------------
 
@@ -118,12 +125,15 @@ class Daemon:
 
     # --- turns ----------------------------------------------------------------------------------------------------
 
-    async def keep(self, stop: asyncio.Event) -> None:
-        """Turn after turn until ``stop``, or until another session host has taken over."""
+    async def keep(self, stop: asyncio.Event, upgrade: asyncio.Event) -> None:
+        """Turn after turn until ``stop``, ``upgrade``, or until another session host has taken over."""
         stopped = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set() and not self.superseded:
                 self._look_around()
+                if upgrade.is_set() and self._registered:
+                    upgrade.clear()
+                    await self._hand_over()
                 turn = asyncio.create_task(self._turn())
                 # A database that hangs does not keep us from stopping.
                 await asyncio.wait({turn, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -138,6 +148,68 @@ class Daemon:
         finally:
             stopped.cancel()
 
+    async def _hand_over(self) -> None:
+        """Become the program that is installed now; what runs does not notice. Returns only if that fails."""
+        self._handing = True
+        while self._opening:  # what is being started lives in threads, and they do not survive
+            await asyncio.sleep(_COALESCE_S)
+        blobs: list[bytes] = []
+        state = handover.write(self._pack(blobs), blobs)
+        descriptors = [number for session in self._sessions.values() for number in session.descriptors()]
+        log.info("becoming the next program", extra={"terminals": len(self._sessions)})
+        try:
+            handover.execute(state, [self._lock, self._listener, *descriptors])
+        except OSError as error:
+            log.error("going on as before", extra={"error": str(error)})
+            os.close(state)
+        self._handing = False
+
+    def _pack(self, blobs: list[bytes]) -> dict[str, Any]:
+        left = [
+            (key.hex, "left", name, "") for key, session in self._sessions.items() for name in session.people.names()
+        ]
+        return {
+            "epoch": self.epoch,
+            "starts": self._starts,
+            "lock": self._lock,
+            "listener": self._listener,
+            "sessions": [
+                session.pack(blobs)
+                | {"live": self._live.get(key), "spawned": self._spawned.get(key), "recording": self._archive.what(key)}
+                for key, session in self._sessions.items()
+            ],
+            "ended": [[key.hex, ended.generation, ended.exit_code, ended.reason] for key, ended in self._ended.items()],
+            "happened": [[each.terminal_id.hex, each.what, each.who, each.to] for each in self._happened] + left,
+        }
+
+    def go_on(self, header: dict[str, Any], blobs: list[bytes]) -> None:
+        """Take up what the program before us handed over."""
+        self._registered, self._kept, self._starts = True, {}, header["starts"]
+        for at, packed in enumerate(header["sessions"]):
+            key = uuid.UUID(hex=packed["terminal_id"])
+            session = self._session(key, _program(packed), size=packed["size"], recording=packed["recording"])
+            session.unpack(packed, ring=blobs[2 * at], typed=blobs[2 * at + 1])
+            self._sessions[key] = session
+            for generations, generation in ((self._live, packed["live"]), (self._spawned, packed["spawned"])):
+                if generation is not None:
+                    generations[key] = generation
+        for hexed, generation, exit_code, reason in header["ended"]:
+            self._ended[uuid.UUID(hex=hexed)] = Ended(generation, exit_code, reason)
+        self._happened.extend(Happening(uuid.UUID(hex=key), *rest) for key, *rest in header["happened"])
+
+    def owns(self, *, lock: int, listener: int) -> None:
+        """The descriptors that a next program needs too."""
+        self._lock, self._listener = lock, listener
+        self._starts += 1
+        handover.sign(lock, starts=self._starts)
+
+    def _session(self, terminal_id: uuid.UUID, program: Program, *, size: Sequence[int], recording: str) -> Session:
+        return Session(
+            terminal_id=terminal_id, program=program, columns=size[0], rows=size[1],
+            on_end=self._note_end, on_news=self._note_people,
+            recorder=self._archive.recorder(terminal_id, what=recording),
+        )  # fmt: skip
+
     def _look_around(self) -> None:
         """What needs no database: end who is idle, remove what is old."""
         for session in list(self._sessions.values()):
@@ -148,7 +220,7 @@ class Daemon:
     async def _turn(self) -> None:
         try:
             if not self._registered:
-                self._registered = await sync_to_async(ledger.take_over)(self._identity)
+                await self._take_over()
             if self._registered:
                 await self._exchange()
         except LedgerAway as away:
@@ -162,6 +234,28 @@ class Daemon:
             if self._away_since:
                 log.info("the database is back", extra={"away_s": round(time.monotonic() - self._away_since)})
             self._away_since = 0.0
+
+    async def _take_over(self) -> None:
+        """Register, and go on with the terminals that were kept for us since another session host died."""
+        if self._kept is None:
+            self._kept = await asyncio.to_thread(reclaim, self._run)
+        rows = await sync_to_async(ledger.take_over)(self._identity, frozenset(self._kept))
+        if rows is None:
+            return
+        self._registered = True
+        for wanted in rows:
+            await self._go_on(wanted, self._kept.pop(wanted.terminal_id))
+        for program in self._kept.values():  # nobody wants them any more
+            program.abandon()
+        self._kept = {}
+
+    async def _go_on(self, wanted: Wanted, program: Program) -> None:
+        session = await self._adopt(wanted, program, went_on=True)
+        self._sessions[wanted.terminal_id] = session
+        self._live[wanted.terminal_id] = wanted.generation
+        session.tell(_MAY_MISS)
+        if session.recorder is not None:
+            session.recorder.mark(_MAY_MISS)
 
     async def _exchange(self) -> None:
         report = self._report()
@@ -182,7 +276,7 @@ class Daemon:
             self._answer_waiting(terminal_id, Refused(Problem.OPEN_FAILED, reason))
         for wanted in orders.open:
             # One that failed since the report is in _ended: its row says so after the next turn.
-            if wanted.terminal_id not in self._ended and not self._stopping:
+            if wanted.terminal_id not in self._ended and not (self._stopping or self._handing):
                 self._opening[wanted.terminal_id] = asyncio.create_task(self._open(wanted))
         if self._ended or self._happened:
             self._wake.set()
@@ -228,8 +322,8 @@ class Daemon:
         terminal_id = wanted.terminal_id
         try:
             async with self._spawns:
-                pid, master = await asyncio.to_thread(spawn, wanted)
-            session = await self._adopt(wanted, pid=pid, master=master)
+                program = await asyncio.to_thread(spawn, wanted, self._run)
+            session = await self._adopt(wanted, program)
         except (Fault, OSError) as error:
             words = error.detail if isinstance(error, Fault) else f"it could not be started: {error.strerror}"
             log.warning("terminal not opened", extra={"terminal": str(terminal_id), "reason": words})
@@ -244,22 +338,21 @@ class Daemon:
             self._opening.pop(terminal_id, None)
             self._wake.set()
 
-    async def _adopt(self, wanted: Wanted, *, pid: int, master: int) -> Session:
-        recorder = self._archive.recorder(wanted.terminal_id, what=wanted.recording)
-        if recorder is not None:
-            recorder.begin(columns=wanted.columns, rows=wanted.rows, title=wanted.title)
+    async def _adopt(self, wanted: Wanted, program: Program, *, went_on: bool = False) -> Session:
         try:
-            return Session(
-                terminal_id=wanted.terminal_id, pid=pid, master=master, columns=wanted.columns, rows=wanted.rows,
-                on_end=self._note_end, on_news=self._note_people, recorder=recorder,
-            )  # fmt: skip
+            session = self._session(
+                wanted.terminal_id, program, size=(wanted.columns, wanted.rows), recording=wanted.recording
+            )
         except OSError:  # no descriptor left for us: then nobody would ever end it
-            if recorder is not None:
-                recorder.end(None)
-            os.kill(pid, signal.SIGTERM)
-            await asyncio.to_thread(os.waitpid, pid, 0)
-            os.close(master)
+            self._archive.give_up(wanted.terminal_id)
+            os.kill(program.pid, signal.SIGTERM)
+            await asyncio.to_thread(program.exit_code)
+            os.close(program.master)
+            program.counter.close()
             raise
+        if session.recorder is not None and not went_on:
+            session.recorder.begin(columns=wanted.columns, rows=wanted.rows, title=wanted.title)
+        return session
 
     def _note_end(self, session: Session) -> None:
         terminal_id, ended = session.terminal_id, session.exit
@@ -309,27 +402,60 @@ class Daemon:
             log.warning("not signed off; the heartbeat runs out", extra={"error": str(away)})
 
 
-def spawn(wanted: Wanted) -> tuple[int, int]:
-    """(launcher pid, PTY master) of a shell in the agent's sandbox. Slow: for a thread."""
+def _program(packed: dict[str, Any]) -> Program:
+    """A program whose descriptors came with us through exec."""
+    numbers = [packed["master"], packed["counter"], packed["connection"]]
+    for number in numbers:
+        if number is not None:
+            os.set_inheritable(number, False)
+    connection = None if numbers[2] is None else socket.socket(fileno=numbers[2])
+    return Program(packed["pid"], packed["master"], Counter(packed["counter"]), connection)
+
+
+def spawn(wanted: Wanted, run: Path) -> Program:
+    """A shell in the agent's sandbox, kept for the next session host. Slow: for a thread."""
     if wanted.sandbox is None:
         raise SandboxGone("the agent has no sandbox")
     sandbox = selection.adopt(wanted.sandbox)
-    return sandbox.spawn_pty(Command(argv=SHELL, environment=ENVIRONMENT), columns=wanted.columns, rows=wanted.rows)
+    path = keeper_path(run, wanted.terminal_id)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    counter = Counter()
+    try:
+        command = Command(argv=SHELL, environment=ENVIRONMENT)
+        keeping = Keeping(path, counter.descriptor)
+        pid, master = sandbox.spawn_pty(command, columns=wanted.columns, rows=wanted.rows, keeping=keeping)
+    except BaseException:
+        counter.close()
+        raise
+    return Program(pid, master, counter)
 
 
-async def serve(*, host: str, rules: Rules, stop: asyncio.Event) -> bool:
-    """Be the session host of this machine until ``stop``. False when another one has taken over."""
+async def serve(
+    *, host: str, rules: Rules, stop: asyncio.Event, upgrade: asyncio.Event, handed: int | None = None
+) -> bool:
+    """Be the session host of this machine until ``stop``. False when another one has taken over.
+
+    On ``upgrade`` this process becomes the program that is installed then, which takes up what was ``handed`` to it.
+    """
     path = socket_path(rules.data)
     if len(os.fsencode(path)) > _SOCKET_PATH_BYTES:
         raise SocketPathTooLong(f"{path} is longer than {_SOCKET_PATH_BYTES} bytes")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    with _sole(path):
+    header, blobs = handover.read(handed) if handed is not None else ({}, [])
+    with _sole(path, handed=header.get("lock")) as lock:
         place = place_of(path.parent)
-        daemon = Daemon(Identity(host=host, epoch=secrets.token_hex(16), socket=str(path), place=place), rules)
-        server = await _listen(daemon, path)
+        daemon = Daemon(
+            Identity(host=host, epoch=header.get("epoch") or secrets.token_hex(16), socket=str(path), place=place),
+            rules,
+        )
+        if header:
+            daemon.go_on(header, blobs)
+        server = await _listen(daemon, path, handed=header.get("listener"))
+        daemon.owns(lock=lock, listener=server.sockets[0].fileno())
         try:
-            await daemon.keep(stop)
+            await daemon.keep(stop, upgrade)
         finally:
             server.close()
             await daemon.stop()
@@ -339,20 +465,28 @@ async def serve(*, host: str, rules: Rules, stop: asyncio.Event) -> bool:
 
 
 @contextlib.contextmanager
-def _sole(path: Path) -> Iterator[None]:
+def _sole(path: Path, *, handed: int | None) -> Iterator[int]:
     """One daemon per data directory, however it ends: the kernel gives the lock back."""
-    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if handed is not None:  # the lock is still ours
+        os.set_inheritable(handed, False)
+        yield handed
+        os.close(handed)
+        return
+    descriptor = os.open(lock_path(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SessionHostTaken(f"a session host listens at {path} already") from None
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-async def _listen(daemon: Daemon, path: Path) -> asyncio.Server:
+async def _listen(daemon: Daemon, path: Path, *, handed: int | None) -> asyncio.Server:
+    if handed is not None:
+        os.set_inheritable(handed, False)
+        return await asyncio.start_unix_server(daemon.accept, sock=socket.socket(fileno=handed), backlog=_BACKLOG)
     before = os.umask(0o177)  # the socket is 600 from its first moment
     try:
         return await asyncio.start_unix_server(daemon.accept, path=path, backlog=_BACKLOG)
