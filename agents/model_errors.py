@@ -23,9 +23,7 @@ MAX_WORDS = 200
 
 _GATEWAY = (BudgetExhausted, PriceUnknown, TokenRefused, ModelNotAllowed, BadCall, NotServed, NotConfigured)
 # Faults of our gateway, as they come back through the provider's library.
-_OURS: dict[str, type[Fault]] = {
-    fault.code: fault for fault in _GATEWAY
-} | {
+_OURS: dict[str, type[Fault]] = {fault.code: fault for fault in _GATEWAY} | {
     "llm.rate_limited": ModelRateLimited,
     "budget.held": ModelRateLimited,
     "llm.timeout": ModelTimeout,

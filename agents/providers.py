@@ -102,6 +102,13 @@ class ModelStuck(Fault):
     remedy = "Word the requirement more precisely, split it, or choose a stronger model."
 
 
+class NeedsAnswer(Fault):
+    """The planner asks the person who wrote the requirement; ``detail`` is the question."""
+
+    code = "llm.question"
+    remedy = "Answer it; the plan is made anew with the answer."
+
+
 class ModelCancelled(Fault):
     """The operation was cancelled while a model was asked."""
 

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST_S = 240
 NAMES = (
     "engine_overhead",
+    "gateway",
     "submit_http",
     "ports_at_once",
     "one_host",

@@ -16,7 +16,7 @@ from rest_framework.routers import SimpleRouter
 
 from events.api_shapes import EventSerializer
 from events.journal import replay
-from operations import budgets, policy, projects, submit
+from operations import budgets, plans, policy, projects, submit
 from operations.api_shapes import (
     AccountSerializer,
     AfterParameters,
@@ -25,6 +25,7 @@ from operations.api_shapes import (
     EvidenceSerializer,
     OperationFilter,
     OperationSerializer,
+    PlanEditSerializer,
     ProjectSerializer,
     RecordingSerializer,
     RunBudgetSerializer,
@@ -159,6 +160,19 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
         data.is_valid(raise_exception=True)
         operation = submit.answer(by=request.user, operation_id=pk, text=data.validated_data["text"])
         return self._answer(operation, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=PlanEditSerializer, responses=OperationSerializer)
+    @action(detail=True, methods=["patch"])
+    def plan(self, request: Request, pk: str) -> Response:
+        """Change the plan that waits for approval."""
+        data = PlanEditSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        wanted = data.validated_data
+        steps = tuple(plans.EditedStep(s["title"], tuple(s["files"]), s["detail"]) for s in wanted.get("steps", ()))
+        operation = plans.edit(
+            by=request.user, operation_id=pk, summary=wanted.get("summary"), steps=steps if "steps" in wanted else None
+        )
+        return self._answer(operation)
 
     @extend_schema(responses=AccountSerializer(many=True))
     @action(detail=True, pagination_class=None)

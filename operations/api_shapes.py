@@ -271,3 +271,18 @@ class AccountSerializer(serializers.Serializer[State]):
 
     def get_limit_usd(self, state: State) -> float | None:
         return None if state.limit.nanos is None else usd(state.limit.nanos)
+
+
+class PlannedStepSerializer(serializers.Serializer[Any]):
+    """One intended change."""
+
+    title = serializers.CharField(max_length=300)
+    files = serializers.ListField(child=serializers.CharField(max_length=500), max_length=50, default=list)
+    detail = serializers.CharField(max_length=4000, allow_blank=True, default="")
+
+
+class PlanEditSerializer(serializers.Serializer[Any]):
+    """What of the plan is replaced."""
+
+    summary = serializers.CharField(max_length=1000, required=False)
+    steps = serializers.ListField(child=PlannedStepSerializer(), required=False, max_length=30, min_length=1)

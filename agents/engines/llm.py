@@ -9,7 +9,7 @@ from agents.chat_models import Models, Usage
 from agents.engines import snapshots
 from agents.engines.protocol import Edits, EngineKind, Plan, Review, Task, Workbench
 from agents.providers import ModelChain
-from agents.roles import coder, planner, reviewer, tester
+from agents.roles import coder, planner, prompts, reviewer, surveys, tester
 
 
 class LlmEngine:
@@ -34,7 +34,10 @@ class LlmEngine:
         return self._usage.as_dict()
 
     def plan(self, task: Task, bench: Workbench) -> Plan:
-        return planner.plan(self._models(bench), task)
+        """Ask the planner, with what the repository itself says about it."""
+        for line in prompts.removed(task.requirements):
+            bench.say(f"requirement: {line}")
+        return planner.plan(self._models(bench), task, survey=surveys.survey(task, bench))
 
     def code(self, task: Task, plan: Plan, bench: Workbench) -> Edits:
         """Run the coder; from the second attempt on, the tester first turns the feedback into a diagnosis."""
@@ -43,7 +46,7 @@ class LlmEngine:
         if diagnosis:
             bench.say(f"tester: {diagnosis.splitlines()[0][:200]}")
         before = snapshots.hashes(bench)
-        summary = coder.code(models, task, plan, bench, diagnosis=diagnosis)
+        summary = coder.code(models, task, plan, bench, survey=surveys.survey(task, bench), diagnosis=diagnosis)
         return Edits(snapshots.changed(before, snapshots.hashes(bench)), summary)
 
     def review(self, task: Task, plan: Plan, diff: str, facts: dict[str, Any], bench: Workbench) -> Review:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from agents.gateway.faults import BadBudget
@@ -16,7 +16,7 @@ from agents.gateway.models import Account, Budget, Scope
 from agents.gateway.money import LARGEST_USD, nanos
 from events.journal import record
 
-KINDS = ("usd", "tokens", "calls")
+_LIMITS = "SELECT scope, key, limit_nanos, limit_tokens, limit_calls FROM agents_budget WHERE "
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +72,21 @@ def places(
 def of(wanted: Iterable[Place]) -> dict[Place, Limit]:
     """The limit of each place."""
     wanted = list(wanted)
-    asked = Q()
-    for place in wanted:
-        asked |= Q(scope=place.scope, key__in={place.key, ""})
-    rows = {(row.scope, row.key): row for row in Budget.objects.filter(asked)}
+    if not wanted:
+        return {}
+    # A statement: this is asked before and after each call, and the ORM took four times as long to spell it.
+    either = " OR ".join(["(scope = %s AND key IN (%s, ''))"] * len(wanted))
+    asked = [part for place in wanted for part in (place.scope, place.key)]
+    with connection.cursor() as cursor:
+        cursor.execute(_LIMITS + either, asked)
+        rows = {(scope, key): Limit(*limits) for scope, key, *limits in cursor.fetchall()}
     return {place: _one(place, rows) for place in wanted}
 
 
-def _one(place: Place, rows: Mapping[tuple[str, str], Budget]) -> Limit:
+def _one(place: Place, rows: Mapping[tuple[str, str], Limit]) -> Limit:
     row = rows.get((place.scope, place.key)) or rows.get((place.scope, ""))
     if row is not None:
-        return Limit(row.limit_nanos, row.limit_tokens, row.limit_calls)
+        return row
     defaults = settings.BUDGET
     dollars = defaults.get(place.scope)
     return Limit(

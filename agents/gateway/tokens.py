@@ -15,6 +15,8 @@ from agents.gateway.models import RunToken
 
 PREFIX = "mrt_"  # so that scanners for secrets know one when they see it
 _BYTES = 32
+# A statement: each call begins here, and the ORM takes longer to spell it than the database to answer it.
+_FIND = "SELECT * FROM agents_runtoken WHERE digest = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def issue(run: Run, *, models: Sequence[str], now: datetime, ttl_s: float) -> st
 
 def find(token: str, *, now: datetime) -> RunToken:
     """The token's row. Raises :class:`TokenRefused`, which says no more than that."""
-    found = RunToken.objects.filter(digest=_digest(token)).first() if token.startswith(PREFIX) else None
+    found = next(iter(RunToken.objects.raw(_FIND, [_digest(token)])), None) if token.startswith(PREFIX) else None
     if found is None or found.revoked_at is not None:
         raise TokenRefused("This run token is not known, or was withdrawn.")
     if found.expires_at <= now:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from typing import TYPE_CHECKING
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
 
 from agents.chat_models import Models
 from agents.engines.protocol import Plan, Task, Workbench
@@ -30,15 +30,18 @@ MAX_CALLS = 20
 MAX_CONTEXT_CHARS = 240_000
 MAX_REPEATS = 3
 MAX_IDLE_ANSWERS = 3
+MAX_ALTERNATIONS = 6  # calls that go back and forth between two
+HINT_AFTER, STUCK_AFTER = 20, 35  # answers in a row that change no file
+NO_PROGRESS = "Nothing has changed for a long while. Edit now with what you know, or call Done."
 
 
-def code(models: Models, task: Task, plan: Plan, bench: Workbench, *, diagnosis: str = "") -> str:
+def code(models: Models, task: Task, plan: Plan, bench: Workbench, *, survey: str = "", diagnosis: str = "") -> str:
     """Change the files; returns the coder's own summary. Raises :class:`ModelStuck` when it comes to no
     end.
     """
     toolbox = Toolbox(bench)
-    messages = _opening(task, plan, diagnosis)
-    seen: Counter[str] = Counter()
+    messages = _opening(task, plan, survey, diagnosis)
+    seen = Seen()
     idle = cut = 0
     for _ in range(models.chain.iterations):
         try:
@@ -57,13 +60,16 @@ def code(models: Models, task: Task, plan: Plan, bench: Workbench, *, diagnosis:
                 raise ModelStuck(f"The coder answered {idle} times without using a tool.")
             messages.append(_human(USE_TOOLS))
             continue
+        edited = toolbox.edited
         summary = _used(answer, toolbox, messages, seen)
         if summary is not None:
             return summary
+        if seen.without_edit(edited == toolbox.edited):
+            messages.append(_human(NO_PROGRESS))
     raise ModelStuck(f"The coder did not finish within {models.chain.iterations} answers.")
 
 
-def _used(answer: Answer, toolbox: Toolbox, messages: list[BaseMessage], seen: Counter[str]) -> str | None:
+def _used(answer: Answer, toolbox: Toolbox, messages: list[BaseMessage], seen: Seen) -> str | None:
     """Execute an answer's calls in order and append their results; the summary once Done was called."""
     from langchain_core.messages import ToolMessage
 
@@ -79,9 +85,9 @@ def _used(answer: Answer, toolbox: Toolbox, messages: list[BaseMessage], seen: C
         edited = toolbox.edited
         result = toolbox.use(call)
         if toolbox.edited > edited:
-            seen.clear()  # the files are others now: running the same tests again is no repetition
+            seen.edited(call)
         else:
-            result = _counted(call, result, seen)
+            result += seen.again(call, result)
         messages.append(ToolMessage(fenced("Result", result), tool_call_id=call.id))
     return summary
 
@@ -101,20 +107,56 @@ def _fitting(messages: list[BaseMessage]) -> list[BaseMessage]:
     return fitted
 
 
-def _counted(call: Call, result: str, seen: Counter[str]) -> str:
-    """The result, with a hint at the second identical action; :class:`ModelStuck` at the third."""
-    action = json.dumps([call.name, call.arguments, result], sort_keys=True, default=str)
-    key = hashlib.sha256(action.encode("utf-8", "replace")).hexdigest()
-    seen[key] += 1
-    if seen[key] >= MAX_REPEATS:
-        raise ModelStuck(f"The coder repeated {call.name} {seen[key]} times with the same result.")
-    return result + (SAME_AGAIN if seen[key] > 1 else "")
+class Seen:
+    """What the coder did, to notice when it goes in circles. Raises :class:`ModelStuck` then."""
+
+    def __init__(self) -> None:
+        self._results: Counter[str] = Counter()
+        self._edits: Counter[str] = Counter()
+        self._last: deque[str] = deque(maxlen=MAX_ALTERNATIONS)
+        self._idle = 0
+
+    def edited(self, call: Call) -> None:
+        """An edit: the files are others now, and running the same tests again is no repetition.
+
+        The very same edit a third time means that it was taken back in between, twice.
+        """
+        self._results.clear()
+        self._last.clear()
+        key = _key(call.name, call.arguments)
+        self._edits[key] += 1
+        if self._edits[key] >= MAX_REPEATS:
+            raise ModelStuck(f"The coder made the same edit {MAX_REPEATS} times and took it back in between.")
+
+    def again(self, call: Call, result: str) -> str:
+        """A call that changed nothing; the answer is a hint where it was made before with the same result."""
+        key = _key(call.name, call.arguments, result)
+        self._results[key] += 1
+        if self._results[key] >= MAX_REPEATS:
+            raise ModelStuck(f"The coder repeated {call.name} {self._results[key]} times with the same result.")
+        self._last.append(_key(call.name, call.arguments))
+        by_turns = set(list(self._last)[::2]), set(list(self._last)[1::2])
+        if len(self._last) == MAX_ALTERNATIONS and len(by_turns[0]) == len(by_turns[1]) == 1:
+            raise ModelStuck(f"The coder goes back and forth between two calls, {call.name} the last.")
+        return SAME_AGAIN if self._results[key] > 1 else ""
+
+    def without_edit(self, idle: bool) -> bool:
+        """Count answers that changed no file; True when it is time for a hint."""
+        self._idle = self._idle + 1 if idle else 0
+        if self._idle >= STUCK_AFTER:
+            raise ModelStuck(f"The coder changed nothing in {self._idle} answers.")
+        return self._idle == HINT_AFTER
 
 
-def _opening(task: Task, plan: Plan, diagnosis: str) -> list[BaseMessage]:
+def _key(*parts: Any) -> str:
+    action = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(action.encode("utf-8", "replace")).hexdigest()
+
+
+def _opening(task: Task, plan: Plan, survey: str, diagnosis: str) -> list[BaseMessage]:
     from langchain_core.messages import SystemMessage
 
-    parts = [requirement(task), plan_text(plan)]
+    parts = [requirement(task), *([survey] if survey else []), plan_text(plan)]
     if diagnosis:
         parts.append(fenced(f"Attempt {task.attempt - 1} was sent back; the tester says", diagnosis))
     return [SystemMessage(f"{HOUSE_RULES}\n{ROLE}"), _human("\n\n".join(parts))]

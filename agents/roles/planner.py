@@ -6,13 +6,15 @@ from pydantic import BaseModel, Field
 
 from agents.chat_models import Models
 from agents.engines.protocol import Plan, PlanStep, Task
-from agents.roles.prompts import HOUSE_RULES, requirement
+from agents.providers import NeedsAnswer
+from agents.roles.prompts import HOUSE_RULES, requirement, visible
 from agents.roles.typed import ask_typed
 
 ROLE = (
     "You are the planner. Say in one sentence what the change is, and list the fewest steps that meet "
     "the requirement, each with the files it touches. Plan tests where behaviour changes. Plan nothing that "
-    "was not asked for."
+    "was not asked for. Only where the requirement can be read in ways that lead to different changes, and the "
+    "code does not tell which is meant, ask one short question instead; else leave the question empty."
 )
 
 
@@ -29,9 +31,13 @@ class SubmitPlan(BaseModel):
 
     summary: str = Field(min_length=1, max_length=1000, description="the change in one sentence")
     steps: list[PlannedStep] = Field(min_length=1, max_length=30)
+    question: str = Field(default="", max_length=1000, description="to the person who asked; nearly always empty")
 
 
-def plan(models: Models, task: Task) -> Plan:
-    """The plan for a task."""
-    said = ask_typed(models, SubmitPlan, system=f"{HOUSE_RULES}\n{ROLE}", human=requirement(task))
+def plan(models: Models, task: Task, *, survey: str = "") -> Plan:
+    """The plan for a task. Raises :class:`NeedsAnswer` where only the person who asked can say what is meant."""
+    human = "\n\n".join([requirement(task), *([survey] if survey else [])])
+    said = ask_typed(models, SubmitPlan, system=f"{HOUSE_RULES}\n{ROLE}", human=human)
+    if said.question.strip():
+        raise NeedsAnswer(visible(said.question.strip()))
     return Plan(said.summary, tuple(PlanStep(s.title, tuple(s.files), s.detail) for s in said.steps))

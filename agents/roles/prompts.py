@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
+from enum import StrEnum
 
 from agents.engines.protocol import CodeMap, Plan, Task
 
@@ -18,9 +20,44 @@ HOUSE_RULES = (
 )
 
 
+class Trust(StrEnum):
+    """Who wrote a text. All of them are below the house rules, and fenced."""
+
+    REQUESTER = "the person who asked"
+    REPOSITORY = "the repository"
+    REPOSITORY_PROSE = "the repository's authors"
+    TOOL = "output of a tool"
+    MODEL = "another role"
+
+
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
+# What chat templates and our own fences are made of: nothing that people write about code needs them.
+_RESERVED = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?data-[0-9a-f]{4,}>|\[/?INST\]|</?(?:system|assistant)>", re.I)
+
+
 def visible(text: str) -> str:
     """The text without characters that a person cannot see: bidi marks, zero-width, tags, controls."""
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
+
+
+def prose(text: str) -> str:
+    """What somebody wrote for people to read: without what only a model would see."""
+    before, after = None, visible(text)
+    while before != after:  # what is left over may be one again: <!<!-- -->-- … -->
+        before, after = after, _RESERVED.sub("", _COMMENT.sub("", after))
+    return after
+
+
+def removed(text: str) -> list[str]:
+    """What :func:`prose` takes out of a text, for the record."""
+    plain = visible(text)
+    bare = _COMMENT.sub("", plain)
+    kinds = {
+        "invisible characters": len(text) - len(plain) - text.count("\r"),
+        "HTML comments": len(_COMMENT.findall(plain)),
+        "reserved marks": len(_RESERVED.findall(bare)),
+    }
+    return [f"{count} {kind} removed before a model read it" for kind, count in kinds.items() if count > 0]
 
 
 def marked(text: str) -> str:
@@ -32,18 +69,24 @@ def marked(text: str) -> str:
     )
 
 
-def fenced(title: str, text: str, *, limit: int = MAX_REQUIREMENT_CHARS) -> str:
-    """Lower-trust text between marks that it cannot contain, since they are made of its own hash."""
+def fenced(title: str, text: str, *, trust: Trust = Trust.TOOL, limit: int = MAX_REQUIREMENT_CHARS) -> str:
+    """Lower-trust text between marks that it cannot contain, since they are made of its own hash.
+
+    What people wrote as prose comes without comments and reserved marks, and says so; code comes as it is.
+    """
     plain = visible(text)
+    if trust in (Trust.REQUESTER, Trust.REPOSITORY_PROSE, Trust.MODEL):
+        plain = prose(text)
+        title = "; ".join([title, *removed(text)])
     if len(plain) > limit:
         plain = plain[: limit // 2] + "\n[… cut …]\n" + plain[-limit // 2 :]
     mark = f"data-{hashlib.sha256(plain.encode('utf-8', 'replace')).hexdigest()[:12]}"
-    return f"{title}:\n<{mark}>\n{plain}\n</{mark}>"
+    return f"{title} (written by {trust.value}):\n<{mark}>\n{plain}\n</{mark}>"
 
 
 def requirement(task: Task) -> str:
     """The requirement and the code map."""
-    return f"{fenced('The requirement', task.requirements)}\n\n{_code_map(task.code_map)}"
+    return f"{fenced('The requirement', task.requirements, trust=Trust.REQUESTER)}\n\n{_code_map(task.code_map)}"
 
 
 def _code_map(code_map: CodeMap) -> str:
@@ -54,7 +97,7 @@ def _code_map(code_map: CodeMap) -> str:
     parts = [
         f"Languages by files: {visible(languages) or 'unknown'}.",
         f"The tests run by: {visible(' '.join(code_map.test_command)) or 'unknown'}.",
-        fenced("The files", "\n".join(lines)),
+        fenced("The files", "\n".join(lines), trust=Trust.REPOSITORY),
     ]
     if code_map.failing_before:
         parts.append(fenced("Tests that fail before any change", "\n".join(code_map.failing_before[:100])))
@@ -67,4 +110,4 @@ def plan_text(plan: Plan) -> str:
         f"{number}. {step.title} [{', '.join(step.files)}] {step.detail}"
         for number, step in enumerate(plan.steps, start=1)
     ]
-    return fenced("The plan", "\n".join([plan.summary, *steps]))
+    return fenced("The plan", "\n".join([plan.summary, *steps]), trust=Trust.MODEL)

@@ -13,6 +13,7 @@ from agents.engines import edits, texts
 from agents.engines.paths import jail
 from agents.engines.protocol import EditRefused, Workbench
 from agents.model_answers import Call
+from agents.roles import parsing
 from agents.roles.prompts import marked
 from events.faults import Fault, FaultClass
 from resources.files import PathEscapes, PathSpecial, PathTooBig
@@ -118,6 +119,8 @@ class Toolbox:
             if fault.fault_class is not FaultClass.PERMANENT and not isinstance(fault, PathTooBig):
                 raise
             said = f"Refused, nothing was written: {fault.detail} {fault.remedy_text}"
+            if state := fault.facts.get("hash"):
+                said += f" The file's hash is {state} now."
         return _capped(said)
 
     def list_files(self, wanted: ListFiles) -> str:
@@ -149,7 +152,10 @@ class Toolbox:
         return [f"{path}:{at}: {marked(line.strip())[:200]}" for at, line in found[:MAX_HITS]]
 
     def edit_files(self, wanted: EditFiles) -> str:
-        changed = edits.apply([edits.Edit(e.path, e.search, e.replace) for e in wanted.edits], self.bench)
+        computed = edits.compute([edits.Edit(e.path, e.search, e.replace) for e in wanted.edits], self.bench)
+        for path, content in computed.items():
+            parsing.check(path, before=edits.current(self.bench, path), after=content)
+        changed = edits.write(computed, self.bench)
         for path in changed:
             self.bench.say(f"edited {path}")
         self.edited += bool(changed)

@@ -315,6 +315,15 @@ def _wait_for_provider(operation: Operation, document: dict[str, Any], decision:
     record("operation.waiting", operation, actor=actor, reason=document["detail"], **snapshot(operation))
 
 
+def _ask_person(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
+    """The stage begins again with the answer."""
+    operation.status = Operation.Status.WAITING
+    reason = document["detail"]
+    operation.attention = {"kind": "input_required", "reason": reason, "since": timezone.now().isoformat()}
+    advance(operation, wake_up_in_s=None)
+    record("operation.input_required", operation, actor=actor, reason=reason, **snapshot(operation))
+
+
 def _wait_for_budget(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
     """Nothing more is spent until a person raises the budget, or a new day or month begins."""
     operation.status = Operation.Status.WAITING
@@ -349,5 +358,6 @@ RECOVER = {
     recovery.Action.RECREATE_ENVIRONMENT: _recreate,
     recovery.Action.WAIT_FOR_BUDGET: _wait_for_budget,
     recovery.Action.WAIT_FOR_PROVIDER: _wait_for_provider,
+    recovery.Action.ASK: _ask_person,
     recovery.Action.ESCALATE: _escalate,
 }

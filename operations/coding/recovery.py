@@ -21,6 +21,7 @@ class Action(StrEnum):
     FRESH_CLONE = "fresh_clone"
     WAIT_FOR_BUDGET = "wait_for_budget"
     WAIT_FOR_PROVIDER = "wait_for_provider"
+    ASK = "ask"
     ESCALATE = "escalate"
 
 
@@ -37,6 +38,7 @@ class ErrorKind(StrEnum):
     TIMEOUT = "TIMEOUT"
     BUDGET = "BUDGET"
     PROVIDER_RESTS = "PROVIDER_RESTS"
+    QUESTION = "QUESTION"
     OTHER = "OTHER"
 
 
@@ -90,6 +92,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(r"stage\.timeout", ErrorKind.TIMEOUT),
     Symptom(r"budget\.exhausted", ErrorKind.BUDGET),
     Symptom(r"llm\.rate_limited", ErrorKind.PROVIDER_RESTS),
+    Symptom(r"llm\.question", ErrorKind.QUESTION),
 )
 
 RECOVERY: dict[ErrorKind, Rule] = {
@@ -105,6 +108,7 @@ RECOVERY: dict[ErrorKind, Rule] = {
     ErrorKind.BUDGET: Rule(Action.WAIT_FOR_BUDGET, limit=1000),  # a person ends this, not a count
     # The provider says how long; the pause here is for one that does not.
     ErrorKind.PROVIDER_RESTS: Rule(Action.WAIT_FOR_PROVIDER, limit=100, pauses_s=(15,)),
+    ErrorKind.QUESTION: Rule(Action.ASK, limit=3),  # a model that only asks is no help
     ErrorKind.OTHER: Rule(Action.ESCALATE, limit=0),
 }
 

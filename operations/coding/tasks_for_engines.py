@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from django.conf import settings
@@ -29,7 +30,7 @@ def engine_for(context: Context) -> Engine:
         requested,
         requirements=operation.requirements,
         metadata=operation.metadata,
-        chain=lambda: _chain(context),
+        chain=cache(lambda: _chain(context)),  # asked twice, it would give out two tokens
         asked=lambda words: context.seen(Fact.Kind.LAST_MODEL_CALL, words),
         failing_before=list(context.product(Stage.ANALYZE)["baseline"]["failing"]),
         options={

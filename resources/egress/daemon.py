@@ -15,7 +15,7 @@ import resource
 import secrets
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -44,7 +44,9 @@ class _Served:
         self.berth = berth
         self._daemon = daemon
         self._denials = Denials()
-        self.proxy = BerthProxy(self, resolve=daemon.resolve, private_hosts=daemon.private_hosts, caps=daemon.caps)
+        self.proxy = BerthProxy(
+            self, resolve=daemon.resolve, private_hosts=daemon.private_hosts, ours=daemon.ours, caps=daemon.caps
+        )
         self.server: asyncio.Server | None = None
 
     async def allows(self, host: str, port: int) -> bool:
@@ -80,11 +82,13 @@ class Daemon:
         *,
         host_name: str,
         private_hosts: frozenset[str],
+        ours: Mapping[str, tuple[str, int]] | None = None,
         resolve: addresses.Resolve = addresses.by_system,
         caps: Caps | None = None,
     ) -> None:
         self.host_name = host_name
         self.private_hosts = private_hosts
+        self.ours = ours
         self.resolve = resolve
         self.caps = caps
         self._served: dict[str, _Served] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Protocol
@@ -86,6 +86,7 @@ class BerthProxy:
         *,
         resolve: addresses.Resolve,
         private_hosts: frozenset[str] = frozenset(),
+        ours: Mapping[str, tuple[str, int]] | None = None,
         caps: Caps | None = None,
         own_addresses: Callable[[], frozenset[str]] = addresses.own_addresses,
         connect: Connect | None = None,
@@ -93,6 +94,7 @@ class BerthProxy:
         self._guard = guard
         self._resolve = resolve
         self._private_hosts = private_hosts
+        self._ours = ours or {}  # services of our own, by the name that berths know them by: plain HTTP on port 80
         self._caps = caps or Caps()
         self._own_addresses = own_addresses
         self._connect_to = connect or _connect_to_one
@@ -173,6 +175,8 @@ class BerthProxy:
         """To one of the addresses that were looked at, and to no name: a second look-up could answer otherwise."""
         try:
             async with asyncio.timeout(self._caps.connect_s):
+                if request.host in self._ours and request.port == _PLAIN:
+                    return await asyncio.open_connection(*self._ours[request.host], limit=_CHUNK)
                 async with self._looking_up:
                     found = await addresses.pinned(
                         request.host,

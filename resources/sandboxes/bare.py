@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from resources.sandboxes import local, sealing
 from resources.sandboxes.launch import Plan
-from resources.sandboxes.protocol import Availability, Command, Profile, Reference, SandboxGone, Tier
+from resources.sandboxes.protocol import Availability, Command, Profile, Tier
 from resources.sandboxes.surroundings import environment
 
 NOTE = "No isolation: what runs here can do all that the service's user can do. Only its time and output are bounded."
 
 
-class BareProvider:
+class BareProvider(local.LocalProvider):
     """Opens sandboxes that are none. Permission is the caller's to check: see ``selection``."""
 
     tier: ClassVar[Tier] = Tier.BARE
@@ -22,22 +22,9 @@ class BareProvider:
         """Always possible."""
         return Availability(self.tier, available=True, reason=NOTE, remedy="")
 
-    def open(self, profile: Profile) -> local.LocalSandbox:
-        """Prepare the workspace and mark the sandbox as open."""
-        sandbox = _sandbox(profile)
-        sandbox.open()
-        return sandbox
-
-    def adopt(self, reference: Reference) -> local.LocalSandbox:
-        """The open sandbox of this reference."""
-        sandbox = _sandbox(local.profile_from_json(reference.get("profile", {})))
-        if not sandbox.alive():
-            raise SandboxGone(f"{sandbox.name} is closed.")
-        return sandbox
-
-
-def _sandbox(profile: Profile) -> local.LocalSandbox:
-    return local.LocalSandbox(tier=Tier.BARE, profile=profile, note=NOTE, build=_plan, limited=False)
+    def sandbox(self, profile: Profile) -> local.LocalSandbox:
+        """The tier's sandbox of this profile."""
+        return local.LocalSandbox(tier=Tier.BARE, profile=profile, note=NOTE, build=_plan, limited=False)
 
 
 def _plan(profile: Profile, name: str, command: Command, groups: tuple[Path, ...]) -> Plan:

@@ -20,8 +20,6 @@ from resources.sandboxes.protocol import (
     Command,
     IsolationUnavailable,
     Profile,
-    Reference,
-    SandboxGone,
     Tier,
 )
 from resources.sandboxes.seccomp import Network
@@ -36,7 +34,7 @@ _PROBE_S = 5.0
 _INSTALL = "apt-get install bubblewrap"
 
 
-class BubblewrapProvider:
+class BubblewrapProvider(local.LocalProvider):
     """Opens sandboxes made by the ``bwrap`` program."""
 
     tier: ClassVar[Tier] = Tier.PROCESS
@@ -44,10 +42,10 @@ class BubblewrapProvider:
     def probe(self) -> Availability:
         """Whether ``bwrap`` is there and may make namespaces here."""
         if not sealing.supported():
-            return self._unavailable("the processor architecture is not known", "Use the container tier.")
+            return self.unavailable("the processor architecture is not known", "Use the container tier.")
         program = shutil.which("bwrap")
         if program is None:
-            return self._unavailable("the program bwrap is not installed", _INSTALL)
+            return self.unavailable("the program bwrap is not installed", _INSTALL)
         probe = (
             program,
             *_namespaces(),
@@ -64,42 +62,23 @@ class BubblewrapProvider:
         try:
             answer = subprocess.run(probe, capture_output=True, timeout=_PROBE_S, check=False, env={})
         except (OSError, subprocess.TimeoutExpired) as error:
-            return self._unavailable(f"bwrap does not run: {error}", _INSTALL)
+            return self.unavailable(f"bwrap does not run: {error}", _INSTALL)
         if answer.returncode != 0:
             why = answer.stderr.decode("utf-8", "replace").strip()[-300:]
             remedy = "Allow unprivileged user namespaces: sysctl kernel.unprivileged_userns_clone=1"
-            return self._unavailable(f"bwrap may not make namespaces here: {why}", remedy)
+            return self.unavailable(f"bwrap may not make namespaces here: {why}", remedy)
         return Availability(self.tier, available=True, reason=_note(None), remedy="")
 
-    def _unavailable(self, reason: str, remedy: str) -> Availability:
-        return Availability(self.tier, available=False, reason=reason, remedy=remedy)
-
-    def open(self, profile: Profile) -> local.LocalSandbox:
-        """Prepare the workspace and mark the sandbox as open."""
-        available = self.probe()
-        if not available.available:
-            raise IsolationUnavailable(f"process: {available.reason}", remedy=available.remedy)
-        sandbox = _sandbox(profile)
-        sandbox.open()
-        return sandbox
-
-    def adopt(self, reference: Reference) -> local.LocalSandbox:
-        """The open sandbox of this reference."""
-        sandbox = _sandbox(local.profile_from_json(reference.get("profile", {})))
-        if not sandbox.alive():
-            raise SandboxGone(f"{sandbox.name} is closed.")
-        return sandbox
-
-
-def _sandbox(profile: Profile) -> local.LocalSandbox:
-    limited = bool(cgroups.covered())
-    return local.LocalSandbox(
-        tier=Tier.PROCESS,
-        profile=profile,
-        note=_note(profile.uid),
-        build=_plan,
-        limited=limited,
-    )
+    def sandbox(self, profile: Profile) -> local.LocalSandbox:
+        """The tier's sandbox of this profile."""
+        limited = bool(cgroups.covered())
+        return local.LocalSandbox(
+            tier=Tier.PROCESS,
+            profile=profile,
+            note=_note(profile.uid),
+            build=_plan,
+            limited=limited,
+        )
 
 
 def _plan(profile: Profile, name: str, command: Command, groups: tuple[Path, ...]) -> Plan:

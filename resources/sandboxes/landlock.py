@@ -18,10 +18,7 @@ from resources.sandboxes.launch import Plan
 from resources.sandboxes.protocol import (
     Availability,
     Command,
-    IsolationUnavailable,
     Profile,
-    Reference,
-    SandboxGone,
     Tier,
 )
 from resources.sandboxes.seccomp import Network
@@ -62,7 +59,7 @@ def abi() -> int:
     return max(0, int(version))
 
 
-class LandlockProvider:
+class LandlockProvider(local.LocalProvider):
     """Opens sandboxes made of Landlock rules."""
 
     tier: ClassVar[Tier] = Tier.LANDLOCK
@@ -70,41 +67,26 @@ class LandlockProvider:
     def probe(self) -> Availability:
         """Whether the kernel knows Landlock well enough."""
         if not sealing.supported():
-            return self._unavailable("the processor architecture is not known", "Use the container tier.")
+            return self.unavailable("the processor architecture is not known", "Use the container tier.")
         if abi() <= _NO_RENAME_ACROSS:
             remedy = "Boot a kernel of 5.19 or later with `landlock` in the kernel parameter `lsm=`."
-            return self._unavailable(f"the kernel's Landlock version is {abi()}; 2 is needed", remedy)
+            return self.unavailable(f"the kernel's Landlock version is {abi()}; 2 is needed", remedy)
         return Availability(self.tier, available=True, reason=_note(abi(), limited=bool(cgroups.covered())), remedy="")
 
-    def _unavailable(self, reason: str, remedy: str) -> Availability:
-        return Availability(self.tier, available=False, reason=reason, remedy=remedy)
-
     def open(self, profile: Profile) -> local.LocalSandbox:
-        """Prepare the workspace and mark the sandbox as open."""
-        available = self.probe()
-        if not available.available:
-            raise IsolationUnavailable(f"landlock: {available.reason}", remedy=available.remedy)
-        sandbox = _sandbox(_with_usable_uid(profile))
-        sandbox.open()
-        return sandbox
+        """Prepare the workspace and mark the sandbox as open, as a uid that can walk to it."""
+        return super().open(_with_usable_uid(profile))
 
-    def adopt(self, reference: Reference) -> local.LocalSandbox:
-        """The open sandbox of this reference."""
-        sandbox = _sandbox(local.profile_from_json(reference.get("profile", {})))
-        if not sandbox.alive():
-            raise SandboxGone(f"{sandbox.name} is closed.")
-        return sandbox
-
-
-def _sandbox(profile: Profile) -> local.LocalSandbox:
-    limited = bool(cgroups.covered())
-    return local.LocalSandbox(
-        tier=Tier.LANDLOCK,
-        profile=profile,
-        note=_note(abi(), limited=limited),
-        build=_plan,
-        limited=limited,
-    )
+    def sandbox(self, profile: Profile) -> local.LocalSandbox:
+        """The tier's sandbox of this profile."""
+        limited = bool(cgroups.covered())
+        return local.LocalSandbox(
+            tier=Tier.LANDLOCK,
+            profile=profile,
+            note=_note(abi(), limited=limited),
+            build=_plan,
+            limited=limited,
+        )
 
 
 def _with_usable_uid(profile: Profile) -> Profile:

@@ -10,17 +10,20 @@ import hashlib
 import os
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 
 from resources.files import Beneath, PathEscapes, PathSpecial
 from resources.sandboxes import cgroups, launch, surroundings, terminal
 from resources.sandboxes.protocol import (
+    Availability,
     Command,
+    IsolationUnavailable,
     Keeping,
     Outcome,
     Profile,
@@ -34,6 +37,40 @@ from resources.sandboxes.protocol import (
 PlanBuilder = Callable[[Profile, str, Command, tuple[Path, ...]], launch.Plan]
 _END_S = 10.0
 _MARK = ".moorage/open-"
+
+
+class LocalProvider(ABC):
+    """Opens and adopts the sandboxes of a tier without an engine."""
+
+    tier: ClassVar[Tier]
+
+    @abstractmethod
+    def probe(self) -> Availability:
+        """Whether this host has what the tier needs."""
+
+    @abstractmethod
+    def sandbox(self, profile: Profile) -> LocalSandbox:
+        """The tier's sandbox of this profile, not opened yet."""
+
+    def open(self, profile: Profile) -> LocalSandbox:
+        """Prepare the workspace and mark the sandbox as open."""
+        available = self.probe()
+        if not available.available:
+            raise IsolationUnavailable(f"{self.tier}: {available.reason}", remedy=available.remedy)
+        sandbox = self.sandbox(profile)
+        sandbox.open()
+        return sandbox
+
+    def adopt(self, reference: Reference) -> LocalSandbox:
+        """The open sandbox of this reference."""
+        sandbox = self.sandbox(profile_from_json(reference.get("profile", {})))
+        if not sandbox.alive():
+            raise SandboxGone(f"{sandbox.name} is closed.")
+        return sandbox
+
+    def unavailable(self, reason: str, remedy: str) -> Availability:
+        """The answer of a probe that found something missing."""
+        return Availability(self.tier, available=False, reason=reason, remedy=remedy)
 
 
 class LocalSandbox:

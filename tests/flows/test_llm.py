@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agents.models import Fact
+from operations import faults, plans, submit
 from operations.models import Operation, PullRequest, Step
 from tests.fakes.llm_server import Fail, LlmServer, Say
 from tests.flows.inline import Inline, left_held, stages
@@ -78,9 +79,7 @@ def test_a_model_that_lies_about_its_tests_is_sent_back_and_what_it_mends_is_del
     assert left_held() == []
 
 
-def test_the_next_provider_takes_over_where_the_first_is_down(
-    inline: Inline, server: LlmServer, settings: Any
-) -> None:
+def test_the_next_provider_takes_over_where_the_first_is_down(inline: Inline, server: LlmServer, settings: Any) -> None:
     with LlmServer() as down:  # its script is empty: it answers 500
         settings.MODEL_ENVIRONMENT = settings.MODEL_ENVIRONMENT | {"OPENAI_BASE_URL": down.base_url("openai")}
         server.script.extend([PLAN, MEND, DONE, APPROVED])
@@ -119,7 +118,9 @@ def test_a_big_file_in_the_repository_does_not_keep_a_model_from_searching(inlin
 
 
 def test_a_coder_that_broke_the_syntax_goes_on_from_what_it_left(inline: Inline, server: LlmServer) -> None:
-    broke = edit("def sub(a, b):\n    return a + b\n", "def sub(a, b:\n    return a - b\n")
+    # By a command: an edit that breaks a file is taken back at once.
+    script = "/def sub/{s/b):/b:/;n;s/+/-/}"
+    broke = Say(calls=(("RunCommand", {"argv": ["sed", "-i", "-e", script, "calc.py"]}),))
     mended = edit("def sub(a, b:\n", "def sub(a, b):\n")
     tried = Say(calls=(("RunCommand", {"argv": ["true"]}),))
     server.script.extend([PLAN, broke, DONE, DIAGNOSIS, mended, tried, DONE, APPROVED])
@@ -147,3 +148,35 @@ def test_a_coder_that_was_sent_back_begins_anew_where_the_vault_was_lost(
 
     assert operation.status == "succeeded", operation.error
     assert not server.script, "the new attempt is the first on the fresh clone: no diagnosis of what is gone"
+
+
+def test_a_question_waits_for_a_person_and_the_answer_reaches_the_planner(inline: Inline, server: LlmServer) -> None:
+    asked = {"summary": "s", "steps": [{"title": "t"}], "question": "Which sign?"}
+    server.script.append(Say(calls=(("SubmitPlan", asked),)))
+    operation = inline.finish(inline.submit(requirements=REQUIREMENT))
+    assert (operation.status, operation.stage) == ("waiting", "plan")
+    assert (operation.attention["kind"], operation.attention["reason"]) == ("input_required", "Which sign?")
+
+    server.script.extend([PLAN, MEND, DONE, APPROVED])
+    submit.answer(by=inline.user, operation_id=operation.pk, text="Minus.")
+    operation = inline.finish(operation)
+
+    assert operation.status == "succeeded", operation.error
+    assert "Minus." in server.requests[1].body["messages"][1]["content"]
+
+
+def test_a_person_edits_the_plan_before_it_is_approved(inline: Inline, server: LlmServer) -> None:
+    server.script.append(PLAN)
+    operation = inline.finish(inline.submit(requirements=REQUIREMENT, approval="plan"))
+    assert operation.attention["kind"] == "approval_required"
+    steps = (plans.EditedStep("Only sub()", ("calc.py",), "Leave add() alone."),)
+    plans.edit(by=inline.user, operation_id=operation.pk, summary="By hand.", steps=steps)
+
+    server.script.extend([MEND, DONE, APPROVED])
+    submit.approve(by=inline.user, operation_id=operation.pk)
+    operation = inline.finish(operation)
+
+    assert operation.status == "succeeded", operation.error
+    assert "Leave add() alone." in server.requests[1].body["messages"][1]["content"]
+    with pytest.raises(faults.NotPossibleNow):
+        plans.edit(by=inline.user, operation_id=operation.pk, summary="Too late.", steps=None)

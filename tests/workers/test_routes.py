@@ -22,12 +22,13 @@ ROOMS = ("agents", "operations", "resources", "sessions", "templates_app")
 # Told to people and to screens; nobody has to do anything.
 FOR_PEOPLE = frozenset(
     {
-        "operation.waiting", "operation.approval_required", "operation.succeeded", "operation.failed",
+        "operation.waiting", "operation.budget_low", "operation.input_required",
+        "operation.plan_edited", "operation.approval_required", "operation.succeeded", "operation.failed",
         "operation.cancelled", "operation.pull_request_merged", "agent.blocked", "agent.stopped", "agent.cleared",
         "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
         "project.operation_ended", "operation.work_kept", "agent.egress_denied",
         "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
-        "operation.budget_low", "budget.set",
+        "budget.set",
         "template.refused", "template.deprecated", "template.restored",
     }
 )  # fmt: skip

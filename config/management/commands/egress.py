@@ -6,10 +6,12 @@ import asyncio
 import signal
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
+from agents.gateway import ways
 from resources.egress import daemon
 
 _RETRY_S = 0.5
@@ -33,4 +35,6 @@ class Command(BaseCommand):
         self.stdout.write(f"egress serves {settings.HOST_NAME}")
         self.stdout.flush()
         hosts = frozenset(settings.EGRESS_PRIVATE_HOSTS)
-        await daemon.Daemon(host_name=settings.HOST_NAME, private_hosts=hosts).run(stop)
+        gateway = urlsplit(settings.GATEWAY_URL)
+        ours = {ways.BERTH_HOST: (gateway.hostname or "127.0.0.1", gateway.port or 80)}
+        await daemon.Daemon(host_name=settings.HOST_NAME, private_hosts=hosts, ours=ours).run(stop)

@@ -13,6 +13,9 @@ import pytest
 
 from operations.coding.vault import Vault, open_vault
 from tests.fakes.plain_sandbox import PlainSandbox
+from tests.operations.coding.turns import due_operation
+
+__all__ = ["due_operation"]
 
 
 def git(directory: Path, *arguments: str, stdin: bytes = b"") -> str:

@@ -4,66 +4,47 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import timedelta
 from typing import Any
 
-import pytest
-from django.contrib.auth import get_user_model
 from django.db import connection
-from django.utils import timezone
 
-from operations.coding import claims
 from operations.coding.pulse import Pulse
 from operations.coding.stage_log import StageLog
 from operations.models import Operation, Project, Step
+from tests.operations.coding.turns import take
 from tests.patience import eventually
 
 
-@pytest.fixture
-def operation(transactional_db: None, settings: Any) -> Operation:
-    settings.CLAIM_TTL_S = 1.0
-    user = get_user_model().objects.create_user("ada")
-    now = timezone.now()
-    project = Project.objects.create(name="p", repository_url="/x", owner=user, created_at=now)
-    return Operation.objects.create(
-        project=project, requirements="r", template="python", created_by=user, created_at=now, wake_up_at=now
-    )
-
-
-def take(operation: Operation, *, turn: int = 0, after_s: float = 0) -> claims.Claim | None:
-    return claims.claim(operation.pk, turn=turn, worker="worker:a", now=timezone.now() + timedelta(seconds=after_s))
-
-
-def test_a_pulse_keeps_its_claim_as_long_as_it_beats(operation: Operation) -> None:
-    claimed = take(operation)
+def test_a_pulse_keeps_its_claim_as_long_as_it_beats(due_operation: Operation) -> None:
+    claimed = take(due_operation)
     assert claimed is not None
     with Pulse(claimed, StageLog(), agent_id=None) as pulse:
         time.sleep(1.6)
-        assert take(operation) is None
+        assert take(due_operation) is None
         assert not pulse.lost()
 
 
-def test_a_pulse_stores_the_log_while_the_stage_still_runs(operation: Operation) -> None:
-    claimed, log = take(operation), StageLog()
+def test_a_pulse_stores_the_log_while_the_stage_still_runs(due_operation: Operation) -> None:
+    claimed, log = take(due_operation), StageLog()
     assert claimed is not None
     with Pulse(claimed, log, agent_id=None):
         log.say("hello")
         eventually(lambda: Step.objects.get().log == "hello\n")
 
 
-def test_a_pulse_notices_that_the_turn_moved_on(operation: Operation) -> None:
-    claimed = take(operation)
+def test_a_pulse_notices_that_the_turn_moved_on(due_operation: Operation) -> None:
+    claimed = take(due_operation)
     assert claimed is not None
     with Pulse(claimed, StageLog(), agent_id=None) as pulse:
-        Operation.objects.filter(pk=operation.pk).update(turn=1, claim="")
+        Operation.objects.filter(pk=due_operation.pk).update(turn=1, claim="")
         began = time.monotonic()
         eventually(pulse.lost)
         assert time.monotonic() - began < 4
 
 
-def test_a_pulse_that_cannot_prove_that_it_lives_says_so(operation: Operation, settings: Any) -> None:
+def test_a_pulse_that_cannot_prove_that_it_lives_says_so(due_operation: Operation, settings: Any) -> None:
     """The database refuses every write of it: its runner stops rather than run unseen."""
-    claimed, log = take(operation), StageLog()
+    claimed, log = take(due_operation), StageLog()
     assert claimed is not None
     with connection.cursor() as cursor:
         cursor.execute(
@@ -88,11 +69,11 @@ def test_a_pulse_that_cannot_prove_that_it_lives_says_so(operation: Operation, s
             )
 
 
-def test_a_busy_database_delays_a_pulse_and_does_not_end_it(operation: Operation) -> None:
+def test_a_busy_database_delays_a_pulse_and_does_not_end_it(due_operation: Operation) -> None:
     """Another connection holds the write lock for a while: SQLite says "locked" only after twenty seconds."""
     from django.db import transaction
 
-    claimed, log = take(operation), StageLog()
+    claimed, log = take(due_operation), StageLog()
     assert claimed is not None
     with Pulse(claimed, log, agent_id=None) as pulse:
         with transaction.atomic():
@@ -103,15 +84,15 @@ def test_a_busy_database_delays_a_pulse_and_does_not_end_it(operation: Operation
         assert not pulse.lost()
 
 
-def test_one_thread_beats_for_all_stages_of_a_process(operation: Operation) -> None:
-    claimed = take(operation)
+def test_one_thread_beats_for_all_stages_of_a_process(due_operation: Operation) -> None:
+    claimed = take(due_operation)
     assert claimed is not None
     with Pulse(claimed, StageLog(), agent_id=None), Pulse(claimed, StageLog(), agent_id=None):
         assert [thread.name for thread in threading.enumerate()].count("pulse") == 1
 
 
-def test_after_its_end_a_pulse_writes_nothing(operation: Operation) -> None:
-    claimed, log = take(operation), StageLog()
+def test_after_its_end_a_pulse_writes_nothing(due_operation: Operation) -> None:
+    claimed, log = take(due_operation), StageLog()
     assert claimed is not None
     with Pulse(claimed, log, agent_id=None) as pulse:
         pass

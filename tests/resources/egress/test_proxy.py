@@ -56,6 +56,19 @@ async def test_a_listed_host_with_a_private_address_needs_the_operator(opened: O
     assert (web.connections, guard.refused) == (0, [("ok.example", web.port, "address.private")])
 
 
+async def test_a_service_of_ours_is_reached_by_its_name_only_where_that_is_listed(opened: Opened, web: Web) -> None:
+    names = Names()
+    ours = {"gateway.moorage": (LOOPBACK, web.port)}
+    _, ask = await opened(Listed("gateway.moorage"), resolve=names, ours=ours)
+    request = b"POST http://gateway.moorage/v1/x HTTP/1.1\r\nX-Api-Key: mrt_1\r\nContent-Length: 2\r\n\r\n{}"
+    assert (await ask(request)).endswith(b"hello")
+    assert b"x-api-key: mrt_1" in web.heads[0]
+    assert b"[tunnel.plain_http]" in await ask(connect("gateway.moorage", 80))
+    _, ask = await opened(Listed("ok.example"), resolve=names, ours=ours)
+    assert b"[not_allowed]" in await ask(request)
+    assert (web.connections, names.asked) == (1, [])
+
+
 async def test_a_name_that_rebinds_between_look_ups_is_connected_to_what_was_looked_at(
     opened: Opened, web: Web
 ) -> None:

@@ -238,7 +238,7 @@ def test_kill_9_of_the_stand_in_or_its_parent_ends_the_terminals_tree(sandbox: C
     assert until_gone(mark) == []
     os.close(master)
     session_host = textwrap.dedent("""
-        import json, sys, time
+        import json, sys, time, django; django.setup()
         from resources.sandboxes import selection
         from resources.sandboxes.protocol import Command
         selection.adopt(json.loads(sys.argv[1])).spawn_pty(Command(argv=("sleep", sys.argv[2])), columns=80, rows=24)
@@ -247,7 +247,8 @@ def test_kill_9_of_the_stand_in_or_its_parent_ends_the_terminals_tree(sandbox: C
     """)
 
     argv = [sys.executable, "-c", session_host, json.dumps(sandbox.reference()), mark]
-    with subprocess.Popen(argv, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE) as process:
+    settings = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    with subprocess.Popen(argv, cwd=Path(__file__).parents[3], stdout=subprocess.PIPE, env=settings) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
         assert marked_processes(mark)

@@ -231,7 +231,7 @@ def test_kill_9_of_the_worker_leaves_no_process(tier: Tier, opener: Opener) -> N
     sandbox = opener(tier)
     mark = f"66.{os.getpid()}{tier.strength}"
     worker = textwrap.dedent(f"""
-        import json, sys
+        import json, sys, django; django.setup()
         from resources.sandboxes import selection
         from resources.sandboxes.protocol import Command
         sandbox = selection.adopt(json.loads(sys.argv[1]))
@@ -239,7 +239,8 @@ def test_kill_9_of_the_worker_leaves_no_process(tier: Tier, opener: Opener) -> N
     """)
     argv = [sys.executable, "-c", worker, json.dumps(sandbox.reference())]
     root = Path(__file__).parents[3]
-    with subprocess.Popen(argv, cwd=root) as process:
+    settings = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
+    with subprocess.Popen(argv, cwd=root, env=settings) as process:
         deadline = time.monotonic() + 20
         while len(marked_processes(mark)) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)

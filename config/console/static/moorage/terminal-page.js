@@ -1,7 +1,7 @@
 // The page of terminals: tabs on one socket, who is here and who types, in words; the parts below follow the shown tab.
 //
 //   <div data-terminals data-hidden-after-ms="300000">
-//     <nav data-tabs><a data-terminal="7f…" data-own data-columns="80" data-rows="24" href="…" data-parts="…">   each a tab
+//     <nav data-tabs><a data-terminal="7f…" data-own data-columns="80" data-rows="24" href="…" data-about="…">   each a tab
 //     [data-banner], [data-words], [data-people], [data-acts], [data-panels]                          filled by this script
 //
 // window.moorageTerminals.text() is what the shown terminal holds, as text.
@@ -159,7 +159,7 @@ function select(tab) {
 
 function follow(tab) {
   const about = document.querySelector("[data-parts]");
-  about.dataset.parts = tab.dataset.parts;
+  about.dataset.parts = tab.dataset.about;
   window.moorageLive?.follow(`terminal.${tab.dataset.terminal}`);
   document.dispatchEvent(new CustomEvent("moorage:refresh"));
 }

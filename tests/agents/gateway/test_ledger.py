@@ -1,0 +1,230 @@
+"""Budgets under calls at once, prices by date, keys that rest: over the real gateway, or on its own rows."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from agents.gateway import ledger, limits, money, parking, prices
+from agents.gateway.faults import BadBudget, BudgetExhausted, PriceUnknown
+from agents.gateway.models import Account, ModelCall, Scope
+from agents.gateway.prices import BadPriceFile, Price, Usage
+from agents.gateway.tokens import Run
+from tests.agents.gateway.conftest import LABELS, Make
+from tests.at_once import at_once
+from tests.fakes.llm_server import Fail, LlmServer, Say
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+TODAY = NOW.date()
+CENT = 10_000_000
+
+
+def test_fifty_calls_at_once_against_a_dollar_never_overspend(
+    server: LlmServer, make_client: Make, settings: Any
+) -> None:
+    settings.BUDGET = {"project": 1.0}
+    project = uuid.uuid4()
+    # Each holds 10 cents at most and costs 4: 25 of them fit, of which ten are in flight at a time.
+    server.script.extend([Say("a", input_tokens=0, output_tokens=4000)] * 50)
+    clients = [make_client(run=Run(uuid.uuid4(), uuid.uuid4().hex, project_id=project)) for _ in range(50)]
+    said = at_once([lambda one=one: one.ask(output=9900, timeout_s=90) for one in clients], width=50)
+    statuses = sorted(answer.status_code for answer in said)
+    account = Account.objects.get(scope="project")
+    assert set(statuses) == {200, 402}
+    assert account.held_nanos == 0
+    assert account.spent_nanos == statuses.count(200) * 4 * CENT == len(server.requests) * 4 * CENT
+    assert 85 * CENT <= account.spent_nanos <= 100 * CENT
+    refused = next(answer for answer in said if answer.status_code == 402).json()["error"]
+    assert (refused["code"], refused["moorage"]["facts"]["scope"]) == ("budget.exhausted", "project")
+
+
+@pytest.mark.parametrize(
+    ("budget", "scope"),
+    [({"call": 0.001}, "call"), ({"call.tokens": 50}, "call"), ({"run": 0.001}, "run"), ({"run.calls": 0}, "run"),
+     ({"run.tokens": 100}, "run"), ({"user": 0}, "user"), ({"agent": 0.001}, "agent"), ({"day": 0}, "day")],
+)  # fmt: skip
+def test_each_scope_has_a_hard_limit(
+    server: LlmServer, make_client: Make, settings: Any, django_user_model: Any, budget: dict[str, float], scope: str
+) -> None:
+    settings.BUDGET = budget
+    user = django_user_model.objects.create_user("ada")
+    said = make_client(run=Run(uuid.uuid4(), "x", agent_id=uuid.uuid4(), user=user)).ask(output=200)
+    assert said.status_code == 402
+    facts = said.json()["error"]["moorage"]["facts"]
+    assert facts["scope"] == scope
+    assert said.headers["x-should-retry"] == "false"
+    assert not server.requests
+    assert not Account.objects.exclude(calls=0).exists()
+    limits.put(scope=scope, key="", usd=None, actor="user:root", now=NOW)
+    server.script.append(Say("a"))
+    if scope != "call":
+        assert make_client(run=Run(uuid.uuid4(), "y", agent_id=uuid.uuid4(), user=user)).ask().status_code == 200
+
+
+def test_a_budget_of_ones_own_goes_before_that_of_everyone(make_client: Make, settings: Any) -> None:
+    settings.BUDGET = {"run": 1.0}
+    one = uuid.uuid4()
+    place, other = limits.Place(Scope.RUN, str(one)), limits.Place(Scope.RUN, str(uuid.uuid4()))
+    limits.put(scope="run", key="", usd=2.0, actor="user:root", now=NOW)
+    limits.put(scope="run", key=str(one), usd=3.0, actor="user:root", now=NOW)
+    known = limits.of([place, other])
+    assert (known[place].nanos, known[other].nanos) == (300 * CENT, 200 * CENT)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scope": "team", "key": "", "usd": 1},
+        {"scope": "day", "key": "x", "usd": 1},
+        {"scope": "run", "key": "", "usd": -1},
+        {"scope": "run", "key": "", "usd": float("nan")},
+        {"scope": "run", "key": "", "usd": 1, "tokens": -1},
+    ],
+)
+def test_a_budget_that_is_none_is_refused(db: None, wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadBudget):
+        limits.put(actor="user:root", now=NOW, **wrong)
+
+
+@pytest.mark.parametrize("text", ["", "much", "-1", "nan", "inf", "1e99"])
+def test_an_amount_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(BadBudget):
+        money.amount(text)
+
+
+def test_calls_of_a_gateway_that_died_are_charged_as_reserved(make_client: Make, settings: Any) -> None:
+    client = make_client()
+    token = ledger.RunToken.objects.get()
+    need = ledger.Need("openai/gpt-5", Price("p", 1, 10, 1, 1), 1000, 100)
+    ledger.reserve(token=token, need=need, digest="d", now=NOW)
+    assert ledger.expire(now=NOW + timedelta(seconds=10), after_s=60) == 0
+    assert ledger.expire(now=NOW + timedelta(seconds=61), after_s=60) == 1
+    assert ledger.expire(now=NOW + timedelta(seconds=61), after_s=60) == 0
+    run = Account.objects.get(scope="run", key=str(client.run.run_id))
+    assert (run.held_nanos, run.spent_nanos, run.tokens) == (0, 2000, 1100)
+
+
+def test_a_call_is_settled_once(make_client: Make) -> None:
+    make_client()
+    price = Price("p", 1, 10, 1, 1)
+    need = ledger.Need("openai/gpt-5", price, 1000, 100)
+    call = ledger.reserve(token=ledger.RunToken.objects.get(), need=need, digest="d", now=NOW)
+    for _ in range(2):
+        ledger.settle(call, ledger.Ended(ModelCall.State.SETTLED, Usage(10, 5)), price=price, now=NOW)
+    assert Account.objects.get(scope="run").spent_nanos == 60
+
+
+def test_replies_are_forgotten_and_figures_stay(server: LlmServer, make_client: Make) -> None:
+    server.script.append(Say("a"))
+    make_client().ask()
+    assert ledger.forget_replies(before=timezone.now()) == 1
+    call = ModelCall.objects.get()
+    assert (call.reply, call.input_tokens) == (None, 11)
+
+
+def test_a_used_up_key_parks_every_run_and_asks_the_provider_once(server: LlmServer, make_client: Make) -> None:
+    server.script.append(Fail(429, {"retry-after": "30"}))
+    first = make_client().ask()
+    waits = [float(first.headers["retry-after"])]
+    for _ in range(3):
+        said = make_client().ask()
+        assert said.status_code == 429
+        waits.append(float(said.headers["retry-after"]))
+    assert len(server.requests) == 1
+    assert all(late - early >= 0.5 for early, late in pairwise(waits))
+    assert make_client().ask("ollama").status_code == 500  # another key: it was asked
+
+
+@pytest.mark.needs_redis
+def test_a_parked_key_is_known_to_every_process(redis_url: str, settings: Any) -> None:
+    settings.REDIS_URL = redis_url
+    name = uuid.uuid4().hex
+    assert parking.parked(name, run="a") is None
+    parking.park(name, rest_s=20, reason="too many requests")
+    parking.park(name, rest_s=5, reason="a shorter one changes nothing")
+    parking._own.clear()  # what another process would know
+    waits = [parking.parked(name, run=run).wait_s for run in ("a", "b", "c", "b")]
+    assert 18 < waits[0] <= 20
+    assert waits[1] - waits[0] > 0.5
+    assert waits[2] - waits[1] > 0.5
+    assert abs(waits[3] - waits[1]) < 0.5
+    assert parking.parked(name, run="a").reason == "too many requests"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        ({"retry-after": "7"}, b"", 7),
+        ({"retry-after-ms": "1500"}, b"", 1.5),
+        ({"retry-after": "Fri, 20 Nov 2026 12:01:00 GMT"}, b"", 60),
+        ({"x-ratelimit-reset-requests": "1m2.5s", "x-ratelimit-remaining-requests": "0"}, b"", 62.5),
+        ({"x-ratelimit-reset-tokens": "6h", "x-ratelimit-remaining-tokens": "12"}, b"", 5),
+        ({"x-ratelimit-reset-requests": "20ms", "x-ratelimit-remaining-requests": "0"}, b"", 0.02),
+        (
+            {"anthropic-ratelimit-tokens-reset": "2026-11-20T12:00:30Z", "anthropic-ratelimit-tokens-remaining": "0"},
+            b"", 30,
+        ),
+        ({}, b'{"error": {"code": "insufficient_quota"}}', 900),
+        ({}, b"", 5),
+        ({"retry-after": "soon"}, b"", 5),
+        ({"retry-after": "-3"}, b"", 5),
+    ],
+)  # fmt: skip
+def test_what_a_provider_says_of_its_patience_is_understood(
+    headers: dict[str, str], body: bytes, seconds: float
+) -> None:
+    assert parking.rest_of(headers, body, now=NOW)[0] == pytest.approx(seconds)
+
+
+def test_a_price_is_that_of_its_day_and_of_exactly_its_model() -> None:
+    def price(label: str, on: date = TODAY, **more: Any) -> Price:
+        return prices.price_of(label, on=on, own=more.get("own", ()), unknown=more.get("unknown", "dearest"))
+
+    assert price("openai/gpt-5").input_nanos == 1250
+    assert price("openai/gpt-5-2025-08-07").name.startswith("openai/gpt-5 ")
+    assert price("openai/gpt-5-unheard-of").name == "dearest known"
+    assert price("openai/gpt-5", on=date(2020, 1, 1)).name == "dearest known"
+    assert price("ollama/qwen").of(Usage(1000, 1000)) == 0
+    assert price("ollama/gpt-oss:120b-cloud").of(Usage(1000, 1000)) > 0
+    dearest = price("anthropic/claude-next")
+    for entry in prices.LIST:
+        assert dearest.of(Usage(100, 100, 50)) >= entry.price().of(Usage(100, 100, 50))
+    with pytest.raises(PriceUnknown):
+        price("anthropic/claude-next", unknown="refuse")
+
+
+def test_an_operators_prices_go_first_and_wrong_ones_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    listed = [{"since": "2026-01-01", "input": 1, "output": 2}, {"since": "2026-06-01", "input": 3, "output": 4}]
+    path.write_text(json.dumps({"openai/mine": listed}))
+    own = prices.read_own(path)
+    found = [prices.price_of("openai/mine", on=day, own=own, unknown="refuse").input_nanos
+             for day in (date(2026, 2, 1), date(2026, 7, 1))]  # fmt: skip
+    assert found == [1000, 3000]
+    for wrong in ("{", "[]", '{"a": {"input": 1}}', '{"a": {"since": "x", "input": 1, "output": 1}}',
+                  '{"a": {"since": "2026-01-01", "input": -1, "output": 1}}'):  # fmt: skip
+        other = tmp_path / f"{abs(hash(wrong))}.json"
+        other.write_text(wrong)
+        with pytest.raises(BadPriceFile):
+            prices.read_own(other)
+    with pytest.raises(BadPriceFile):
+        prices.read_own(tmp_path / "absent.json")
+
+
+def test_the_refusal_says_what_there_is_and_what_is_needed(db: None, settings: Any) -> None:
+    settings.BUDGET = {"run": 0.05}
+    token = ledger.RunToken.objects.create(digest="x", run_id=uuid.uuid4(), lineage="l", models_allowed=LABELS,
+                                           created_at=NOW, expires_at=NOW)  # fmt: skip
+    need = ledger.Need("openai/gpt-5", Price("p", 1, 10_000, 1, 1), 0, 10_000)
+    with pytest.raises(
+        BudgetExhausted, match=r"this run is \$0\.05\d*, of which \$0\.00 is spent.*needs \$0\.10"
+    ) as told:
+        ledger.reserve(token=token, need=need, digest="d", now=NOW)
+    assert told.value.facts["needs_usd"] == 0.1
