@@ -34,7 +34,7 @@ from sessions.host.wire import ASKED, LIVE_ONLY, TOLD, Kind, Wish
 TERMINAL = uuid.UUID(int=1)
 ECHOES = 300
 FLOOD_MB = 24
-_QUIET = "stty -echo -icanon -onlcr; "
+_QUIET = "stty -echo -icanon -onlcr; printf READY; "  # from here on the terminal itself echoes nothing
 _ECHO = _QUIET + "exec cat"
 _FLOOD = (
     _QUIET + "read go; yes 0123456789abcdef0123456789abcdef0123456789abcdef | head -c {size}; printf DONE; read end"
@@ -131,7 +131,10 @@ def hosted(script: str) -> Iterator[tuple[Path, psutil.Process]]:
         deadline = time.monotonic() + 30
         while not path.exists() and time.monotonic() < deadline:
             time.sleep(0.02)
-        time.sleep(0.3)  # until the script has set its terminal
+        first, seen = Typist(path, control=False), b""
+        while b"READY" not in seen:
+            seen += first.hear(Kind.DATA)[1]
+        first.socket.close()
         try:
             yield path, psutil.Process(process.pid)
         finally:
@@ -145,7 +148,9 @@ def raw(script: str) -> Iterator[int]:
     master, slave = pty.openpty()
     process = subprocess.Popen(["sh", "-c", script], stdin=slave, stdout=slave, stderr=slave, start_new_session=True)
     os.close(slave)
-    time.sleep(0.3)
+    seen = b""
+    while b"READY" not in seen:
+        seen += os.read(master, 64)
     try:
         yield master
     finally:
@@ -159,7 +164,7 @@ def echoes() -> tuple[float, float]:
     with raw(_ECHO) as master:
         beside = [_timed(lambda: (os.write(master, b"x"), os.read(master, 10))) for _ in range(ECHOES)]
     with hosted(_ECHO) as (path, _):
-        typist = Typist(path)
+        typist = Typist(path, offset=len(b"READY"))
         ours = [_timed(lambda: typist.echo(b"x")) for _ in range(ECHOES)]
         typist.socket.close()
     return statistics.median(ours) * 1000, statistics.median(beside) * 1000

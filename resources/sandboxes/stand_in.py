@@ -4,8 +4,8 @@
     stand_in.py NAME CONNECTION_FD STATUS_FD GO_FD MASTER_FD COUNTER_FD SOCKET [LAUNCHER…]
 
 It holds the connection whose end ends the tree inside, so its own end does that, however it comes. It ends when the
-command has ended, with its exit code, or by SIGHUP where none was said; on SIGTERM, SIGINT or SIGHUP, or when whoever
-started it is gone, it hangs up first and waits a while. What it reads is hostile: nothing but a number is taken from it.
+command has ended, with its exit code, or by SIGHUP where none was said; on SIGTERM, SIGINT or SIGHUP, or when who
+started it is gone, it hangs up first and waits a while. What it reads is hostile: only a number is taken from it.
 
 The second form keeps the terminal for whoever started it: it holds a copy of the master, and should they die it gives
 it to the next one of the same user who comes to SOCKET, together with COUNTER, which says how many bytes were read.
