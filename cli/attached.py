@@ -196,7 +196,7 @@ class Attached:
             self._control(*frame.values)
         elif frame.kind == Kind.PEOPLE:
             self._people(frame)
-        elif frame.kind == Kind.NOTICE:
+        elif frame.kind == Kind.NOTICE and frame.words:
             self._screen.say(frame.words)
         elif frame.kind == Kind.ERROR:
             await self._refused(frame.values[0], frame.words)
@@ -224,7 +224,7 @@ class Attached:
         holder = next((each for each in frame.people if each.get("controls")), None)
         me = next((each for each in frame.people if each.get("viewer") == frame.values[0]), {})
         self._holder = None if holder is None else str(holder.get("name"))
-        self._may_type = bool(me.get("may_type"))
+        self._may_type = bool(me.get("may_type", True))  # not listed in a crowd: the answer to taking it says
         if self._wants_control and not self._in_control:
             if holder is None or (first and self._manner.take):
                 self._take()

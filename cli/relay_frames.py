@@ -55,7 +55,7 @@ _LAYOUTS = {
     Kind.RESYNC: ">QQ",
     Kind.EXIT: ">Qi",
     Kind.SNAPSHOT: ">QHHBB",
-    Kind.PEOPLE: ">I",
+    Kind.PEOPLE: ">IH",
     Kind.RESIZE: ">HH",
     Kind.CONTROL: ">IB",
 }

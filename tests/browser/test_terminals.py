@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from agents.models import Agent
 from sessions import lifecycle
 from sessions.host import wire
-from sessions.models import SessionHost, Terminal
+from sessions.models import Recording, SessionHost, Terminal
 from tests.browser.conftest import ROOT, Visitor
 from tests.events.web_process import WebProcess
 from tests.fakes.redis_process import RedisProcess
@@ -37,8 +37,10 @@ def user(operator: Any) -> Any:
 
 @pytest.fixture
 def web(daemon: DaemonProcess, live_redis: RedisProcess) -> Iterator[WebProcess]:  # noqa: F811 - a fixture
-    database = str(connection.settings_dict["NAME"])
-    process = WebProcess(database=database, redis_url=live_redis.url, application="tests.browser.web:application")
+    process = WebProcess(
+        database=str(connection.settings_dict["NAME"]), redis_url=live_redis.url,
+        application="tests.browser.web:application", MOORAGE_DATA=str(daemon.data),
+    )  # fmt: skip
     try:
         process.start()
         yield process
@@ -341,6 +343,35 @@ def test_terminal_in_light_and_dark_has_no_control_without_a_name_and_no_faint_w
         eventually(lambda: text(page).rstrip().splitlines()[-2:-1] == ["kbwg"], within_s=20)
         assert page.evaluate(FAINT) == []
     assert page.evaluate(NAMELESS) == []
+    assert visitor.complaints == []
+
+
+def test_recording_is_played_sought_and_downloaded(
+    visitor: Visitor, agent: Agent, daemon: DaemonProcess, user: Any, web: WebProcess  # noqa: F811
+) -> None:  # fmt: skip
+    eventually(lambda: SessionHost.objects.exists())
+    terminal = lifecycle.request_open(agent_id=agent.pk, by=user, title="work", recording="output")
+    page = enter(visitor, terminal)
+    type_line(page, "echo fi''rst; sleep 1; echo se''cond; exit 4")
+    expect(control(page)).to_have_text("the program ended with 4")
+    eventually(lambda: Recording.objects.filter(terminal=terminal, ended_at__isnull=False).exists())
+    visitor.go(address(terminal))
+    page.get_by_role("link", name="Recording", exact=True).click()
+    expect(page.locator("[data-clock]")).to_contain_text("0:00 of 0:0")
+    assert "first" not in text(page)
+    page.get_by_label("Speed").select_option("16")
+    page.get_by_role("button", name="Play").click()
+    expect(page.locator("[data-words]")).to_have_text("The program ended with 4.", timeout=30_000)
+    assert "first\nsecond" in until(page, "second")
+    position = page.get_by_role("slider", name="Position")
+    position.press("Home")
+    eventually(lambda: "first" not in text(page))
+    position.press("End")
+    assert "first\nsecond" in until(page, "second")
+    assert page.evaluate(FAINT) == page.evaluate(NAMELESS) == []
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    assert Path(download.value.path()).read_text().startswith('{"version": 3')
     assert visitor.complaints == []
 
 

@@ -75,10 +75,11 @@ function showState() {
   root.dataset.control = view.inControl ? "mine" : "";
   part("control").textContent = inWords(view);
   const people = view.people.map((person) => ({ ...person, me: person.viewer === view.you }));
-  fill(part("people"), JSON.stringify(people), () => people.map(personLine));
+  const more = view.others ? [element("li", { className: "quiet", text: `and ${view.others} more` })] : [];
+  fill(part("people"), JSON.stringify([view.inControl, people, view.others]), () => [...people.map(personLine), ...more]);
   const holder = people.find((person) => person.controls);
-  const me = people.find((person) => person.me);
-  fill(part("acts"), JSON.stringify([view.terminal, view.state, view.inControl, holder?.viewer, me?.may_type, me?.asks]), () => actsFor(view, holder, me));
+  const key = [view.terminal, view.state, view.inControl, holder?.viewer, view.mayType, view.asked];
+  fill(part("acts"), JSON.stringify(key), () => actsFor(view, holder));
   part("keys").hidden = !view.inControl;
 }
 
@@ -95,14 +96,14 @@ function personLine(person) {
   return item;
 }
 
-function actsFor(view, holder, me) {
+function actsFor(view, holder) {
   if (view.state !== "live" || view.ended) return [];
   if (view.inControl) return [act("Give control back", () => view.wish(Wish.GIVE_BACK))];
   const acts = [];
-  if (me?.may_type) acts.push(act("Take control", () => { view.wish(Wish.TAKE); view.screen.focus(); }, { primary: true }));
-  if (holder || !me?.may_type) {
-    const ask = act(me?.asks ? "Asked for control" : "Ask for control", () => view.wish(Wish.ASK));
-    ask.disabled = Boolean(me?.asks);
+  if (view.mayType) acts.push(act("Take control", () => { view.wish(Wish.TAKE); view.screen.focus(); }, { primary: true }));
+  if (holder || !view.mayType) {
+    const ask = act(view.asked ? "Asked for control" : "Ask for control", () => view.wish(Wish.ASK));
+    ask.disabled = view.asked;
     acts.push(ask);
   }
   return acts;
