@@ -157,15 +157,23 @@ def _made_sql(node: ast.expr) -> bool:
     """An f-string, a sum, a ``%`` or a ``.format`` whose first words are SQL and which takes in what is no constant."""
     if isinstance(node, ast.JoinedStr):
         first = node.values[0] if node.values else None
-        made = any(isinstance(value, ast.FormattedValue) for value in node.values)
+        made = any(isinstance(value, ast.FormattedValue) and not _is_name_of_ours(value.value) for value in node.values)
     elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mod)):
         first = node.left
         while isinstance(first, ast.BinOp):
             first = first.left
-        made = not isinstance(node.right, ast.Constant)
+        made = not isinstance(node.right, ast.Constant) and not _is_name_of_ours(node.right)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
         first, made = node.func.value, True
     else:
         return False
     words = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
     return made and words.strip().lower().startswith(_SQL)
+
+
+def _is_name_of_ours(node: ast.expr) -> bool:
+    """What no parameter can stand for: a constant by its spelling, a model's table or column, a row of placeholders."""
+    words = ast.unparse(node)
+    if words in {"places", "placeholders", "marks"}:
+        return True
+    return words.rsplit(".", 1)[-1].isupper() or words.endswith((".db_table", ".column")) or "quote_name(" in words

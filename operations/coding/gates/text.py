@@ -9,10 +9,9 @@ from collections import Counter
 from operations.coding.gates.subject import Subject, is_test
 from operations.coding.gates.verdicts import GateResult, verdict
 
-# Zero-width, bidirectional and tag characters (Unicode 15: default-ignorable ones that change what a line means), and
-# control characters that a terminal obeys.
+# Zero-width, bidirectional and tag characters (Unicode 15: default-ignorable ones that change what a line means).
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b\x0e-\x1f\x7f\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
+    "[\u00ad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufeff\uffa0\U000e0000-\U000e0fff]"
 )
 _PICTURE = "[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff]"
