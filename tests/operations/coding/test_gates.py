@@ -11,7 +11,8 @@ from operations.coding.changes import Diff, FileChange
 from operations.coding.gates.lines import split
 
 LIMITS: dict[str, Any] = {
-    "max_files": 3, "max_changed_lines": 10, "max_file_bytes": 1000, "protected_paths": [".github/**", "*.lock", "**/Dockerfile"],
+    "max_files": 3, "max_changed_lines": 10, "max_file_bytes": 1000,
+    "protected_paths": [".github/**", "*.lock", "**/Dockerfile"],
 }  # fmt: skip
 
 
