@@ -20,7 +20,7 @@ from agents.gateway import tokens
 from agents.models import Capability, Priority
 from agents.outfits import outfit
 from events.journal import record
-from operations import faults, policy, projects, snapshots, waivers
+from operations import faults, policy, projects, snapshots
 from operations.models import Operation, Project, Stage, Step
 from operations.snapshots import snapshot
 
@@ -164,8 +164,6 @@ def _resume(by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, t
             )
         if text:
             operation.answers = [*operation.answers, text]
-        if wanted == "approval_required":
-            waivers.grant(operation, by=by, now=timezone.now())
         operation.status, operation.attention = Operation.Status.RUNNING, None
         advance(operation)
         record(kind, operation, actor=f"user:{by}", **snapshot(operation))

@@ -31,14 +31,10 @@ from resources.sandboxes.protocol import Sandbox, SandboxGone
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The stage is finished: ``product`` for later stages and people, ``fields`` of the operation to set.
-
-    ``ask``: what a person has to approve before the next stage; empty for nothing.
-    """
+    """The stage is finished: ``product`` for later stages and people, ``fields`` of the operation to set."""
 
     product: dict[str, Any] = field(default_factory=dict)
     fields: Mapping[str, Any] = field(default_factory=dict)
-    ask: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,7 +252,7 @@ def _go_on(operation: Operation, done: Done, *, step: Step, actor: str) -> None:
         return
     operation.stage = operation.resume_at or list(Stage)[stage.position + 1]
     operation.resume_at = ""
-    gate = done.ask or APPROVALS.get((stage, operation.approval))
+    gate = APPROVALS.get((stage, operation.approval))
     if gate:
         operation.status = Operation.Status.WAITING
         operation.attention = {"kind": "approval_required", "reason": gate, "since": timezone.now().isoformat()}

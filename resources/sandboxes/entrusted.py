@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from events.faults import FaultClass
 from resources.operator_secrets import Mask
-from resources.sandboxes.protocol import Command, Outcome, Reference, Sandbox, SandboxFailed, Stats, Tier
+from resources.sandboxes.protocol import Command, Keeping, Outcome, Reference, Sandbox, SandboxFailed, Stats, Tier
 
 
 class SecretsRefused(SandboxFailed):
@@ -40,8 +40,10 @@ class Entrusted:
             outcome, stdout=self._mask.data(outcome.stdout), stderr=self._mask.data(outcome.stderr)
         )
 
-    def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
-        return self._sandbox.spawn_pty(command, columns=columns, rows=rows)
+    def spawn_pty(
+        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
+    ) -> tuple[int, int]:
+        return self._sandbox.spawn_pty(command, columns=columns, rows=rows, keeping=keeping)
 
     def stats(self) -> Stats:
         return self._sandbox.stats()

@@ -18,7 +18,7 @@ from typing import Any
 from events.faults import Fault, FaultClass
 from events.plain_text import plain
 from resources.files import Beneath, PathEscapes, PathSpecial, PathTooBig
-from resources.sandboxes.protocol import Command, Outcome, Reference, Sandbox, Stats, Tier
+from resources.sandboxes.protocol import Command, Keeping, Outcome, Reference, Sandbox, Stats, Tier
 
 PLACE = ".moorage/services"
 READY_TIMEOUT_S = 60
@@ -106,8 +106,10 @@ class Served:
             self._raise_if_failed(timed_out=outcome.timed_out)
         return outcome
 
-    def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
-        return self._sandbox.spawn_pty(command, columns=columns, rows=rows)
+    def spawn_pty(
+        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
+    ) -> tuple[int, int]:
+        return self._sandbox.spawn_pty(command, columns=columns, rows=rows, keeping=keeping)
 
     def stats(self) -> Stats:
         return self._sandbox.stats()
