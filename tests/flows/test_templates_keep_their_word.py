@@ -94,6 +94,7 @@ def test_the_database_template_runs_postgresql_in_the_berth(
     inline: Inline, data_directory: Path, settings: Any
 ) -> None:
     settings.ISOLATION = "process"
+    inline.register_host()
     text = "apiVersion: moorage/v1\nkind: Template\nname: mine\nversion: 1.0.0\nextends: [python, database]\n"
     (data_directory / "templates" / "mine.yaml").write_text(text)
     operation = finished(inline, "mine", with_test(ASKS))
