@@ -98,7 +98,7 @@ def test_what_is_locked_may_not_depend_on_a_variable(spec: Any, final: str) -> N
 def test_a_lighter_size_does_not_undercut_a_locked_one() -> None:
     lower = {"spec": {"size": {"memory_mb": {"request": 400, "min": 200}}}, "final": ["size.memory_mb"]}
     lighter = {"size": {"lighter": {"memory_mb": 64}}}
-    full = {"host.free_memory_mb": 100}
+    full: dict[str, object] = {"host.free_memory_mb": 100}
     with pytest.raises(SizeNotFree):
         spawned(lighter, full, lower=lower)
     assert spawned(lighter, full).spec["size"]["memory_mb"] == 64  # type: ignore[index, call-overload]
