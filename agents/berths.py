@@ -32,7 +32,7 @@ from resources.sandboxes.protocol import Profile, Reference, Sandbox, SandboxFai
 
 log = logging.getLogger(__name__)
 
-_REPLACED = (Lease.Kind.DIRECTORY, Lease.Kind.PROCESS)  # of a warm berth that died: the new one has its own
+_REPLACED = (Lease.Kind.DIRECTORY, Lease.Kind.CONTAINER)  # of a warm berth that died: the new one has its own
 
 
 def workspace_of(agent: Agent, *, generation: int) -> Path:
@@ -87,9 +87,13 @@ def _abandon(agent: Agent, sandbox: Sandbox | None, *, worker: str) -> None:
     if theirs:
         return
     log.info("agent moved on while its berth was opened", extra={"agent": str(agent.pk)})
-    if sandbox is not None:
-        sandbox.close()
-    _remove_what_is_leased(agent, generation=agent.generation)
+    try:
+        if sandbox is not None:
+            sandbox.close()
+        _remove_what_is_leased(agent, generation=agent.generation)
+    except EngineUnreachable as silent:  # its leases run out, and the orphan sweep finds what they name
+        log.warning("a berth cannot be cleared", extra={"agent": str(agent.pk), "reason": silent.detail})
+        return
     leases.release(
         owner=agent.owner, generation=agent.generation, actor=worker, reason="agent moved on", now=timezone.now()
     )
@@ -113,15 +117,11 @@ def _build(agent: Agent, *, port_numbers: dict[str, int]) -> Sandbox:
     workspace = workspace_of(agent, generation=agent.generation)
     _make(agent, workspace)
     fitted = _fitted(agent, workspace=workspace, port_numbers=port_numbers)
-    _intend(agent, kind=Lease.Kind.PROCESS, key=f"{agent.pk}-{agent.generation}")
+    profile = _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers, uid=_uid(agent))
+    tier = _intend_sandbox(agent, fitted, profile)
     way_out = _way_out(agent, fitted, key=workspace.name)
     sandbox = selection.open_sandbox(
-        replace(
-            _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers, uid=_uid(agent)), egress=way_out
-        ),
-        minimum=fitted.minimum,
-        allow_bare=settings.ALLOW_BARE,
-        prefer=Tier(settings.ISOLATION) if settings.ISOLATION else None,
+        replace(profile, egress=way_out), minimum=tier, allow_bare=settings.ALLOW_BARE, prefer=tier
     )
     _note_outfit(agent, fitted)
     return sandbox
@@ -178,6 +178,17 @@ def _make(agent: Agent, workspace: Path) -> None:
         make(workspaces.offer())
     except workspaces.ImageFailed as failed:
         make(workspaces.other_offer(failed))
+
+
+def _intend_sandbox(agent: Agent, fitted: outfits.Outfit, profile: Profile) -> Tier:
+    """The ledger says what will run, and by which name, before it does. Returns the tier that was chosen."""
+    cap = Tier(settings.ISOLATION) if settings.ISOLATION else None
+    tier = selection.choose(minimum=fitted.minimum, allow_bare=settings.ALLOW_BARE, prefer=cap).tier
+    if tier is Tier.CONTAINER:
+        _intend(agent, kind=Lease.Kind.CONTAINER, key=selection.name_of(profile))
+    else:
+        _intend(agent, kind=Lease.Kind.PROCESS, key=f"{agent.pk}-{agent.generation}")
+    return tier
 
 
 def _intend(agent: Agent, *, kind: Lease.Kind, key: str, detail: dict[str, Any] | None = None) -> None:
@@ -270,12 +281,14 @@ def clear_berth(agent_id: uuid.UUID | str, *, generation: int, worker: str) -> N
 
 
 def _tear_down(agent: Agent) -> None:
+    ended = False
     if agent.sandbox is not None:
         try:
-            selection.adopt(agent.sandbox).close()
+            selection.close(agent.sandbox)
+            ended = True
         except SandboxGone:
-            log.info("sandbox was gone already", extra={"agent": str(agent.pk)})
-    _remove_what_is_leased(agent, ended=agent.sandbox is not None)
+            log.warning("the sandbox's reference cannot be read", extra={"agent": str(agent.pk)})
+    _remove_what_is_leased(agent, ended=ended)
 
 
 def _remove_what_is_leased(agent: Agent, *, generation: int | None = None, ended: bool = False) -> None:
@@ -284,5 +297,6 @@ def _remove_what_is_leased(agent: Agent, *, generation: int | None = None, ended
         egress.clear(lease.key)
     for lease in leases.live(owner=agent.owner, kind=Lease.Kind.DIRECTORY, generation=generation):
         if not ended:
-            selection.end_leftovers(workspaces.inhabitant(lease, install=settings.INSTALL_ID))
+            contained = bool(leases.live(owner=agent.owner, kind=Lease.Kind.CONTAINER, generation=lease.generation))
+            selection.end_leftovers(workspaces.inhabitant(lease, install=settings.INSTALL_ID), contained=contained)
         workspaces.remove(workspaces.place_of(lease.key))

@@ -23,6 +23,7 @@ from events.faults import Fault
 from resources import admission, hosts, leases, uids, warm, workspaces
 from resources.models import Host, Lease
 from resources.sandboxes import selection
+from resources.sandboxes.engine import EngineUnreachable
 from resources.sandboxes.protocol import Profile, SandboxGone, Tier
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,8 @@ def _lives(reference: Mapping[str, object]) -> bool:
         return selection.adopt(dict(reference)).alive()
     except SandboxGone:
         return False
+    except EngineUnreachable:  # nobody can say
+        return True
 
 
 def _fill(host: Host, wish: Wish, *, actor: str) -> int:
@@ -110,9 +113,17 @@ def _fill(host: Host, wish: Wish, *, actor: str) -> int:
             made += _make(host, wish, owner)
         except (Fault, OSError) as error:
             log.warning("a warm berth cannot be made", extra={"template": wish.outfit.name, "error": str(error)})
-            _clear(owner, actor=actor)
+            _give_up(owner, actor=actor)
             break
     return made
+
+
+def _give_up(owner: str, *, actor: str) -> None:
+    """What was made of it goes; where it resists, its leases run out and it is swept."""
+    try:
+        _clear(owner, actor=actor)
+    except (Fault, OSError) as error:
+        log.warning("a warm berth cannot be cleared", extra={"owner": owner, "error": str(error)})
 
 
 def _reserve(host: Host, wish: Wish) -> str | None:
@@ -129,9 +140,13 @@ def _reserve(host: Host, wish: Wish) -> str | None:
         )  # fmt: skip
         if isinstance(answer, admission.Blocked):
             return None
-        for kind, name in ((Lease.Kind.PROCESS, wish.shape), (Lease.Kind.DIRECTORY, "")):
+        named = Profile(owner=owner, generation=1, workspace=workspaces.place_of(warm.key_of(owner)))
+        for kind, key, name in (
+            (Lease.Kind.CONTAINER, selection.name_of(named), wish.shape),
+            (Lease.Kind.DIRECTORY, warm.key_of(owner), ""),
+        ):
             leases.intend(
-                host=host, kind=kind, key=warm.key_of(owner), name=name, owner=owner, generation=1, now=now,
+                host=host, kind=kind, key=key, name=name, owner=owner, generation=1, now=now,
                 expires_at=now + LEASE_TTL,
             ).save(force_insert=True)  # fmt: skip
     return owner
@@ -195,6 +210,6 @@ def _profile(wish: Wish, *, owner: str, workspace: Path, uid: int | None) -> Pro
 
 def _clear(owner: str, *, actor: str) -> None:
     for lease in leases.live(owner=owner, kind=Lease.Kind.DIRECTORY):
-        selection.end_leftovers(workspaces.inhabitant(lease, install=settings.INSTALL_ID))
+        selection.end_leftovers(workspaces.inhabitant(lease, install=settings.INSTALL_ID), contained=True)
         workspaces.remove(workspaces.place_of(lease.key))
     leases.release(owner=owner, actor=actor, reason="a warm berth was cleared", now=timezone.now())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,6 +17,15 @@ from cli.failures import Failure, Unreachable, from_problem
 
 TIMEOUT_S = 30.0
 PAGE_SIZE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Where a websocket goes, and who we are there."""
+
+    address: str
+    authorization: str = field(repr=False)
+    on_this_machine: bool
 
 
 class Api:
@@ -44,6 +54,11 @@ class Api:
     def twin(self) -> Api:
         """The same server over connections of its own: for a thread that is left behind when this one is closed."""
         return Api(self._access)
+
+    def relay(self) -> Line:
+        """Where this server relays terminals, for whoever asks here."""
+        address = self.url.replace("http", "ws", 1) + "/ws/terminals/"
+        return Line(address, f"Bearer {self._access.token}", self._access.on_this_machine)
 
     def get(self, path: str, /, *, wait_s: float = 0.0, **parameters: Any) -> Any:
         """The JSON at a path. ``wait_s`` is how much longer than usual the answer may take."""

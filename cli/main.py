@@ -11,6 +11,7 @@ from cli import (
     __version__,
     access,
     agents,
+    attach,
     doctor,
     failures,
     inventory,
@@ -48,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     operations.add_to(branch(group, "operation", "Look at requested work, and steer it."))
     projects.add_to(branch(group, "project", "The repositories that work is done on."))
     agents.add_to(branch(group, "agent", "Who works, where, and how they are."))
+    attach.add_to(group)
     templates.add_to(branch(group, "template", "What berths look like."))
     leaf(
         branch(group, "host", "The machines that lend berths."),

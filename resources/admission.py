@@ -211,11 +211,12 @@ def _is_lent(reason: Reason) -> bool:
 
 
 def _offers(host: Host, minimum: Tier) -> bool:
+    """Whether one of its tiers is strong enough, of those that its operator has not capped away (MOORAGE_ISOLATION)."""
     if minimum is Tier.BARE:
         return True
-    return any(
-        entry["available"] and Tier(entry["tier"]).strength >= minimum.strength for entry in host.facts.get("tiers", [])
-    )
+    cap = Tier(host.facts.get("isolation") or Tier.CONTAINER).strength
+    tiers = [Tier(entry["tier"]) for entry in host.facts.get("tiers", []) if entry["available"]]
+    return any(minimum.strength <= tier.strength <= cap for tier in tiers)
 
 
 def _reserve(host: Host, claim: _Claim, size: Size) -> None:

@@ -84,13 +84,14 @@ def own_capacity(*, workspaces: Path) -> Capacity:
 
 
 def own_facts(*, workspaces: Path) -> dict[str, Any]:
-    """What this machine is like now: tiers with reasons, load, memory and disk (MB)."""
+    """What this machine is like now: tiers with reasons and the operator's cap on them, load, memory and disk (MB)."""
     memory, disk = psutil.virtual_memory(), shutil.disk_usage(workspaces)
     return {
         "tiers": [
             {"tier": a.tier.value, "available": a.available, "reason": a.reason, "remedy": a.remedy}
             for a in selection.availabilities()
         ],
+        "isolation": settings.ISOLATION,
         "cores": os.cpu_count(),
         "load": round(os.getloadavg()[0], 2),
         "memory_total_mb": memory.total // 2**20,

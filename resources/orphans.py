@@ -74,13 +74,13 @@ def sweep(*, host_name: str, now: datetime, dry_run: bool = False) -> Plan:
 def look(host: Host, *, now: datetime) -> tuple[list[Candidate], str]:
     """Everything on this machine that nobody owns, with what will happen to it; and why nothing will, if so."""
     found = [trace for source in SOURCES.values() for trace in source.find()]
-    keys = {trace.key for trace in found}
+    keys = {name for trace in found for name in (trace.key, trace.name)}
     known, held = _ledger(host, keys)
     first_seen = {(row.kind, row.key): row.first_seen_at for row in Orphan.objects.filter(host=host, fate__in=_SIGHTED)}
     candidates = [
         _judged(trace, known=known, first_seen=first_seen.get((trace.kind, trace.name)), now=now)
         for trace in found
-        if trace.key not in held
+        if not held & {trace.key, trace.name}
     ]
     refused = _refusal(candidates, Counter(trace.kind for trace in found), ledger_since=host.created_at)
     if refused:
@@ -95,7 +95,10 @@ _SIGHTED = (Fate.WAITS, Fate.DUE, Fate.REFUSED, Fate.RESISTS)  # the grace runs 
 
 
 def _ledger(host: Host, keys: set[str]) -> tuple[dict[str, datetime], set[str]]:
-    """Which berths the ledger of this host knows (and when they were released), and which are held."""
+    """Which berths the ledger of this host knows (and when they were released), and which are held.
+
+    Containers are written down by their own names.
+    """
     kinds = (Lease.Kind.DIRECTORY, Lease.Kind.PROCESS, Lease.Kind.EGRESS, Lease.Kind.CONTAINER)
     known: dict[str, datetime] = {}
     held: set[str] = set()
@@ -110,9 +113,9 @@ def _ledger(host: Host, keys: set[str]) -> tuple[dict[str, datetime], set[str]]:
 
 def _judged(trace: Trace, *, known: dict[str, datetime], first_seen: datetime | None, now: datetime) -> Candidate:
     """Pure: the fate of one thing that nobody holds."""
-    if trace.key not in known:
+    if not trace.over and trace.key not in known:
         return Candidate(trace, Fate.KEPT, "the ledger of this host never heard of its berth: it may be a stranger's")
-    reason = f"its berth was given back at {known[trace.key]:%Y-%m-%d %H:%M:%S} UTC"
+    reason = trace.over or f"its berth was given back at {known[trace.key]:%Y-%m-%d %H:%M:%S} UTC"
     seen_for = now - first_seen if first_seen else timedelta(0)
     if first_seen is None or seen_for < GRACE:
         return Candidate(trace, Fate.WAITS, reason)
@@ -172,7 +175,7 @@ def _seen_first(host: Host, candidate: Candidate, *, now: datetime) -> Orphan:
 def _remove(host: Host, candidate: Candidate, row: Orphan, *, now: datetime) -> bool:
     """Take it away, if the ledger still says so. False when something resists: the next sweep tries again."""
     trace = candidate.trace
-    if trace.key in _ledger(host, {trace.key})[1]:
+    if _ledger(host, {trace.key, trace.name})[1]:
         return False  # somebody took the berth since we looked
     log.info("removing orphan", extra={"kind": trace.kind, "orphan": trace.name})
     try:

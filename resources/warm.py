@@ -1,8 +1,8 @@
 """Warm berths: containers that stand ready before anybody asks for one, each used once.
 
 A warm berth is nothing but leases whose owner is ``warm:<id>``: slot, memory, processor and disk, so that it counts in
-what the host lends, and its process, directory and user id. The process lease says what it is: its ``name`` is the
-shape (a digest of all that makes containers alike), and held means ready. Who takes it becomes the owner of those
+what the host lends, and its container, directory and user id. The container's lease says what it is: its ``name`` is
+the shape (a digest of all that makes containers alike), and held means ready. Who takes it becomes the owner of those
 very leases by one compare-and-swap; the container and the workspace keep the names they were made with, and the
 directory's lease says which. Who retires it takes the shape away, so that nobody takes it any more.
 """
@@ -90,7 +90,7 @@ def ready(*, owner: str, shape: str, reference: dict[str, Any]) -> bool:
             return False
         directory.detail = {**directory.detail, "sandbox": reference}
         directory.save(update_fields=["detail"])
-        made = Lease.objects.filter(owner=owner, kind=Lease.Kind.PROCESS, name=shape, state=Lease.State.INTENT)
+        made = Lease.objects.filter(owner=owner, kind=Lease.Kind.CONTAINER, name=shape, state=Lease.State.INTENT)
         if not made.update(state=Lease.State.HELD):
             return False
         leases.hold(owner=owner, generation=1)
@@ -138,10 +138,10 @@ def retired(host: Host) -> list[str]:
 
 
 def _ready() -> QuerySet[Lease]:
-    """Process leases of berths that can be taken."""
-    rows = Lease.objects.filter(kind=Lease.Kind.PROCESS, state=Lease.State.HELD, owner__startswith=_PREFIX)
+    """Container leases of berths that can be taken."""
+    rows = Lease.objects.filter(kind=Lease.Kind.CONTAINER, state=Lease.State.HELD, owner__startswith=_PREFIX)
     return rows.exclude(name="")
 
 
 def _warm(host: Host) -> QuerySet[Lease]:
-    return Lease.objects.filter(host=host, kind=Lease.Kind.PROCESS, owner__startswith=_PREFIX, state__in=Lease.LIVE)
+    return Lease.objects.filter(host=host, kind=Lease.Kind.CONTAINER, owner__startswith=_PREFIX, state__in=Lease.LIVE)

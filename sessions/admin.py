@@ -9,7 +9,7 @@ from csp.constants import NONCE
 from csp.decorators import csp_update
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -23,7 +23,7 @@ from events.faults import Fault
 from events.operator_pages import OperatorPage, ReadOnly, badge, moment, told
 from events.plain_text import plain
 from sessions import lifecycle, peek, sharing, visibility
-from sessions.models import SessionHost, Terminal
+from sessions.models import Recording, SessionHost, Terminal
 
 _TABS = 12
 _EVENTS = 30
@@ -48,10 +48,15 @@ class TerminalAdmin(OperatorPage):
         mine = [
             path("open/<uuid:agent_id>/", wrap(require_POST(self.open_view)), name="terminals_terminal_open"),
             path("<uuid:object_id>/text/", wrap(require_safe(self.text_view)), name="terminals_terminal_text"),
+            path(
+                "<uuid:object_id>/recording/",
+                wrap(require_safe(self.recording_view)),
+                name="terminals_terminal_recording",
+            ),
         ]
         return [*mine, *super().get_urls()]
 
-    # xterm.js writes style elements: on this page they carry the nonce, and nothing else inline is obeyed.
+    # xterm.js writes style elements: on its pages they carry the nonce, and nothing else inline is obeyed.
     @method_decorator(csp_update({"style-src": [NONCE]}))
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -65,6 +70,7 @@ class TerminalAdmin(OperatorPage):
             "terminal": obj,
             "open_states": Terminal.OPEN,
             "tabs": sorted([obj, *others[:_TABS]], key=lambda each: each.created_at),
+            "record": Recording.objects.filter(terminal=obj).first(),
             "guests": obj.guests.select_related("user"),
             "cursor": cursor,
             "transitions": journal.replay(obj.topic, after=max(0, cursor - _EVENTS))[::-1],
@@ -82,6 +88,17 @@ class TerminalAdmin(OperatorPage):
         response = TemplateResponse(request, "moorage/terminal_text.html", context)
         response["Cache-Control"] = "no-store"
         return response
+
+    @method_decorator(csp_update({"style-src": [NONCE]}))
+    def recording_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
+        """What was recorded of it, to play."""
+        terminal = self.shown(request, str(object_id))
+        record = Recording.objects.filter(terminal=terminal).first()
+        if record is None:
+            raise Http404("nothing was recorded of this terminal")
+        title = f"Recording of {plain(str(terminal))}"
+        context = {**self.base_context(request), "terminal": terminal, "record": record, "title": title}
+        return TemplateResponse(request, "moorage/terminal_recording.html", context)
 
     def open_view(self, request: HttpRequest, agent_id: UUID) -> HttpResponse:
         """Ask for a terminal in the agent's berth, and go to it; or back to the agent with the reason why not."""

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from events.faults import Fault
 from sessions import presence, relay, visibility
+from sessions.faults import SessionHostAway
 from sessions.host import wire
 from sessions.host.wire import ASKED, SUBPROTOCOL, TOLD, Frame, Kind, Problem, Refused, Wish
 from sessions.models import Terminal
@@ -138,7 +139,7 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         except Refused as refused:
             self.refuse(frame.channel, refused)
         except Fault as fault:
-            self.refuse(frame.channel, Refused(Problem.NOT_OPEN, fault.detail))
+            self.refuse(frame.channel, _refusal(fault))
         except OSError:
             self.refuse(frame.channel, Refused(Problem.AWAY, "the session host is away"))
         except DatabaseError as error:
@@ -233,7 +234,7 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         except Refused as refused:
             self._give_up(channel, refused)
         except Fault as fault:
-            self._give_up(channel, Refused(Problem.NOT_OPEN, fault.detail))
+            self._give_up(channel, _refusal(fault))
         except (OSError, TimeoutError):
             self._give_up(channel, Refused(Problem.AWAY, "the session host does not answer"))
         except DatabaseError as error:
@@ -320,6 +321,11 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         for task in list(self._tasks):
             if task is not current:
                 task.cancel()
+
+
+def _refusal(fault: Fault) -> Refused:
+    problem = Problem.AWAY if isinstance(fault, SessionHostAway) else Problem.NOT_OPEN
+    return Refused(problem, fault.detail)
 
 
 def _right(user: Any, terminal_id: uuid.UUID) -> tuple[Terminal, bool]:

@@ -20,7 +20,15 @@ from resources.sandboxes import attach, door, engine_terminal, local, policy, se
 from resources.sandboxes.agent_client import Agent
 from resources.sandboxes.conversation import CommandLost
 from resources.sandboxes.door import AgentUnreachable
-from resources.sandboxes.engine import UNREACHABLE, EngineUnreachable, engine, is_silence, words
+from resources.sandboxes.engine import (
+    UNREACHABLE,
+    EngineUnreachable,
+    engine,
+    failure,
+    is_silence,
+    require_runtime,
+    words,
+)
 from resources.sandboxes.launch import LAUNCHER, Plan
 from resources.sandboxes.protocol import (
     Availability,
@@ -49,7 +57,6 @@ _AGENT_S = 15.0  # how long an agent may take to listen, while its container run
 _LOOK_S = 0.5
 _NAME_TAKEN = 409
 _HELD = frozenset({"memory", "pids", "cpu"})
-_GVISOR_REMEDY = "Install gVisor, then: runsc install && systemctl reload docker"
 
 
 class Carrier(StrEnum):
@@ -97,7 +104,7 @@ class ContainerProvider:
     def open(self, profile: Profile) -> ContainerSandbox:
         """Create and start the container; one left over from a crash under the same name is replaced."""
         profile = dataclasses.replace(profile, uid=_uid(profile))
-        _require_runtime(profile.runtime)
+        require_runtime(profile.runtime)
         sandbox = ContainerSandbox(profile)
         try:
             sandbox.create()
@@ -105,19 +112,27 @@ class ContainerProvider:
             image = profile.image or policy.DEFAULT_IMAGE
             raise IsolationUnavailable(f"container: the image {image} is not there", remedy="make images") from error
         except UNREACHABLE as error:
-            raise _failure("The container cannot be made", error) from error
+            raise failure("The container cannot be made", error) from error
         return sandbox
 
-    def adopt(self, reference: Reference) -> ContainerSandbox:
-        """The running container of this reference; one that the engine stopped is started again."""
+    def at(self, reference: Reference) -> ContainerSandbox:
+        """The container of this reference, whether or not it is there."""
         profile = local.profile_from_json(reference.get("profile", {}))
         try:
             # References of containers made before there were agents do not say it.
             carrier = Carrier(reference.get("carrier", Carrier.LAUNCHER))
         except ValueError as error:
             raise SandboxGone("The sandbox's reference cannot be read.") from error
-        sandbox = ContainerSandbox(profile, carrier=carrier)
-        sandbox.start()
+        return ContainerSandbox(profile, carrier=carrier)
+
+    def adopt(self, reference: Reference) -> ContainerSandbox:
+        """The running container of this reference; one that the engine stopped is started again.
+
+        One whose agent answers runs: then the engine is not asked, which not everybody who may adopt can reach.
+        """
+        sandbox = self.at(reference)
+        if not sandbox.answers():
+            sandbox.start()
         return sandbox
 
 
@@ -161,6 +176,10 @@ class ContainerSandbox:
             self.close()
             raise
 
+    def answers(self) -> bool:
+        """Whether its agent listens. Costs no engine, and says nothing of a container without an agent."""
+        return self.carrier is Carrier.AGENT and door.is_answered(self.profile.workspace, within_s=_LOOK_S)
+
     def start(self) -> None:
         """Start the container if the engine stopped it; SandboxGone when it is not there or not ours."""
         try:
@@ -192,7 +211,7 @@ class ContainerSandbox:
         except UNREACHABLE as error:
             if not self.alive():
                 raise SandboxGone(f"{self.name} is gone: {words(error)}") from error
-            raise _failure("The container engine refused", error) from error
+            raise failure("The container engine refused", error) from error
         return outcome
 
     def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
@@ -230,7 +249,7 @@ class ContainerSandbox:
             with self._container() as found:
                 figures: dict[str, Any] = found.stats(stream=False, one_shot=True)
         except UNREACHABLE as error:
-            raise _failure("The container cannot be asked", error) from error
+            raise failure("The container cannot be asked", error) from error
         memory = figures.get("memory_stats", {}).get("usage")
         cpu_ns = figures.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
         return Stats(
@@ -247,11 +266,15 @@ class ContainerSandbox:
         except SandboxGone:
             return False
         except UNREACHABLE as error:
-            raise _failure("The container cannot be asked", error) from error
+            raise failure("The container cannot be asked", error) from error
 
     def close(self) -> None:
-        """Remove the container and all that runs in it; one that is gone or not ours is left alone."""
+        """End what we run in it and remove it; one that is gone or not ours is left alone."""
         local.end_launchers(self.name)
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove the container and all that runs in it, as it is: running, stopped or never started."""
         try:
             with self._container() as found:
                 found.remove(force=True, v=True)
@@ -261,7 +284,7 @@ class ContainerSandbox:
             if error.status_code != 409:  # removal is already in progress
                 raise SandboxFailed(f"The container cannot be removed: {words(error)}") from error
         except UNREACHABLE as error:
-            raise _failure("The container cannot be removed", error) from error
+            raise failure("The container cannot be removed", error) from error
         door.remove(self.profile.workspace)
 
     @property
@@ -411,24 +434,6 @@ class ContainerSandbox:
             if policy.labels(self.profile, self.name).items() - found.labels.items():
                 raise SandboxGone(f"{self.name} carries other labels: it is not this sandbox.")
             yield found
-
-
-def _require_runtime(runtime: str) -> None:
-    if not runtime:
-        return
-    try:
-        with engine() as client:
-            known = client.info()["Runtimes"]
-    except UNREACHABLE as error:
-        raise _failure("The container engine does not answer", error) from error
-    if runtime not in known:
-        raise IsolationUnavailable(f"container: the engine has no runtime {runtime}", remedy=_GVISOR_REMEDY)
-
-
-def _failure(what: str, error: Exception) -> SandboxFailed:
-    """The engine's trouble as a fault: silence is told from a refusal."""
-    kind = EngineUnreachable if is_silence(error) else SandboxFailed
-    return kind(f"{what}: {words(error)}")
 
 
 def _uid(profile: Profile) -> int:

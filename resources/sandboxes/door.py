@@ -95,10 +95,16 @@ def wait(workspace: Path, *, within_s: float) -> bool:
     """Whether somebody listens behind the door before the time is over."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
-        try:
-            knock(workspace, within_s=within_s).close()
-        except AgentUnreachable:
-            time.sleep(_PAUSE_S)
-        else:
+        if is_answered(workspace, within_s=within_s):
             return True
+        time.sleep(_PAUSE_S)
     return False
+
+
+def is_answered(workspace: Path, *, within_s: float) -> bool:
+    """Whether somebody listens behind the door now."""
+    try:
+        knock(workspace, within_s=within_s).close()
+    except AgentUnreachable:
+        return False
+    return True

@@ -15,11 +15,12 @@ from django.conf import settings
 
 from events.faults import FaultClass
 from resources import breakers
-from resources.sandboxes.protocol import SandboxFailed
+from resources.sandboxes.protocol import IsolationUnavailable, SandboxFailed
 
 CALL_S = 60
 _USUAL = "unix:///var/run/docker.sock"
 UNREACHABLE = (docker.errors.DockerException, requests.exceptions.RequestException)
+_GVISOR_REMEDY = "Install gVisor, then: runsc install && systemctl reload docker"
 _SILENT = (requests.exceptions.ConnectionError, requests.exceptions.Timeout)
 
 
@@ -84,3 +85,22 @@ def is_silence(error: Exception) -> bool:
 def words(error: Exception) -> str:
     """What the engine said, bounded."""
     return str(getattr(error, "explanation", None) or error)[:300]
+
+
+def failure(what: str, error: Exception) -> SandboxFailed:
+    """The engine's trouble as a fault: silence is told from a refusal."""
+    kind = EngineUnreachable if is_silence(error) else SandboxFailed
+    return kind(f"{what}: {words(error)}")
+
+
+def require_runtime(runtime: str) -> None:
+    """IsolationUnavailable where the engine does not have it; the engine's own, which is empty, is always there."""
+    if not runtime:
+        return
+    try:
+        with engine() as client:
+            known = client.info()["Runtimes"]
+    except UNREACHABLE as error:
+        raise failure("The container engine does not answer", error) from error
+    if runtime not in known:
+        raise IsolationUnavailable(f"container: the engine has no runtime {runtime}", remedy=_GVISOR_REMEDY)

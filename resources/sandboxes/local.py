@@ -60,9 +60,13 @@ class LocalProvider(ABC):
         sandbox.open()
         return sandbox
 
+    def at(self, reference: Reference) -> LocalSandbox:
+        """The sandbox of this reference, open or not."""
+        return self.sandbox(profile_from_json(reference.get("profile", {})))
+
     def adopt(self, reference: Reference) -> LocalSandbox:
         """The open sandbox of this reference."""
-        sandbox = self.sandbox(profile_from_json(reference.get("profile", {})))
+        sandbox = self.at(reference)
         if not sandbox.alive():
             raise SandboxGone(f"{sandbox.name} is closed.")
         return sandbox
@@ -127,12 +131,7 @@ class LocalSandbox:
 
     def close(self) -> None:
         """End everything inside, remove groups and mark; closing twice is fine."""
-        # Closed before, or the inhabitant removed its own mark
-        with suppress(FileNotFoundError, PathEscapes, PathSpecial):
-            Beneath(self.profile.workspace).delete(_mark(self.profile))
-        end_launchers(self.name)
-        if self._limited:
-            cgroups.remove(self.name)
+        end(self.profile)
 
     def _plan(self, command: Command) -> launch.Plan:
         if not self.alive():
@@ -154,6 +153,15 @@ class LocalSandbox:
             except psutil.NoSuchProcess:
                 continue
         return found
+
+
+def end(profile: Profile) -> None:
+    """End all that runs under the profile's name in any tier without an engine: they share names, mark and groups."""
+    # Closed before, or the inhabitant removed its own mark
+    with suppress(FileNotFoundError, PathEscapes, PathSpecial):
+        Beneath(profile.workspace).delete(_mark(profile))
+    end_launchers(name_of(profile))
+    cgroups.remove(name_of(profile))
 
 
 def checked(profile: Profile, command: Command) -> Command:

@@ -162,6 +162,9 @@ class Provider(Protocol):
 
     def open(self, profile: Profile) -> Sandbox: ...
 
+    def at(self, reference: Reference) -> Sandbox:
+        """The sandbox of this reference, neither looked for nor started: to be closed. SandboxGone for no reference."""
+
     def adopt(self, reference: Reference) -> Sandbox:
         """Raises :class:`SandboxGone` when it is not there any more."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from resources.sandboxes import local, way_out
 from resources.sandboxes.bare import BareProvider
@@ -84,20 +83,38 @@ def adopt(reference: Reference) -> Sandbox:
 
     EngineUnreachable when that cannot be said now.
     """
+    return _provider(reference).adopt(reference)
+
+
+def close(reference: Reference) -> None:
+    """End the sandbox that a reference points at, without starting it first; one that is gone is fine.
+
+    SandboxGone for a reference that cannot be read, EngineUnreachable when nothing can be ended now.
+    """
+    _provider(reference).at(reference).close()
+
+
+def _provider(reference: Reference) -> Provider:
     try:
-        tier = Tier(reference["tier"])
+        return PROVIDERS[Tier(reference["tier"])]()
     except (KeyError, ValueError) as error:
         raise SandboxGone("The reference names no tier that we know.") from error
-    return PROVIDERS[tier]().adopt(reference)
 
 
-def end_leftovers(profile: Profile) -> None:
-    """End whatever still stands under the profile's name, in whichever tier; nothing there is fine.
+def name_of(profile: Profile) -> str:
+    """What its sandbox is called, known before there is one: the ledger writes it down first."""
+    return local.name_of(profile)
+
+
+def end_leftovers(profile: Profile, *, contained: bool = False) -> None:
+    """End whatever still stands under the profile's name, in whichever tier; nothing there is fine. Starts nothing.
 
     Raises SandboxFailed when something there cannot be ended. An engine that does not answer keeps nobody waiting:
-    most hosts without one never had one, and where it comes back its containers are orphans of their own.
+    most hosts without one never had one. But for what the ledger says to be ``contained``: then EngineUnreachable.
     """
-    local.end_launchers(local.name_of(profile))
-    for tier in PROVIDERS:
-        with suppress(SandboxGone, EngineUnreachable):
-            adopt({"tier": tier.value, "profile": local.profile_as_json(profile)}).close()
+    local.end(profile)
+    try:
+        ContainerProvider().at({"profile": local.profile_as_json(profile)}).remove()
+    except EngineUnreachable:
+        if contained:
+            raise

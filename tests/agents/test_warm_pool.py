@@ -110,7 +110,7 @@ def test_many_that_ask_at_once_each_get_one_of_their_own_or_an_ordinary_place(se
     assert sum(agent.host_id is not None for agent in placed) == 5
     assert sum(bool(agent.resolved.get("taken", {}).get("warm")) for agent in placed) == 2
     assert hosts.usage(node).slots == 5
-    keys = Lease.objects.filter(kind=Lease.Kind.PROCESS, state__in=Lease.LIVE).values_list("owner", flat=True)
+    keys = Lease.objects.filter(kind=Lease.Kind.CONTAINER, state__in=Lease.LIVE).values_list("owner", flat=True)
     assert len(set(keys)) == len(keys) == 2
 
 

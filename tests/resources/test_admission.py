@@ -92,6 +92,13 @@ def test_a_host_without_the_isolation_that_is_asked_for_is_passed_over() -> None
     assert ask(minimum=Tier.PROCESS) == Admitted(strong, SMALL)
 
 
+def test_a_host_whose_operator_caps_its_isolation_is_not_taken_for_stronger() -> None:
+    capped = factories.host("capped", tiers=[Tier.CONTAINER, Tier.PROCESS, Tier.LANDLOCK])
+    Host.objects.filter(pk=capped.pk).update(facts={**capped.facts, "isolation": "landlock"})
+    assert reasons(ask(minimum=Tier.PROCESS)) == [{"kind": "isolation", "host": "capped", "needs": "process"}]
+    assert isinstance(ask(minimum=Tier.LANDLOCK), Admitted)
+
+
 def test_the_emptier_host_is_tried_first_and_a_full_one_does_not_hide_the_other() -> None:
     for name in ("a", "b"):
         factories.host(name, slots=2)

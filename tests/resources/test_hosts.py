@@ -114,4 +114,6 @@ def test_what_this_machine_lends_follows_its_settings(settings: Any, tmp_path: P
     assert lent.disk_mb > 0
     facts = hosts.own_facts(workspaces=tmp_path)
     assert {entry["tier"] for entry in facts["tiers"]} == {"container", "process", "landlock", "bare"}
+    settings.ISOLATION = "landlock"
+    assert hosts.own_facts(workspaces=tmp_path)["isolation"] == "landlock", "admission has to know of the cap"
     assert facts["memory_total_mb"] >= facts["memory_free_mb"] > 0

@@ -1,7 +1,7 @@
 // The page of terminals: tabs on one socket, who is here and who types, in words; the parts below follow the shown tab.
 //
 //   <div data-terminals data-hidden-after-ms="300000">
-//     <nav data-tabs><a data-terminal="7f…" data-own data-columns="80" data-rows="24" href="…" data-parts="…">   each a tab
+//     <nav data-tabs><a data-terminal="7f…" data-own data-columns="80" data-rows="24" href="…" data-about="…">   each a tab
 //     [data-banner], [data-words], [data-people], [data-acts], [data-panels]                          filled by this script
 //
 // window.moorageTerminals.text() is what the shown terminal holds, as text.
@@ -75,10 +75,11 @@ function showState() {
   root.dataset.control = view.inControl ? "mine" : "";
   part("control").textContent = inWords(view);
   const people = view.people.map((person) => ({ ...person, me: person.viewer === view.you }));
-  fill(part("people"), JSON.stringify(people), () => people.map(personLine));
+  const more = view.others ? [element("li", { className: "quiet", text: `and ${view.others} more` })] : [];
+  fill(part("people"), JSON.stringify([view.inControl, people, view.others]), () => [...people.map(personLine), ...more]);
   const holder = people.find((person) => person.controls);
-  const me = people.find((person) => person.me);
-  fill(part("acts"), JSON.stringify([view.terminal, view.state, view.inControl, holder?.viewer, me?.may_type, me?.asks]), () => actsFor(view, holder, me));
+  const key = [view.terminal, view.state, view.inControl, holder?.viewer, view.mayType, view.asked];
+  fill(part("acts"), JSON.stringify(key), () => actsFor(view, holder));
   part("keys").hidden = !view.inControl;
 }
 
@@ -95,14 +96,14 @@ function personLine(person) {
   return item;
 }
 
-function actsFor(view, holder, me) {
+function actsFor(view, holder) {
   if (view.state !== "live" || view.ended) return [];
   if (view.inControl) return [act("Give control back", () => view.wish(Wish.GIVE_BACK))];
   const acts = [];
-  if (me?.may_type) acts.push(act("Take control", () => { view.wish(Wish.TAKE); view.screen.focus(); }, { primary: true }));
-  if (holder || !me?.may_type) {
-    const ask = act(me?.asks ? "Asked for control" : "Ask for control", () => view.wish(Wish.ASK));
-    ask.disabled = Boolean(me?.asks);
+  if (view.mayType) acts.push(act("Take control", () => { view.wish(Wish.TAKE); view.screen.focus(); }, { primary: true }));
+  if (holder || !view.mayType) {
+    const ask = act(view.asked ? "Asked for control" : "Ask for control", () => view.wish(Wish.ASK));
+    ask.disabled = view.asked;
     acts.push(ask);
   }
   return acts;
@@ -159,7 +160,7 @@ function select(tab) {
 
 function follow(tab) {
   const about = document.querySelector("[data-parts]");
-  about.dataset.parts = tab.dataset.parts;
+  about.dataset.parts = tab.dataset.about;
   window.moorageLive?.follow(`terminal.${tab.dataset.terminal}`);
   document.dispatchEvent(new CustomEvent("moorage:refresh"));
 }

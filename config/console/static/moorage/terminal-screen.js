@@ -46,7 +46,7 @@ export function followTheme(screens) {
 // { screen, fit }: an emulator in this element. Links stay text, and the clipboard and the title stay ours.
 export function openScreen(holder, { columns, rows, readAloud }) {
   const screen = new Terminal({
-    cols: columns, rows, theme: theme(), fontFamily: MONOSPACE, fontSize: 14, scrollback: 5000,
+    cols: columns, rows, theme: theme(), fontFamily: MONOSPACE, fontSize: 14, lineHeight: 1.1, scrollback: 5000,
     minimumContrastRatio: 4.5, disableStdin: true, cursorInactiveStyle: "outline", screenReaderMode: readAloud, windowOptions: {},
   });
   const fit = new FitAddon();
@@ -54,6 +54,9 @@ export function openScreen(holder, { columns, rows, readAloud }) {
   const ignored = () => true;
   for (const command of [0, 1, 2, 8, 52]) screen.parser.registerOscHandler(command, ignored); // titles, links, clipboard
   screen.open(holder);
+  // Tab is the program's in there: who tabs through the page goes in by the button only, and comes out by its key.
+  screen.element.tabIndex = -1;
+  screen.textarea.tabIndex = -1;
   screen.textarea.setAttribute("aria-label", "Terminal input. Control, shift and full stop leave the terminal.");
   return { screen, fit };
 }

@@ -13,7 +13,7 @@ export class View extends EventTarget {
   constructor({ terminal, line, holder, own, readAloud, columns, rows }) {
     super();
     Object.assign(this, { terminal, line, holder });
-    Object.assign(this, { state: "connecting", epoch: 0, inControl: false, people: [], you: 0, ended: "" });
+    Object.assign(this, { state: "connecting", epoch: 0, inControl: false, people: [], others: 0, you: 0, mayType: false, asked: false, ended: "" });
     this.offset = null; // behind the last byte received
     this.shown = 0; // behind the last byte that the emulator has taken
     this.acknowledged = 0;
@@ -44,7 +44,7 @@ export class View extends EventTarget {
     if (this.inControl) { this.regain = true; this.former = this.you; }
     if (this.drawing) { this.drawing = false; this.offset = null; } // half a picture: ask for a whole one
     this.hasControl(false);
-    this.change({ state: "away", people: [] });
+    this.change({ state: "away", people: [], others: 0 });
   }
 
   hear(frame) {
@@ -96,7 +96,7 @@ export class View extends EventTarget {
   end(words) {
     this.hasControl(false);
     this.ended = words;
-    this.change({ state: "ended", people: [] });
+    this.change({ state: "ended", people: [], others: 0 });
   }
 
   // --- what it shows -------------------------------------------------------------------------------------------
@@ -189,12 +189,14 @@ export class View extends EventTarget {
     this.screen.options.cursorBlink = yes;
   }
 
-  met({ you, people }) {
+  met({ you, others, people }) {
     this.you = you;
-    this.change({ people });
     const holder = people.find((person) => person.controls);
     const me = people.find((person) => person.viewer === you);
-    if (this.regain && me?.may_type && (!holder || holder.viewer === this.former)) this.wish(Wish.TAKE);
+    this.mayType = me?.may_type ?? true; // not listed in a crowd: the answer to taking it says
+    this.asked = Boolean(me?.asks);
+    this.change({ people, others });
+    if (this.regain && this.mayType && (!holder || holder.viewer === this.former)) this.wish(Wish.TAKE);
     this.regain = false;
   }
 

@@ -85,7 +85,7 @@ const TOLD = {
     offset: u64(view, 3), columns: view.getUint16(11), rows: view.getUint16(13),
     exact: view.getUint8(15) === 1, last: view.getUint8(16) === 1, bytes: rest(view, 17),
   }),
-  [Kind.PEOPLE]: (view) => ({ you: view.getUint32(3), people: JSON.parse(words(view, 7)) }),
+  [Kind.PEOPLE]: (view) => ({ you: view.getUint32(3), others: view.getUint16(7), people: JSON.parse(words(view, 9)) }),
   [Kind.NOTICE]: (view) => ({ words: words(view, 3) }),
   [Kind.RESIZE]: (view) => ({ columns: view.getUint16(3), rows: view.getUint16(5) }),
   [Kind.CONTROL]: (view) => ({ epoch: view.getUint32(3), yours: view.getUint8(7) === 1 }),

@@ -1,0 +1,293 @@
+"""``moorage attach`` on a real terminal, against a real web process, session host and shell."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from agents.models import Agent
+from cli import relay_frames
+from config.access.models import ApiToken, Scope, issue
+from sessions import lifecycle, sharing
+from sessions.host import wire
+from sessions.models import SessionHost, Terminal
+from tests.cli.conftest import ROOT
+from tests.events.web_process import WebProcess
+from tests.fakes.redis_process import RedisProcess
+from tests.patience import eventually
+from tests.sessions.browser import Browser
+from tests.sessions.conftest import DaemonProcess, agent, daemon, data, host, sandbox, stranger, user  # noqa: F401
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.needs_redis]
+LEAVE = b"\x1d"
+
+
+class Person:
+    """Somebody at a terminal of their own, in which ``moorage attach`` runs."""
+
+    def __init__(self, *arguments: str, web: WebProcess, token: str) -> None:
+        names = ("PATH", "HOME", "LANG")
+        kept = {name: os.environ[name] for name in names if name in os.environ}
+        environment = {**kept, "MOORAGE_URL": f"http://{web.address}", "MOORAGE_TOKEN": token, "TERM": "xterm"}
+        self.seen = b""
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            os.chdir(ROOT)
+            os.execve(sys.executable, [sys.executable, "-m", "cli.main", "attach", *arguments], environment)  # noqa: S606
+        self.resize(100, 30)
+        self._code: int | None = None
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def type(self, text: bytes) -> None:
+        os.write(self.terminal, text)
+
+    def read(self, wait_s: float) -> bool:
+        """Read what comes next; False at the end."""
+        if not select.select([self.terminal], [], [], wait_s)[0]:
+            return True
+        try:
+            data = os.read(self.terminal, 65_536)
+        except OSError:
+            return False
+        self.seen += data
+        return bool(data)
+
+    def read_until(self, wanted: bytes, *, within_s: float = 30) -> bytes:
+        deadline = time.monotonic() + within_s
+        while wanted not in self.seen:
+            assert self.read(0.2), self.seen[-3000:]
+            assert time.monotonic() < deadline, self.seen[-3000:]
+        return self.seen
+
+    def ready(self) -> None:
+        """In control, behind the prompt."""
+        self.read_until(b"leaves it; the program runs on.")
+        deadline = time.monotonic() + 30
+        mark = f"ready{time.monotonic_ns()}".encode()
+        while mark + b"\r" not in self.seen:
+            self.type(b"echo re''" + mark[2:] + b"\n")
+            for _ in range(5):
+                self.read(0.1)
+            assert time.monotonic() < deadline, self.seen[-3000:]
+
+    def settings(self) -> list[Any]:
+        return termios.tcgetattr(self.terminal)
+
+    def wait(self, *, within_s: float = 30) -> int:
+        """The exit code, once all output was read."""
+        deadline = time.monotonic() + within_s
+        while self._code is None:
+            self.read(0.05)
+            found, status = os.waitpid(self.pid, os.WNOHANG)
+            if found:
+                self._code = os.waitstatus_to_exitcode(status)
+            assert time.monotonic() < deadline, self.seen[-3000:]
+        while self.read(0.2) and select.select([self.terminal], [], [], 0)[0]:
+            pass
+        return self._code
+
+    def close(self) -> None:
+        if self._code is None:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self.terminal)
+
+
+Attach = Callable[..., Person]
+
+
+@pytest.fixture
+def web(daemon: DaemonProcess, redis_process: RedisProcess) -> Iterator[WebProcess]:  # noqa: F811 - a fixture
+    database = str(connection.settings_dict["NAME"])
+    process = WebProcess(database=database, redis_url=redis_process.url, application="tests.browser.web:application")
+    try:
+        process.start()
+        yield process
+    finally:
+        process.close()
+
+
+@pytest.fixture
+def token(user: Any) -> str:  # noqa: F811 - a fixture
+    return issue(user=user, scope=Scope.WRITE)
+
+
+@pytest.fixture
+def attach(web: WebProcess, token: str, agent: Agent) -> Iterator[Attach]:  # noqa: F811 - a fixture
+    people: list[Person] = []
+    eventually(lambda: SessionHost.objects.exists())
+
+    def start(*arguments: str, token: str = token) -> Person:
+        people.append(Person(*arguments, web=web, token=token))
+        return people[-1]
+
+    yield start
+    for person in people:
+        person.close()
+
+
+@pytest.fixture
+def terminal(web: WebProcess, agent: Agent, user: Any) -> Terminal:  # noqa: F811 - fixtures
+    eventually(lambda: SessionHost.objects.exists())
+    return lifecycle.request_open(agent_id=agent.pk, by=user, title="work")
+
+
+def test_agent_without_a_terminal_gets_one_and_its_program_s_code_is_ours(attach: Attach) -> None:
+    ada = attach("skipper")
+    before = ada.settings()
+    ada.ready()
+    assert ada.settings() != before, "raw"
+    ada.type(b"stty size; echo to''gether\n")
+    assert b"30 100" in ada.read_until(b"together\r")
+    ada.resize(77, 22)
+    eventually(lambda: Terminal.objects.get().columns == 77)
+    ada.type(b"exit 7\n")
+    assert ada.wait() == 7
+    assert b"the program ended with 7" in ada.seen
+    assert ada.settings() == before
+
+
+def test_detach_key_leaves_the_program_running_and_the_terminal_as_it_was(attach: Attach, terminal: Terminal) -> None:
+    ada = attach("work")
+    before = ada.settings()
+    ada.ready()
+    ada.type(b"printf '\\033[?1049h\\033[?1000h\\033[?25l'; echo mo''des\n")
+    ada.read_until(b"modes\r")
+    ada.type(LEAVE)
+    assert ada.wait() == 0
+    assert ada.settings() == before
+    rest = ada.seen.rpartition(b"modes\r")[2]
+    for undone in (b"\x1b[?1049l", b"\x1b[?1000l", b"\x1b[?25h"):
+        assert undone in rest
+    assert b"detached; the program runs on" in rest
+    eventually(lambda: Terminal.objects.get().state == "detached")
+    again = attach(str(terminal.pk)[:8], "--detach-key", "ctrl-q")
+    again.ready()
+    again.type(b"\x11")
+    assert again.wait() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signal_gives_the_terminal_back(attach: Attach, terminal: Terminal, number: int) -> None:
+    ada = attach("work")
+    before = ada.settings()
+    ada.ready()
+    os.kill(ada.pid, number)
+    assert ada.wait() == 128 + number
+    assert ada.settings() == before
+
+
+def test_failure_in_the_middle_gives_the_terminal_back_and_says_why(attach: Attach, terminal: Terminal) -> None:
+    ada = attach("work")
+    before = ada.settings()
+    ada.ready()
+    ApiToken.objects.all().delete()
+    assert ada.wait() == 3
+    assert b"You are signed out" in ada.seen
+    assert ada.settings() == before
+
+
+def test_broken_connection_is_said_and_resumed_without_a_lost_or_doubled_line(
+    attach: Attach, web: WebProcess, terminal: Terminal
+) -> None:
+    ada = attach("work")
+    ada.ready()
+    ada.type(b"i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line-$i-; sleep 0.02; done; echo that' 'is' 'all\n")
+    ada.read_until(b"line-30-")
+    web.stop()
+    ada.read_until(b"[moorage: connection lost")
+    web.start()
+    ada.read_until(b"that is all", within_s=90)
+    assert [int(number) for number in re.findall(rb"line-(\d+)-\r", ada.seen)] == list(range(1, 301))
+    ada.type(b"exit 5\n")
+    assert ada.wait() == 5
+
+
+def test_read_only_types_nothing_and_takes_no_control(
+    attach: Attach, web: WebProcess, token: str, terminal: Terminal
+) -> None:
+    with Browser(web.address, token=token) as typist:
+        typist.attach(terminal)
+        ada = attach("work", "--read-only")
+        ada.read_until(b"leaves it")
+        ada.type(b"echo ne''ver\n")
+        typist.take_control()
+        typist.type(b"echo by' 'another\n")
+        ada.type(b"echo ne''ver\n")
+        ada.read_until(b"by another")
+        typist.type(b"echo at' 'last\n")
+        assert b"never" not in ada.read_until(b"at last")
+    ada.type(LEAVE)
+    assert ada.wait() == 0
+
+
+def test_whoever_is_in_control_is_named_and_taking_over_has_to_be_asked_for(
+    attach: Attach, web: WebProcess, token: str, terminal: Terminal
+) -> None:
+    first = attach("work")
+    first.ready()
+    second = attach("work")
+    second.read_until(b"ada is in control; you are watching")
+    second.type(LEAVE)
+    assert second.wait() == 0
+    third = attach("work", "--take")
+    third.ready()
+    first.read_until(b"you are not in control any more")
+
+
+def test_guest_who_may_watch_is_let_type_when_that_is_granted(
+    attach: Attach, terminal: Terminal, user: Any, stranger: Any  # noqa: F811
+) -> None:  # fmt: skip
+    sharing.share(terminal.pk, user="eve", may_type=False, by=user)
+    eve = attach(str(terminal.pk), token=issue(user=stranger, scope=Scope.WRITE))
+    eve.read_until(b"# ")
+    eve.type(b"echo ne''ver\n")
+    sharing.share(terminal.pk, user="eve", may_type=True, by=user)
+    eve.ready()
+    assert b"never" not in eve.seen
+    sharing.unshare(terminal.pk, user="eve", by=user)
+    assert eve.wait() == 3
+    assert b"You may not see this terminal any more" in eve.seen
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("nobody",), 3, b"There is no open terminal and no agent 'nobody'"),
+        (("00000000-0000-4000-8000-000000000000",), 3, b"There is no open terminal and no agent"),
+        (("skipper", "--read-only"), 3, b"no open terminal"),
+        (("skipper", "--read-only", "--take"), 2, b"goes with neither"),
+        (("skipper", "--detach-key", "escape"), 2, b"is not a key"),
+        (("skipper", "--detach-key", "ctrl-c"), 2, b"is needed in the terminal itself"),
+    ],
+)
+def test_what_cannot_be_attached_is_said(attach: Attach, arguments: tuple[str, ...], code: int, words: bytes) -> None:
+    one = attach(*arguments)
+    assert one.wait() == code
+    assert words in one.seen.replace(b"\r\n", b" ")
+
+
+def test_client_speaks_the_frames_of_the_session_host() -> None:
+    for kind in relay_frames.Kind:
+        assert wire.Kind[kind.name] == kind
+    for problem in relay_frames.Problem:
+        assert wire.Problem[problem.name] == problem
+    assert (relay_frames.SUBPROTOCOL, relay_frames.VERSION) == (wire.SUBPROTOCOL, wire.VERSION)
+    assert (relay_frames.LIVE_ONLY, relay_frames.MOST_INPUT) == (wire.LIVE_ONLY, wire.MOST_DATA)
+    for kind, layout in relay_frames._LAYOUTS.items():
+        assert wire.TOLD[wire.Kind[kind.name]].layout.format == layout
