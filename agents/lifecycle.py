@@ -19,7 +19,7 @@ from django_fsm import TransitionNotAllowed
 
 from agents import faults
 from agents.models import Agent, Capability, Priority
-from agents.outfits import outfit
+from agents.outfits import Outfit, outfit
 from events.faults import Fault
 from events.journal import record
 from resources import leases
@@ -52,14 +52,16 @@ def request_spawn(
     project_id: uuid.UUID | None = None,
     capabilities: Iterable[str] = (),
     priority: Priority = Priority.NORMAL,
+    fitted: Outfit | None = None,
 ) -> Agent:
     """Ask for an agent from a template: a row in ``spawning``, nothing taken yet. 202 material.
 
+    ``fitted`` is the template as the caller resolved it, for one who calls inside a transaction: resolving reads files.
     Raises the template's faults (unknown, invalid, abstract) and UnknownCapability before anything is
     written.
     """
     wanted = check_capabilities(capabilities)
-    fitted = outfit(template)
+    fitted = fitted or outfit(template)
     now = timezone.now()
     with transaction.atomic():
         agent = Agent(

@@ -26,7 +26,8 @@ class NotConfigured(Fault):
     code = "llm.not_configured"
     remedy = (
         "Set MOORAGE_MODELS (such as openai:NAME,anthropic:NAME,ollama:NAME) and the provider's key, "
-        "or give a diff in the requirement, or name a codemod (`codemod: ruff UP,I`)."
+        "or give a diff in the requirement, or name a codemod (`codemod: ruff UP,I`), "
+        "or add a test that fails until it is done: the repair engine is led by it."
     )
 
 

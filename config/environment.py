@@ -135,6 +135,12 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("MOORAGE_NPM_REGISTRY_URL", "", "npm registry for the same berths; MOORAGE_PACKAGE_MIRROR_URL when empty."),
     Setting("MOORAGE_GIT_TOKEN_HOSTS", "github.com", "Hosts that are shown MOORAGE_GIT_TOKEN, comma-separated."),
+    Setting("MOORAGE_GIT_SSH_KEY_FILE", "", "Private key for ssh remotes; empty: those that ssh itself finds."),
+    Setting(
+        "MOORAGE_GIT_SSH_KNOWN_HOSTS_FILE",
+        "",
+        "Keys of ssh servers; others are refused. Empty: the file of ssh itself.",
+    ),
     Setting(
         "MOORAGE_GITHUB_URL",
         "https://api.github.com",

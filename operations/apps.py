@@ -8,8 +8,11 @@ class OperationsConfig(AppConfig):
     def ready(self) -> None:
         from events import policy as live_policy
         from operations import policy
+        from operations.coding import retention
+        from resources import traces
 
         live_policy.register("operation", policy.may_view_operation)
         live_policy.register("project", policy.may_view_project)
         live_policy.register("queue", policy.may_view_figures)
         live_policy.register("metrics", policy.may_view_hosts)
+        traces.register("kept work", traces.Source(retention.overdue, retention.drop_overdue))

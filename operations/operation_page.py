@@ -10,7 +10,6 @@ from typing import Any
 from agents.gateway import spend
 from agents.gateway.spend import Spend
 from events import journal
-from events.faults import Fault
 from events.plain_text import plain, span, tail
 from events.recorded import Recorded
 from operations import diff_lines, snapshots
@@ -83,7 +82,6 @@ class OperationPage:
     duration: str
     percent: int
     diff: diff_lines.DiffView | None
-    diff_fault: str
     events: tuple[Recorded, ...]
     cursor: int
     can: dict[str, bool]
@@ -95,7 +93,6 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
     cursor = journal.head(operation.topic)
     operation.refresh_from_db(fields=["status", "stage", "turn", "attention", "error", "result", "completed_at"])
     steps = list(operation.steps.all())
-    diff, diff_fault = _diff(operation)
     attention = snapshots.attention(operation)
     ended = operation.completed_at or now
     return OperationPage(
@@ -112,8 +109,7 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
         position=snapshots.queue_position(operation),
         duration=span(ended - operation.created_at),
         percent=round(operation.progress * 100),
-        diff=diff,
-        diff_fault=diff_fault,
+        diff=_diff(operation),
         events=tuple(journal.replay(operation.topic, after=max(0, cursor - EVENTS))[::-1]),
         cursor=cursor,
         can=possible(operation),
@@ -202,12 +198,9 @@ def _proof(row: Evidence, operation: Operation) -> Proof:
     )
 
 
-def _diff(operation: Operation) -> tuple[diff_lines.DiffView | None, str]:
-    try:
-        diff = pull_requests.diff_of(operation)
-    except Fault as fault:  # the vault is gone or unreadable: the page says so and shows the rest
-        return None, plain(f"{fault.detail} {fault.remedy_text}".strip())
-    return (diff_lines.lines_of(diff.text, cut=diff.truncated) if diff.text else None), ""
+def _diff(operation: Operation) -> diff_lines.DiffView | None:
+    diff = pull_requests.diff_of(operation)
+    return diff_lines.lines_of(diff.text, cut=diff.truncated) if diff.text else None
 
 
 def _pull_request_link(operation: Operation) -> str:

@@ -113,9 +113,9 @@ def _ledger(host: Host, keys: set[str]) -> tuple[dict[str, datetime], set[str]]:
 
 def _judged(trace: Trace, *, known: dict[str, datetime], first_seen: datetime | None, now: datetime) -> Candidate:
     """Pure: the fate of one thing that nobody holds."""
-    if trace.key not in known:
+    if not trace.over and trace.key not in known:
         return Candidate(trace, Fate.KEPT, "the ledger of this host never heard of its berth: it may be a stranger's")
-    reason = f"its berth was given back at {known[trace.key]:%Y-%m-%d %H:%M:%S} UTC"
+    reason = trace.over or f"its berth was given back at {known[trace.key]:%Y-%m-%d %H:%M:%S} UTC"
     seen_for = now - first_seen if first_seen else timedelta(0)
     if first_seen is None or seen_for < GRACE:
         return Candidate(trace, Fate.WAITS, reason)

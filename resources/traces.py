@@ -37,6 +37,7 @@ class Trace:
     key: str
     owner: str
     changed_at: datetime  # by a clock that no inhabitant can set
+    over: str = ""  # where a room above has a ledger of its own: why nobody owns it any more
 
 
 @dataclass(frozen=True, slots=True)

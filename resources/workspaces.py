@@ -1,14 +1,18 @@
 """Workspaces: the directory of one berth, bounded in bytes and files where the host can, else counted and swept.
 
 ``<data>/workspaces/<name>`` is where it is seen; ``<data>/disks/<name>.ext4`` is the image it is made of, if it is.
-Both names say whose it is, so that whatever a killed process left is found and undone. Every door may be called twice.
+Both names say whose it is, so that whatever a killed process left is found and undone. Every door may be called twice,
+also at once: one waits for the other.
 """
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import uuid
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -81,17 +85,18 @@ def place_of(name: str) -> Path:
 
 def create(path: Path, *, limit_mb: int, kind: Kind) -> None:
     """An empty workspace at ``path``. What an attempt that was killed left there was never handed out: it goes."""
-    remove(path)
-    path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-    path.mkdir(mode=0o700)
-    if kind is Kind.IMAGE:
-        try:
-            disk_images.make(_image_of(path), size_mb=limit_mb)
-            disk_images.mount(_image_of(path), path)
-        except ImageFailed:
-            remove(path)
-            raise
-        path.chmod(0o700)
+    with _alone(path):
+        _remove(path)
+        path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+        path.mkdir(mode=0o700)
+        if kind is Kind.IMAGE:
+            try:
+                disk_images.make(_image_of(path), size_mb=limit_mb)
+                disk_images.mount(_image_of(path), path)
+            except ImageFailed:
+                _remove(path)
+                raise
+            path.chmod(0o700)
 
 
 def adopt(path: Path) -> bool:
@@ -100,17 +105,43 @@ def adopt(path: Path) -> bool:
     Raises ImageFailed when its image is damaged beyond mending.
     """
     image = _image_of(path)
-    if image.is_file() and path.is_dir() and not disk_images.is_mounted(path):
-        disk_images.mend(image)
-        disk_images.mount(image, path)
-    return path.is_dir()
+    with _alone(path):
+        if image.is_file() and path.is_dir() and not disk_images.is_mounted(path):
+            disk_images.mend(image)
+            disk_images.mount(image, path)
+        return path.is_dir()
 
 
 def remove(path: Path) -> None:
     """Take the workspace away, with all that is in it: an image at once, whatever was written there."""
+    with _alone(path):
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
     door.remove(path)  # first: it is found by the name of what is still there
     disk_images.remove(_image_of(path), path)
     Beneath(path).remove_tree()
+
+
+_LOCKS = 64  # files, each for every so many workspaces: they are never removed, so nobody can hold a removed one
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Nobody else on this machine makes, mounts or removes this workspace meanwhile. Does not nest.
+
+    An agent may be told to leave while its berth is still being made: a mount that came up in the middle of the
+    removal would keep the directory busy.
+    """
+    locks = _disks() / ".locks"
+    locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (locks / str(zlib.crc32(path.name.encode()) % _LOCKS)).open("ab") as lock:  # a killed holder lets go of it
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(lock, fcntl.LOCK_UN)  # a pool child that was forked meanwhile has the file open too
 
 
 def names() -> Sequence[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from django.utils import timezone
 
 from resources import hosts
 from resources.egress import probe
-from workers import listening
+from workers import housekeeping, listening
 
 log = logging.getLogger(__name__)
 _stop = threading.Event()
@@ -41,6 +42,9 @@ def _started(sender: Any, **_signal: Any) -> None:
     threading.Thread(target=_beat, name="host-presence", daemon=True).start()
     follow = partial(listening.listen, worker=name(), stop=_stop)
     threading.Thread(target=follow, name="engine-events", daemon=True).start()
+    chores = housekeeping.of_host(settings.HOST_NAME, worker=name())
+    look = partial(housekeeping.keep, chores, stop=_stop, period_s=settings.SWEEP_S)
+    threading.Thread(target=look, name="host-chores", daemon=True).start()
 
 
 def _stopping(**_signal: Any) -> None:
@@ -51,25 +55,31 @@ def _fresh_connections(**_signal: Any) -> None:
     close_old_connections()  # a reused connection may belong to a database server that was restarted
 
 
-class _Facts:
+class Facts:
     """What this machine is like, looked at in a thread of its own: a slow look must not hold up a heartbeat."""
 
-    def __init__(self, workspaces: Path) -> None:
-        self._workspaces = workspaces
-        self.latest = self._look()
-        threading.Thread(target=self._follow, name="host-facts", daemon=True).start()
-
-    def _look(self) -> dict[str, Any]:
-        return {**hosts.own_facts(workspaces=self._workspaces), "egress": asdict(probe.probe(settings.HOST_NAME))}
+    def __init__(self, look: Callable[[], dict[str, Any]], *, every_s: float, stop: threading.Event) -> None:
+        self._look, self._every_s, self._stop = look, every_s, stop
+        self.latest = look()
+        self.thread = threading.Thread(target=self._follow, name="host-facts", daemon=True)
+        self.thread.start()
 
     def _follow(self) -> None:
-        while not _stop.wait(_period_s()):
+        while not self._stop.wait(self._every_s):
             try:
                 self.latest = self._look()
             except (DatabaseTrouble, OSError) as error:
                 log.warning("host cannot be looked at", extra={"host": settings.HOST_NAME, "error": str(error)})
                 connection.close()
+            except Exception:
+                # The last resort: facts that stay as they were forever look like those of a healthy host.
+                log.exception("looking at the host broke", extra={"host": settings.HOST_NAME})
+                connection.close()
         connection.close()
+
+
+def _look(workspaces: Path) -> dict[str, Any]:
+    return {**hosts.own_facts(workspaces=workspaces), "egress": asdict(probe.probe(settings.HOST_NAME))}
 
 
 def _period_s() -> float:
@@ -82,7 +92,7 @@ def _beat() -> None:
     registered, facts = False, None
     while True:
         try:
-            facts = facts or _Facts(workspaces)
+            facts = facts or Facts(partial(_look, workspaces), every_s=_period_s(), stop=_stop)
             if registered:
                 registered = hosts.beat(name=settings.HOST_NAME, facts=facts.latest, now=timezone.now())
             if not registered:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from agents.engines import places, texts
 from agents.engines.diffs import FilePatch, Hunk, Operation
-from agents.engines.edits import Changes, current
+from agents.engines.edits import current
 from agents.engines.protocol import EditRefused, Workbench
 
 MAX_GIVEN_UP = 12  # git diff writes three context lines; nobody means a hundred to be approximate
@@ -26,11 +26,11 @@ class Computed:
     applied: tuple[str, ...]
 
 
-def compute(patches: Sequence[FilePatch], bench: Workbench, *, on: Changes | None = None) -> Computed:
+def compute(patches: Sequence[FilePatch], bench: Workbench) -> Computed:
     """The content of every file after all patches. Writes nothing; raises :class:`EditRefused` on a
     conflict.
     """
-    changes: dict[str, bytes | None] = dict(on or {})
+    changes: dict[str, bytes | None] = {}
     applied: list[str] = []
     for patch in patches:
         before = {path: _state(changes, bench, path) for path in {patch.path, patch.source}}

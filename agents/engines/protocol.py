@@ -6,7 +6,7 @@ An engine sees a :class:`Workbench` (files and commands of one berth) and a :cla
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -168,6 +168,3 @@ class Engine(Protocol):
 
     def review(self, task: Task, plan: Plan, diff: str, facts: dict[str, Any], bench: Workbench) -> Review:
         """Engines without an opinion approve with no comments."""
-
-
-EngineFactory = Callable[[], Engine]

@@ -29,8 +29,13 @@ def kind_of(name: str) -> EngineKind:
 
 def check_available(kind: EngineKind) -> None:
     """Raise :class:`EngineUnavailable` for a kind that no request can be done with, whatever it holds."""
-    if kind is EngineKind.EXTERNAL:
+    if kind not in available():
         raise _later(kind)
+
+
+def available() -> tuple[EngineKind, ...]:
+    """The kinds that a request can be done with."""
+    return tuple(kind for kind in EngineKind if kind is not EngineKind.EXTERNAL)
 
 
 def _later(kind: EngineKind) -> EngineUnavailable:

@@ -62,11 +62,6 @@ class Diff:
     def deletions(self) -> int:
         return sum(change.deletions for change in self.changes)
 
-    @property
-    def binary(self) -> tuple[str, ...]:
-        """Paths of changed binary files."""
-        return tuple(change.path for change in self.changes if change.binary)
-
     def shortened(self, limit: int) -> Diff:
         """The same with at most ``limit`` characters of text."""
         return self if len(self.text) <= limit else Diff(self.text[:limit], truncated=True, changes=self.changes)

@@ -40,7 +40,16 @@ NO_CREDENTIALS = Credentials()
 
 def configured() -> Credentials:
     """What the operator gave us for remotes."""
-    return Credentials(token=settings.GIT_TOKEN, hosts=tuple(settings.GIT_TOKEN_HOSTS))
+    return Credentials(
+        token=settings.GIT_TOKEN,
+        hosts=tuple(settings.GIT_TOKEN_HOSTS),
+        ssh_key_file=_file(settings.GIT_SSH_KEY_FILE),
+        ssh_known_hosts_file=_file(settings.GIT_SSH_KNOWN_HOSTS_FILE),
+    )
+
+
+def _file(name: str) -> Path | None:
+    return Path(name).absolute() if name else None
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from django.utils import timezone
 from agents import lifecycle
 from agents.faults import BerthLost
 from agents.models import Agent, Priority
+from agents.outfits import Outfit, outfit
 from events.faults import Fault, Remembered
 from events.journal import record
 from operations import faults
@@ -170,6 +171,7 @@ class WorkerKilled(Fault):
 
 def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worker: str) -> None:
     now = timezone.now()
+    fitted, outcome = _fitted(context.operation, outcome)  # reads files: before the transaction
     with transaction.atomic():
         operation = load(claimed.operation_id)
         step = claimed.step  # ours alone, as long as the claim is
@@ -189,21 +191,31 @@ def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worke
         if lost is not None or isinstance(outcome, Fault):
             _recover(operation, lost or outcome, step=step, actor=worker)  # type: ignore[arg-type] # one is a fault
         elif isinstance(outcome, AwaitBerth):
-            _ask_for_berth(operation, step, actor=worker)
+            _ask_for_berth(operation, step, fitted=fitted, actor=worker)
         else:
             _go_on(operation, outcome, step=step, actor=worker)
 
 
-def _ask_for_berth(operation: Operation, step: Step, *, actor: str) -> None:
-    """Wait for a berth; a template that went away since the request is a fault like any other."""
+def _fitted(operation: Operation, outcome: Outcome | Fault) -> tuple[Outfit | None, Outcome | Fault]:
+    """The template for an agent that is to be asked for; one that went away since the request is a fault."""
+    if not isinstance(outcome, AwaitBerth) or operation.agent_id is not None:
+        return None, outcome
+    try:
+        return outfit(operation.template), outcome
+    except Fault as fault:
+        return None, fault
+
+
+def _ask_for_berth(operation: Operation, step: Step, *, fitted: Outfit | None, actor: str) -> None:
+    """Wait for a berth; what the agent's room refuses is a fault like any other."""
     try:
         with transaction.atomic():
-            _await_berth(operation, step, actor=actor)
+            _await_berth(operation, step, fitted=fitted, actor=actor)
     except Fault as fault:
         _recover(load(operation.pk), fault, step=step, actor=actor)
 
 
-def _await_berth(operation: Operation, step: Step, *, actor: str) -> None:
+def _await_berth(operation: Operation, step: Step, *, fitted: Outfit | None, actor: str) -> None:
     """The request for an agent and the link to it in one transaction: the wake-up cannot come before the link."""
     operation.status = Operation.Status.WAITING
     if operation.agent is not None:  # looked again, and it still waits: nothing new to tell
@@ -223,6 +235,7 @@ def _await_berth(operation: Operation, step: Step, *, actor: str) -> None:
         project_id=operation.project_id,
         capabilities=[operation.capability],
         priority=Priority(operation.priority),
+        fitted=fitted,
     )
     advance(operation, wake_up_in_s=BERTH_RECHECK_S)
     record("operation.waiting", operation, actor=actor, reason="waits for a berth", **snapshot(operation))

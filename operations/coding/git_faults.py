@@ -58,7 +58,10 @@ class AuthFailed(Fault):
 
     fault_class = FaultClass.CONFIGURATION
     code = "git.auth"
-    remedy = "Set MOORAGE_GIT_TOKEN (or the ssh key) to credentials that may read and push this repository."
+    remedy = (
+        "Set MOORAGE_GIT_TOKEN (for ssh MOORAGE_GIT_SSH_KEY_FILE) to what may read and push this repository; "
+        "ssh refuses servers whose key it does not know (MOORAGE_GIT_SSH_KNOWN_HOSTS_FILE)."
+    )
 
 
 class OwnedByAnother(Fault):

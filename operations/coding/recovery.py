@@ -92,7 +92,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(r"stage\.timeout", ErrorKind.TIMEOUT),
     Symptom(r"budget\.exhausted", ErrorKind.BUDGET),
     Symptom(r"llm\.rate_limited", ErrorKind.PROVIDER_RESTS),
-    Symptom(r"llm\.question", ErrorKind.QUESTION),
+    Symptom(r"llm\.question|gates\.asked", ErrorKind.QUESTION),
 )
 
 RECOVERY: dict[ErrorKind, Rule] = {

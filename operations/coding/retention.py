@@ -10,15 +10,20 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from events.faults import Fault
 from operations import faults
 from operations.coding import vault
 from operations.coding.host_git import run
 from operations.models import Operation
+from resources import orphans
+from resources.traces import Trace
 
 log = logging.getLogger(__name__)
 
+_CHANCES = timedelta(days=2)  # for forget_old, which comes once a day
 _BASE = frozenset({"base", "base-commit"})
 
 
@@ -124,6 +129,46 @@ def _forget_of(store: vault.Vault, *, until: datetime) -> int:
     for operation_id in over:
         vault.forget(vault=store, operation_id=operation_id)
     return len(over)
+
+
+def overdue() -> list[Trace]:
+    """Work that :func:`forget_old` should have dropped long ago and did not, for the orphan sweep: the oldest first.
+
+    Only as many as the sweep believes at once: a setting that was lowered must not stop it for everything else.
+    """
+    if not settings.KEEP_WORK_DAYS:
+        return []
+    now = timezone.now()
+    late: list[Operation] = []
+    for project_id in _late(now=now).values_list("project_id", flat=True).distinct().order_by("project_id"):
+        if (store := vault.existing(project_id)) is None:
+            continue
+        try:
+            late += _late(now=now).filter(pk__in=vault.keepers(store))
+        except (Fault, OSError) as error:
+            log.warning("a vault cannot be looked through", extra={"vault": store.path.name, "error": str(error)})
+    late.sort(key=lambda operation: (operation.completed_at, operation.pk))
+    return [_trace(operation, now=now) for operation in late[: orphans.FEW]]
+
+
+def drop_overdue(trace: Trace) -> None:
+    """Drop it, if it is still over: an operation may have been retried since. Twice is fine."""
+    operation = _late(now=timezone.now()).filter(pk=trace.key).first()
+    store = vault.existing(operation.project_id) if operation else None
+    if operation and store:
+        vault.forget(vault=store, operation_id=operation.pk)
+
+
+def _late(*, now: datetime) -> QuerySet[Operation]:
+    until = now - timedelta(days=settings.KEEP_WORK_DAYS) - _CHANCES
+    return Operation.objects.filter(status__in=Operation.TERMINAL, completed_at__lt=until)
+
+
+def _trace(operation: Operation, *, now: datetime) -> Trace:
+    key = str(operation.pk)
+    why = f"its operation ended at {operation.completed_at:%Y-%m-%d %H:%M:%S} UTC and its work's time is over"
+    # The ledger here is the operations' own, and knows its age: that of the host's row says nothing about it.
+    return Trace("kept work", key, key, f"operation:{key}", now, over=why)
 
 
 def _choose(states: list[Kept], label: str, operation: Operation) -> Kept:

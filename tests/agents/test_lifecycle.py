@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from agents import faults, lifecycle, placement
 from agents.models import Agent, Priority, State
+from agents.outfits import outfit
 from events.faults import Fault, FaultClass
 from events.models import Event
 from resources import leases
@@ -280,3 +282,12 @@ def test_a_wake_up_is_due_exactly_where_somebody_has_to_do_something_next(state:
         assert agent.wake_up_at - agent.state_since >= timedelta(seconds=1)
     else:
         assert agent.wake_up_at is None
+
+
+def test_one_that_is_asked_for_with_a_resolved_template_reads_no_file_again(settings: Any, tmp_path: Path) -> None:
+    fitted = outfit("python-web")
+    settings.TEMPLATE_DIRECTORIES = [tmp_path / "gone"]
+    with pytest.raises(Fault):
+        lifecycle.request_spawn(template="python-web", actor="user:ada")
+    agent = lifecycle.request_spawn(template="python-web", actor="user:ada", fitted=fitted)
+    assert agent.resolved["digest"] == fitted.digest

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from agents.engines import registry
 from agents.engines.protocol import EngineUnavailable
 from operations import faults, policy, projects
-from operations.coding import pull_requests
+from operations.admin_forms import OperationForm
+from operations.coding import credentials, pull_requests, remotes
 from operations.coding.forges.github_forge import GitHubForge
 from operations.coding.forges.local_forge import LocalForge
 from operations.models import Operation, Project
@@ -129,3 +132,22 @@ def test_the_forge_is_that_of_the_remotes_host_however_its_address_is_written(
     fresh = Operation.objects.select_related("project").get(pk=operation.pk)
     assert isinstance(pull_requests.forge_for(fresh), forge)
     assert policy.project(inline.user, operation.project_id).repository_url == url
+
+
+def test_the_console_offers_no_engine_that_every_request_is_refused_for(inline: Inline) -> None:
+    field: Any = OperationForm(user=inline.user).fields["engine"]
+    offered = [value for value, _ in field.choices]
+    assert "external" not in offered
+    for engine in offered:
+        registry.check_available(registry.kind_of(engine))
+
+
+def test_git_is_shown_the_key_and_the_known_servers_that_the_operator_names(settings: Any) -> None:
+    assert credentials.configured().ssh_key_file is None
+    settings.GIT_SSH_KEY_FILE, settings.GIT_SSH_KNOWN_HOSTS_FILE = "/keys/id", "/keys/known_hosts"
+    url = "git@git.example.org:team/app.git"
+    remote = remotes.check_url(url, allowed_hosts=("git.example.org",), resolve=lambda _host: ("192.0.2.1",))
+    with credentials.shown_to(remote, credentials.configured(), addresses=(), beside=Path("/")) as environment:
+        words = environment["GIT_SSH_COMMAND"]
+    assert "-i /keys/id -oIdentitiesOnly=yes" in words
+    assert "-oUserKnownHostsFile=/keys/known_hosts" in words

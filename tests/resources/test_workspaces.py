@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from resources.models import Host, Lease
 from resources.sandboxes import launch, selection
 from resources.sandboxes.protocol import Command, Profile, Tier
 from resources.workspaces import Kind
+from tests.at_once import at_once
 from tests.factories import host as a_host
 from tests.resources.sandboxes.conftest import ALL
 
@@ -363,3 +366,17 @@ def test_asking_what_a_host_can_do_survives_a_killed_question_and_many_at_once(d
         assert list(pool.map(disk_images.possible, [disks] * 8)) == [""] * 8
     assert disk_images.mounted_beneath(disks) == []
     assert not (disks / ".probe.ext4").exists()
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_one_that_is_removed_while_it_is_made_is_there_or_not_and_nobody_stumbles(place: Path, kind: Kind) -> None:
+    for _ in range(8):
+        doings: list[Callable[[], None]] = [
+            partial(workspaces.create, place, limit_mb=8, kind=kind),
+            partial(workspaces.remove, place),
+            partial(workspaces.remove, place),
+            partial(workspaces.create, place, limit_mb=8, kind=kind),
+        ]
+        assert at_once(doings) == [None] * 4
+        assert place.is_dir() == (place.name in workspaces.names())
+        assert disk_images.is_mounted(place) == (place.is_dir() and kind is Kind.IMAGE)

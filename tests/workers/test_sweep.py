@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from agents.models import Agent
 from events.delivery import DeliveryFailed
-from operations import faults
+from operations import faults, queues
 from operations.coding import claims, engine, safekeeping
 from operations.models import Operation
 from resources.models import Lease, Tick
@@ -90,7 +90,7 @@ def test_sweeping_twice_does_each_duty_once(inline: Inline) -> None:
     cleanup.sweep()
     assert inline.queued() == []
     sent = {task for task, _ in first}
-    assert {"agents.inspect", "cleanup.orphans", "cleanup.tidy_vaults"} <= sent
+    assert {"cleanup.orphans", "cleanup.tidy_vaults"} <= sent
 
 
 def test_sweeping_over_and_over_changes_nothing_that_is_well(inline: Inline) -> None:
@@ -172,8 +172,6 @@ def test_a_berth_that_cannot_be_read_is_cleared_all_the_same(inline: Inline) -> 
 
 
 def test_what_people_see_of_the_queue_adds_up(inline: Inline) -> None:
-    from operations import queues
-
     def counts() -> tuple[int, int, int]:
         (status,) = queues.status(now=timezone.now())
         return status.total_operations, status.active_operations, status.waiting_operations
@@ -190,8 +188,19 @@ def test_what_people_see_of_the_queue_adds_up(inline: Inline) -> None:
     assert status.oldest_wait_s >= 0
 
 
+def test_the_average_wait_is_over_all_that_wait_however_many(inline: Inline) -> None:
+    project, now = inline.project(), timezone.now()
+    waited = [100] * 200 + [0] * 50
+    Operation.objects.bulk_create(
+        Operation(project=project, requirements="x", created_by=inline.user, created_at=now - timedelta(seconds=each))
+        for each in waited
+    )
+    (status,) = queues.status(now=now)
+    assert (status.waiting_operations, status.average_wait_s, status.oldest_wait_s) == (250, 80.0, 100.0)
+
+
 def test_what_a_host_is_asked_over_and_over_does_not_pile_up_behind_a_long_stage(inline: Inline) -> None:
-    duties = [duty for duty in cleanup.DUTIES if duty.name in {"inspect sandboxes", "remove orphans", "tidy vaults"}]
+    duties = [duty for duty in cleanup.DUTIES if duty.name in {"remove orphans", "tidy vaults"}]
     inline.queued()
     sent: dict[str, Any] = {}
     with current_app.connection_for_read() as connection:

@@ -13,13 +13,13 @@ from django.conf import settings
 from django.db import Error as DatabaseTrouble
 from django.utils import timezone
 
-from agents import measuring, outfit_changes, placement, upkeep
+from agents import outfit_changes, placement, upkeep
 from agents.gateway import ledger
 from events import delivery
 from events.faults import Fault
 from operations import budgets, figures, queues
 from operations.coding import engine, retention, safekeeping
-from resources import orphans, ports, samples, ticks
+from resources import orphans, samples, ticks
 from resources.models import Host
 from sessions import upkeep as terminals
 from workers import routes
@@ -76,12 +76,9 @@ DUTIES: tuple[Duty, ...] = (
     Duty("agents of lost hosts", 2, lambda now: void(upkeep.fail_on_lost_hosts(now=now))),
     Duty("berths of hosts that are gone", 60, lambda now: void(upkeep.write_off(now=now))),
     Duty("agents of drained hosts", 10, lambda now: void(upkeep.move_off_drained(now=now))),
-    _hosts_duty("measure hosts and berths", settings.SAMPLE_S, "cleanup.sample"),
     Duty("forget old samples", 300, lambda now: void(samples.prune(now=now))),
     Duty("reload outfits", 60, lambda now: void(outfit_changes.reach(actor="system"))),
-    _hosts_duty("inspect sandboxes", 30, "agents.inspect"),
     _hosts_duty("remove orphans", 120, "cleanup.orphans"),
-    _hosts_duty("look at squatted ports again", 120, "cleanup.recheck_ports"),
     Duty("settle calls of dead gateways", 60, lambda now: void(ledger.expire(now=now, after_s=UNSETTLED_S))),
     Duty("forget replies", 3600, lambda now: void(ledger.forget_replies(before=now - KEEP_REPLIES))),
     Duty("budgets of a new day", 60, lambda now: void(budgets.resume_renewed(now=now))),
@@ -126,19 +123,7 @@ def tidy_vaults(*, host: str, **_newer: Any) -> None:
     safekeeping.tidy_vaults(now=now)
 
 
-@shared_task(name="cleanup.recheck_ports")
-def recheck_ports(*, host: str, **_newer: Any) -> None:
-    """Ports of this host that strangers used are lent again once they have left."""
-    ports.recheck_on(host, now=timezone.now())
-
-
 @shared_task(name="cleanup.orphans")
 def remove_orphans(*, host: str, **_newer: Any) -> None:
     """Remove what carries our mark on this host and belongs to nobody any more."""
     orphans.sweep(host_name=host, now=timezone.now())
-
-
-@shared_task(name="cleanup.sample")
-def sample(*, host: str, **_newer: Any) -> None:
-    """What this host and its berths use now."""
-    measuring.sample(host=host, now=timezone.now())

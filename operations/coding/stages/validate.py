@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from events.faults import Fault
-from operations.coding import changes, gates
+from operations.coding import changes, checkouts, gates
 from operations.coding.context import Context, Done, Outcome, Witnessed
+from operations.coding.gates.judge import under_policy
+from operations.coding.gates.linters import linters
 from operations.coding.tasks_for_engines import bench_in, engine_for, plan_of, task_for
-from operations.models import Evidence, Stage
+from operations.models import Evidence, Stage, Step
+from resources.sandboxes.protocol import Command
+from resources.sandboxes.protocol import Outcome as Ran
+
+YES = frozenset({"yes", "y", "ok", "allow", "approve", "approved", "ja"})
 
 
 class GatesFailed(Fault):
@@ -14,6 +22,13 @@ class GatesFailed(Fault):
 
     code = "gates.failed"
     remedy = "Change what the gate names; an operator may relax the template's gates."
+
+
+class GatesAsk(Fault):
+    """A gate found what the template leaves to a person."""
+
+    code = "gates.asked"
+    remedy = 'Answer "yes" to let this very change through; any other answer sends it back with your words.'
 
 
 class ReviewVetoed(Fault):
@@ -26,21 +41,74 @@ class ReviewVetoed(Fault):
 def validate(context: Context) -> Outcome:
     """Judge the diff of the tested tree."""
     tree, base_tree = context.tree(Stage.CODE), context.tree(Stage.ANALYZE)
-    diff = changes.diff(vault=context.vault, base_tree=base_tree, tree=tree)
-    changed = {change.path for change in diff.changes}
-    files = changes.list_files(vault=context.vault, tree=tree)
-    sizes = {file.path: file.size for file in files if file.path in changed}
-    results = gates.judge(diff, sizes=sizes, limits=context.spec["gates"])
+    subject = gates.subject_of(
+        vault=context.vault, base_tree=base_tree, tree=tree, limits=context.spec["gates"]
+    )  # fmt: skip
+    results = _after_asking(context, tree, [*gates.judge(subject), _linters(context, subject, tree, base_tree)])
     for result in results:
         context.say(f"{'✓' if result.passed else '✗'} {result.name}: {result.detail}")
         context.witness(
             Witnessed(kind=Evidence.Kind.GATE, name=result.name, tree=tree, passed=result.passed,
-                      detail={"text": result.detail})
+                      detail={"text": result.detail, "findings": list(result.findings), "policy": result.policy.value})
         )  # fmt: skip
-    red = [f"{result.name}: {result.detail}" for result in results if not result.passed]
-    if red:
-        raise GatesFailed("; ".join(red))
-    return Done({"tree": tree, "gates": [result.name for result in results], **_review(context, tree, diff)})
+    _stop_if_red(context, tree, results)
+    return Done({"tree": tree, "gates": [result.name for result in results], **_review(context, tree, subject.diff)})
+
+
+def _stop_if_red(context: Context, tree: str, results: Sequence[gates.GateResult]) -> None:
+    """Refused comes before asked: nobody is bothered with a change that cannot be let through."""
+    refused = [f"{result.name}: {result.detail}" for result in results if not result.passed and not result.asks]
+    if refused:
+        raise GatesFailed("; ".join(refused))
+    asked = {result.name: list(result.findings) for result in results if result.asks}
+    if not asked:
+        return
+    words = "; ".join(f"{result.name}: {result.detail}" for result in results if result.asks)
+    answer = _answer(context, tree, asked)
+    if answer is not None:
+        raise GatesFailed(f"a person did not let it through ({answer[:500]}): {words}")
+    raise GatesAsk(
+        f"{words}. {GatesAsk.remedy}", tree=tree, asked=asked, answers_before=len(context.operation.answers)
+    )  # fmt: skip
+
+
+def _after_asking(context: Context, tree: str, results: list[gates.GateResult]) -> list[gates.GateResult]:
+    """The same, green where a person said yes to these very findings on this very tree."""
+    asked = {result.name: list(result.findings) for result in results if result.asks}
+    answer = _answer(context, tree, asked) if asked else None
+    if answer is None or answer.strip().strip(".!").lower() not in YES:
+        return results
+    return [result.allowed_by_person() if result.asks else result for result in results]
+
+
+def _answer(context: Context, tree: str, asked: dict[str, list[str]]) -> str | None:
+    """What a person answered when asked this; None while nobody was asked."""
+    steps = Step.objects.filter(operation_id=context.operation.pk, stage=Stage.VALIDATE, action="ask")
+    for fault in steps.order_by("-id").values_list("fault", flat=True)[:20]:
+        facts = (fault or {}).get("facts") or {}
+        if facts.get("tree") == tree and facts.get("asked") == asked:
+            answers = context.operation.answers[facts["answers_before"] :]
+            return str(answers[0]) if answers else None
+    return None
+
+
+def _linters(context: Context, subject: gates.Subject, tree: str, base_tree: str) -> gates.GateResult:
+    directory = context.workspace / "lint"
+
+    def read(path: str) -> str | None:
+        raw = changes.read_blob(vault=context.vault, tree=base_tree, path=path)
+        return None if raw is None else raw.decode("utf-8", "replace")
+
+    def run(command: Command) -> Ran:
+        if not made:
+            made.append(checkouts.make(context, tree=tree, directory=directory))
+        context.say(f"$ {' '.join(command.argv[:5])} …")
+        outcome = context.sandbox.run(command, cancelled=context.lost)
+        context.check()
+        return outcome
+
+    made: list[object] = []
+    return under_policy(linters(subject, read=read, run=run, directory=directory), subject)
 
 
 def _review(context: Context, tree: str, diff: changes.Diff) -> dict[str, object]:

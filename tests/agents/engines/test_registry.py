@@ -65,7 +65,7 @@ def test_without_model_diff_and_codemod_the_ways_on_are_named() -> None:
         with pytest.raises(NotConfigured) as fault:
             pick(requested)
         assert fault.value.fault_class is FaultClass.CONFIGURATION
-        for way in ("MOORAGE_MODELS", "diff", "codemod"):
+        for way in ("MOORAGE_MODELS", "diff", "codemod", "test that fails"):
             assert way in fault.value.remedy_text
 
 

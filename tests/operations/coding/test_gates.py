@@ -8,9 +8,11 @@ import pytest
 
 from operations.coding import gates
 from operations.coding.changes import Diff, FileChange
+from operations.coding.gates.lines import split
 
 LIMITS: dict[str, Any] = {
-    "max_files": 3, "max_changed_lines": 10, "max_file_bytes": 1000, "protected_paths": [".github/**", "*.lock"],
+    "max_files": 3, "max_changed_lines": 10, "max_file_bytes": 1000,
+    "protected_paths": [".github/**", "*.lock", "**/Dockerfile"],
 }  # fmt: skip
 
 
@@ -25,7 +27,7 @@ def adding(line: str, path: str = "a.py") -> Diff:
 
 
 def red(diff: Diff, sizes: dict[str, int] | None = None) -> dict[str, str]:
-    return {v.name: v.detail for v in gates.judge(diff, sizes=sizes or {}, limits=LIMITS) if not v.passed}
+    return {v.name: v.detail for v in gates.judge(gates.Subject(diff, sizes or {}, LIMITS)) if not v.passed}
 
 
 def of(*changes: FileChange, truncated: bool = False) -> Diff:
@@ -33,9 +35,10 @@ def of(*changes: FileChange, truncated: bool = False) -> Diff:
 
 
 def test_an_ordinary_change_is_green_at_every_gate() -> None:
-    verdicts = gates.judge(adding("x = 1"), sizes={"a.py": 10}, limits=LIMITS)
+    verdicts = gates.judge(gates.Subject(adding("x = 1"), {"a.py": 10}, LIMITS))
     assert [v.name for v in verdicts] == [
-        "size", "protected paths", "file kinds", "tests kept", "secrets", "invisible characters",
+        "size", "protected paths", "binaries", "symlinks", "submodules", "hooks", "workflow files", "tests kept",
+        "tests weakened", "new skips", "secrets", "invisible characters", "dangerous calls", "security", "dependencies",
     ]  # fmt: skip
     assert all(v.passed and v.detail for v in verdicts)
 
@@ -47,13 +50,17 @@ def test_an_ordinary_change_is_green_at_every_gate() -> None:
         (of(change("a", insertions=6, deletions=5)), {}, "size"),
         (of(change("a")), {"a": 1001}, "size"),
         (of(change("a"), truncated=True), {}, "size"),
-        (of(change(".github/workflows/x.yml")), {}, "protected paths"),
+        (of(change(".github/x.yml")), {}, "protected paths"),
         (of(change("deep/poetry.lock")), {}, "protected paths"),
+        (of(change("Dockerfile")), {}, "protected paths"),
         (of(change(".github/x", status="D", mode="000000")), {}, "protected paths"),
-        (of(change("a", mode="120000")), {}, "file kinds"),
-        (of(change("a", mode="160000")), {}, "file kinds"),
-        (of(change("a", status="D", mode_before="160000", mode="000000")), {}, "file kinds"),
-        (of(change("a.png", binary=True)), {}, "file kinds"),
+        (of(change("a", mode="120000")), {}, "symlinks"),
+        (of(change("a", mode="160000")), {}, "submodules"),
+        (of(change("a", status="D", mode_before="160000", mode="000000")), {}, "submodules"),
+        (of(change("a.png", binary=True)), {}, "binaries"),
+        (of(change(".gitlab-ci.yml")), {}, "workflow files"),
+        (of(change(".husky/pre-commit")), {}, "hooks"),
+        (of(change("pkg/sitecustomize.py")), {}, "hooks"),
         (of(change("tests/test_a.py", status="D")), {}, "tests kept"),
         (of(change("pkg/a_test.py", status="D")), {}, "tests kept"),
         (of(change("src/tests/data.json", status="D")), {}, "tests kept"),
@@ -98,8 +105,8 @@ def test_a_line_that_pretends_to_be_a_header_is_still_an_added_line() -> None:
         "diff --git a/a.md b/a.md\n--- a/a.md\n+++ b/a.md\n@@ -1,1 +1,4 @@\n one\n"
         f"+++ b/innocent.md\n+@@ -0,0 +900,1 @@\n+diff --git a/x b/x\n+{hidden}\n"
     )
-    found = gates.added(Diff(text, truncated=False, changes=()))
-    assert [(path, number) for path, number, _ in found] == [("a.md", 2), ("a.md", 3), ("a.md", 4), ("a.md", 5)]
+    found, _ = split(text)
+    assert [(line.path, line.number) for line in found] == [("a.md", 2), ("a.md", 3), ("a.md", 4), ("a.md", 5)]
     assert list(red(Diff(text, truncated=False, changes=(change("a.md"),)))) == ["secrets"]
 
 
@@ -111,5 +118,5 @@ def test_removing_a_secret_is_allowed() -> None:
 def test_a_long_list_of_findings_is_cut() -> None:
     limits = {**LIMITS, "max_files": 100}
     many = of(*(change(f"l{n}.lock", insertions=0) for n in range(30)))
-    (verdict,) = [v for v in gates.judge(many, sizes={}, limits=limits) if not v.passed]
+    (verdict,) = [v for v in gates.judge(gates.Subject(many, {}, limits)) if not v.passed]
     assert verdict.detail.endswith("and 20 more")

@@ -97,7 +97,7 @@ def test_a_snapshot_takes_edits_new_files_and_deletions(
     assert found.names("M") == ("data.bin", "src/app.py")
     assert found.names("A") == ("src/new.py",)
     assert found.names("D") == ("README.md",)
-    assert found.binary == ("data.bin",)
+    assert [c.path for c in found.changes if c.binary] == ["data.bin"]
     assert (found.files, found.insertions, found.deletions) == (4, 2, 3)
     assert {c.path: c.mode for c in found.changes}["src/new.py"] == "100755"
     assert "+    return 2" in found.text
