@@ -25,6 +25,7 @@ NAMES = (
     "fair_share",
     "fan_out",
     "idle_stack",
+    "terminals",
     "templates_resolve",
     "templates_change",
     "repair",

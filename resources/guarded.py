@@ -14,7 +14,7 @@ from resources import workspaces
 from resources.accounting import Usage
 from resources.files import WorkspaceFull
 from resources.models import Lease
-from resources.sandboxes.protocol import Command, Outcome, Reference, Sandbox, Stats, Tier
+from resources.sandboxes.protocol import Command, Keeping, Outcome, Reference, Sandbox, Stats, Tier
 
 COUNT_EVERY_S = 1.0
 _TIGHT = 0.7
@@ -55,8 +55,10 @@ class Guarded:
         self._raise_if_over(watch.last if outcome.cancelled else self._count())
         return outcome
 
-    def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
-        return self._sandbox.spawn_pty(command, columns=columns, rows=rows)
+    def spawn_pty(
+        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
+    ) -> tuple[int, int]:
+        return self._sandbox.spawn_pty(command, columns=columns, rows=rows, keeping=keeping)
 
     def stats(self) -> Stats:
         return self._sandbox.stats()

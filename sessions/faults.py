@@ -98,6 +98,14 @@ class SessionHostTaken(Fault):
     remedy = "Stop the other one, or give each host a MOORAGE_HOST_NAME and MOORAGE_DATA of its own."
 
 
+class UpgradeRefused(Fault):
+    """A running session host does not become the program that is installed now."""
+
+    fault_class = FaultClass.CONFIGURATION
+    code = "terminal.upgrade_refused"
+    remedy = "Look at its log; a restart ends its terminals, and is always possible."
+
+
 class SocketPathTooLong(Fault):
     """The kernel takes no unix socket of so long a name."""
 

@@ -14,13 +14,14 @@ class Ring:
     and asking twice is harmless. They fit in a u64 for the life of any terminal.
     """
 
-    __slots__ = ("_bytes", "capacity", "head")
+    __slots__ = ("_bytes", "_origin", "capacity", "head")
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, *, start: int = 0) -> None:
         if capacity < 1:
             raise ValueError("a ring keeps at least one byte")
         self.capacity = capacity
-        self.head = 0
+        self.head = start
+        self._origin = start  # the bytes lie at offset less origin, modulo capacity
         self._bytes = bytearray()  # grows to the capacity, then turns: an idle terminal costs nothing
 
     @property
@@ -34,8 +35,7 @@ class Ring:
         self.head += len(data) - len(kept)  # these are overwritten before anybody could read them
         if len(kept) < len(data):
             self._bytes.clear()
-            # The bytes lie at offset modulo capacity: a full ring may begin anywhere in its buffer.
-            turn = self.head % self.capacity
+            turn = (self.head - self._origin) % self.capacity  # a full ring may begin anywhere in its buffer
             self._bytes += kept[len(kept) - turn :] + kept[: len(kept) - turn]
             self.head += len(kept)
             return
@@ -44,12 +44,12 @@ class Ring:
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
         if room := self.capacity - len(self._bytes):
-            # Still growing: the buffer's length equals the head, for nothing has been dropped yet.
+            # Still growing: nothing has been dropped yet.
             self._bytes += view[:room]
             self.head += min(room, len(data))
             view = view[room:]
         while view:
-            at = self.head % self.capacity
+            at = (self.head - self._origin) % self.capacity
             piece = view[: self.capacity - at]
             self._bytes[at : at + len(piece)] = piece
             self.head += len(piece)
@@ -60,7 +60,7 @@ class Ring:
         if not self.start <= offset <= self.head:
             raise OffsetGone(f"offset {offset} is not within {self.start}..{self.head}")
         count = max(0, min(limit, self.head - offset))
-        at = offset % self.capacity
+        at = (offset - self._origin) % self.capacity
         first = bytes(self._bytes[at : at + count])
         return first + bytes(self._bytes[: count - len(first)])
 

@@ -34,6 +34,7 @@ from resources.sandboxes.protocol import (
     Availability,
     Command,
     IsolationUnavailable,
+    Keeping,
     Outcome,
     Profile,
     Reference,
@@ -214,7 +215,9 @@ class ContainerSandbox:
             raise failure("The container engine refused", error) from error
         return outcome
 
-    def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
+    def spawn_pty(
+        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
+    ) -> tuple[int, int]:
         """(pid of our side, PTY master); SIGTERM to the pid ends the tree."""
         plan = self._plan(local.checked(self.profile, command))
         if self.carrier is Carrier.ENGINE:
@@ -222,12 +225,16 @@ class ContainerSandbox:
         if self.carrier is Carrier.AGENT:
             owner = self.profile.uid if os.geteuid() == 0 else None
             try:
-                return terminal.spawn_in_berth(self._agent, plan, columns=columns, rows=rows, owner=owner)
+                return terminal.spawn_in_berth(
+                    self._agent, plan, columns=columns, rows=rows, owner=owner, keeping=keeping
+                )
             except AgentUnreachable as error:
                 self._explain(error)
         if not self.alive():
             raise SandboxGone(f"{self.name} is gone.")
-        return engine_terminal.spawn_pty(plan, workspace=self.profile.workspace, columns=columns, rows=rows)
+        return engine_terminal.spawn_pty(
+            plan, workspace=self.profile.workspace, columns=columns, rows=rows, keeping=keeping
+        )
 
     def dial(self, port: int) -> socket.socket:
         """A stream to a TCP port that a program inside listens on. SandboxFailed when none does."""

@@ -11,13 +11,15 @@ from pathlib import Path
 from resources.files import Beneath
 from resources.sandboxes import policy, surroundings, terminal
 from resources.sandboxes.launch import Plan
-from resources.sandboxes.protocol import SandboxFailed
+from resources.sandboxes.protocol import Keeping, SandboxFailed
 
 _CLIENT = "apt-get install docker-cli (or docker.io)"
 _SETTINGS = ("DOCKER_HOST", "DOCKER_CERT_PATH")
 
 
-def spawn_pty(plan: Plan, *, workspace: Path, columns: int, rows: int) -> tuple[int, int]:
+def spawn_pty(
+    plan: Plan, *, workspace: Path, columns: int, rows: int, keeping: Keeping | None = None
+) -> tuple[int, int]:
     """(launcher pid, PTY master), as every tier answers."""
     lock_path = f".moorage/terminal-{secrets.token_hex(8)}"
     files = Beneath(workspace)
@@ -26,7 +28,7 @@ def spawn_pty(plan: Plan, *, workspace: Path, columns: int, rows: int) -> tuple[
     with files.opened(lock_path) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         outside = _through_client(plan, workspace / lock_path)
-        return terminal.spawn_pty(outside, columns=columns, rows=rows, keep=lock)
+        return terminal.spawn_pty(outside, columns=columns, rows=rows, keep=lock, keeping=keeping)
 
 
 def _through_client(plan: Plan, lock: Path) -> Plan:

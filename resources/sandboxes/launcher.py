@@ -11,6 +11,7 @@ and on SIGTERM. It says ``sealed``, then ``exit N`` or ``failed TEXT`` on STATUS
 that descriptor. One process per sandbox command, in the foreground of nobody.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -372,10 +373,9 @@ def main(arguments):
     os.setsid()
     control, status = int(arguments[2]), int(arguments[3])
     code = supervise(json.loads(read_line(control)), status, control=control)
-    try:
+    with contextlib.suppress(BrokenPipeError):  # a terminal's status has no reader: this process is waited for
         os.write(status, b"exit %d\n" % code)
-    except BrokenPipeError:
-        return  # our side is gone: there is nobody to tell
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from resources.sandboxes.protocol import (
     Availability,
     Command,
     IsolationUnavailable,
+    Keeping,
     Outcome,
     Profile,
     Reference,
@@ -95,9 +96,11 @@ class LocalSandbox:
         """Run to the end; see the protocol."""
         return launch.run(self._plan(command), command, cancelled=cancelled)
 
-    def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
+    def spawn_pty(
+        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
+    ) -> tuple[int, int]:
         """(launcher pid, PTY master); SIGTERM to the pid ends the tree."""
-        return terminal.spawn_pty(self._plan(command), columns=columns, rows=rows)
+        return terminal.spawn_pty(self._plan(command), columns=columns, rows=rows, keeping=keeping)
 
     def stats(self) -> Stats:
         """Sums over the processes that run now."""

@@ -87,6 +87,17 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class Keeping:
+    """Have a terminal kept for the next owner should this process die: where they find it, and what counts its bytes.
+
+    ``counter`` is a descriptor of shared memory; how many bytes were read stands in its first eight.
+    """
+
+    path: Path
+    counter: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a command ended. ``exit_code`` is None when it was killed by us (timeout or cancellation)."""
 
@@ -139,8 +150,13 @@ class Sandbox(Protocol):
         ``cancelled`` is polled about five times a second.
         """
 
-    def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
-        """Start ``command`` on a new PTY inside; returns (host pid, master file descriptor owned by the caller)."""
+    def spawn_pty(
+        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
+    ) -> tuple[int, int]:
+        """Start ``command`` on a new PTY inside; returns (host pid, master file descriptor owned by the caller).
+
+        It ends with the calling process, unless it is kept for the next one. The pid ends with its exit code.
+        """
 
     def stats(self) -> Stats:
         """Resource use now."""

@@ -15,20 +15,22 @@ from pathlib import Path
 from resources.sandboxes.agent_client import Agent
 from resources.sandboxes.conversation import START_S, printable
 from resources.sandboxes.launch import Plan, interpreter, launcher_argv
-from resources.sandboxes.protocol import SandboxFailed
+from resources.sandboxes.protocol import Keeping, SandboxFailed
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
-_CONTROL, _STATUS = 3, 4
+_CONTROL, _STATUS, _GO, _MASTER, _COUNTER = 3, 4, 5, 6, 7
 _WORDS_BYTES = 500
 _ABOVE_TARGETS = 20
 
 
-def spawn_pty(plan: Plan, *, columns: int, rows: int, keep: int | None = None) -> tuple[int, int]:
+def spawn_pty(
+    plan: Plan, *, columns: int, rows: int, keep: int | None = None, keeping: Keeping | None = None
+) -> tuple[int, int]:
     """(the launcher's pid, which the caller reaps; the master descriptor, which the caller closes).
 
-    SIGTERM to the pid ends the whole tree, and so does the end of the calling process. The launcher is the parent of
-    what runs, not the calling thread: a parent-death signal would fire when that thread ends. The launcher keeps a
-    copy of the descriptor ``keep`` open as long as it lives.
+    SIGTERM to the pid ends the whole tree, and so does the end of the calling process unless it is kept. The launcher
+    is the parent of what runs, not the calling thread: a parent-death signal would fire when that thread ends. It
+    keeps a copy of the descriptor ``keep`` open as long as it lives.
     """
     master, slave = os.openpty()
     try:
@@ -36,19 +38,30 @@ def spawn_pty(plan: Plan, *, columns: int, rows: int, keep: int | None = None) -
         control_read, control = os.pipe2(os.O_CLOEXEC)
         status, status_write = os.pipe2(os.O_CLOEXEC)
         try:
+            go = None
             try:
-                given = [slave, slave, slave, control_read, status_write, *([] if keep is None else [keep])]
-                pid = _spawn(launcher_argv(plan.name, control=_CONTROL, status=_STATUS), given)
+                given = [slave, control_read, status_write, *([] if keep is None else [keep])]
+                argv = launcher_argv(plan.name, control=_CONTROL, status=_STATUS)
+                if keeping is None:
+                    pid = _spawn(argv, [slave, slave, *given])
+                else:
+                    pid, go = _keep(plan.name, (control, status, master), keeping, argv=argv, given=given)
             finally:
                 os.close(control_read)
                 os.close(status_write)
-            _send(control, plan.as_line(terminal=True, hold=False))
+            _send(control, plan.as_line(terminal=True, hold=keeping is not None))
             try:
                 _wait_until_sealed(status)
             except SandboxFailed:
                 os.kill(pid, signal.SIGTERM)
+                if go is not None:
+                    os.close(go)
+                    go = None
                 os.waitpid(pid, 0)
                 raise
+            finally:
+                if go is not None:
+                    os.close(go)
         finally:
             os.close(control)
             os.close(status)
@@ -60,7 +73,9 @@ def spawn_pty(plan: Plan, *, columns: int, rows: int, keep: int | None = None) -
     return pid, master
 
 
-def spawn_in_berth(agent: Agent, plan: Plan, *, columns: int, rows: int, owner: int | None) -> tuple[int, int]:
+def spawn_in_berth(
+    agent: Agent, plan: Plan, *, columns: int, rows: int, owner: int | None, keeping: Keeping | None = None
+) -> tuple[int, int]:
     """The same by a berth's agent: (the pid of a stand-in, which the caller reaps; the master descriptor).
 
     The terminal is made here and its inner end passed in: what we read from is never the inhabitant's choice.
@@ -74,7 +89,11 @@ def spawn_in_berth(agent: Agent, plan: Plan, *, columns: int, rows: int, owner: 
         connection, status = agent.start_terminal(plan, slave=slave)
         try:
             _wait_until_sealed(status)
-            pid = _stand_in(plan.name, connection=connection.fileno(), status=status)
+            if keeping is None:
+                pid = _stand_in(plan.name, connection=connection.fileno(), status=status)
+            else:
+                pid, go = _keep(plan.name, (connection.fileno(), status, master), keeping)
+                os.close(go)
         finally:
             connection.close()
             os.close(status)
@@ -93,6 +112,29 @@ def _stand_in(name: str, *, connection: int, status: int) -> int:
         return _spawn(argv, (silence, silence, silence, connection, status))
     finally:
         os.close(silence)
+
+
+def _keep(
+    name: str, held: tuple[int, int, int], keeping: Keeping, *, argv: Sequence[str] = (), given: Sequence[int] = ()
+) -> tuple[int, int]:
+    """(the pid of a stand-in that keeps; what is closed once it may read the status).
+
+    ``held`` are connection, status and master; ``given`` go to the launcher ``argv``, which it starts itself.
+    """
+    go_read, go = os.pipe2(os.O_CLOEXEC)
+    silence = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        connection, status, master = held
+        numbers = [str(number) for number in (_CONTROL, _STATUS, _GO, _MASTER, _COUNTER)]
+        keeper = [interpreter(), "-I", "-S", "-B", str(STAND_IN), name, *numbers, str(keeping.path), *argv]
+        inside = (connection, status, go_read, master, keeping.counter)
+        return _spawn(keeper, (silence, silence, silence, *inside, *given)), go
+    except BaseException:
+        os.close(go)
+        raise
+    finally:
+        os.close(silence)
+        os.close(go_read)
 
 
 def _spawn(argv: list[str], given: Sequence[int]) -> int:

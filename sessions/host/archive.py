@@ -49,6 +49,16 @@ class Archive:
         self._recorders[terminal_id] = made
         return made
 
+    def what(self, terminal_id: uuid.UUID) -> str:
+        """What is recorded of a terminal."""
+        made = self._recorders.get(terminal_id)
+        return "none" if made is None else "input" if made.with_input else "output"
+
+    def give_up(self, terminal_id: uuid.UUID) -> None:
+        """Its terminal did not come to be."""
+        if made := self._recorders.get(terminal_id):
+            made.end(None)
+
     def news(self) -> dict[uuid.UUID, Figures]:
         """What has changed since the ledger took it last."""
         return {key: made.figures for key, made in self._recorders.items() if self._told.get(key) != made.figures}

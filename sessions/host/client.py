@@ -38,6 +38,11 @@ def socket_path(data: Path) -> Path:
     return data / "run" / "sessionhost.sock"
 
 
+def lock_path(socket: Path) -> Path:
+    """The lock of whoever listens at this socket."""
+    return socket.with_suffix(".lock")
+
+
 class Caller:
     """One connection, one question at a time, each answered in time or with SessionHostAway."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,15 +112,15 @@ class Orders:
     noted: set[uuid.UUID] = field(default_factory=set)
 
 
-def take_over(identity: Identity) -> bool:
-    """Become the session host of this machine; what an earlier one left ``live`` is lost, for its PTYs died with it.
+def take_over(identity: Identity, kept: Collection[uuid.UUID] = ()) -> list[Wanted] | None:
+    """Become the session host of this machine; what an earlier one left ``live`` and nobody ``kept`` is lost.
 
-    False while the machine is not registered (a worker does that). Raises SessionHostTaken when another one beats for
-    the same name from elsewhere, and LedgerAway.
+    Returns what is kept and still wanted, or None while the machine is not registered (a worker does that). Raises
+    SessionHostTaken when another one beats for the same name from elsewhere, and LedgerAway.
     """
     try:
         close_old_connections()
-        return _take_over(identity)
+        return _take_over(identity, kept)
     except DatabaseError as error:
         connection.close()
         raise LedgerAway(str(error)) from error
@@ -146,12 +146,12 @@ def leave(identity: Identity) -> None:
         raise LedgerAway(str(error)) from error
 
 
-def _take_over(identity: Identity) -> bool:
+def _take_over(identity: Identity, kept: Collection[uuid.UUID]) -> list[Wanted] | None:
     now = timezone.now()
     with transaction.atomic():
         host = Host.objects.select_for_update().filter(name=identity.host).first()
         if host is None:
-            return False
+            return None
         row = SessionHost.objects.filter(host=host).first()
         if row is not None and row.place != identity.place and presence.alive(row, now=now):
             raise faults.SessionHostTaken(f"another session host beats for {identity.host}, from {row.socket}")
@@ -161,9 +161,18 @@ def _take_over(identity: Identity) -> bool:
                 "epoch": identity.epoch, "socket": identity.socket, "place": identity.place, "heartbeat_at": now,
             },
         )  # fmt: skip
-    for terminal in Terminal.objects.filter(agent__host__name=identity.host, state__in=Terminal.RUNNING):
-        _settle(lifecycle.lost, terminal.pk, identity, reason="the session host was started anew")
-    return True
+    found = []
+    rows = Terminal.objects.filter(agent__host__name=identity.host, state__in=Terminal.RUNNING).select_related("agent")
+    for terminal in rows:
+        if terminal.pk in kept:
+            found.append(_wanted(terminal))
+        else:
+            _settle(lifecycle.lost, terminal.pk, identity, reason="the session host was started anew")
+    return found
+
+
+def _wanted(row: Terminal) -> Wanted:
+    return Wanted(row.pk, row.generation, row.agent.sandbox, row.columns, row.rows, row.title, row.recording)
 
 
 def _turn(identity: Identity, report: Report) -> Orders:
@@ -256,9 +265,7 @@ def _compare(identity: Identity, report: Report, orders: Orders) -> None:
             _note_size(row, report.sizes.get(row.pk))
             _note_watched(row, watched=row.pk in report.watched, identity=identity, orders=orders)
         elif row.state == Terminal.State.OPENING and row.pk not in report.opening | report.spawned.keys():
-            orders.open.append(
-                Wanted(row.pk, row.generation, row.agent.sandbox, row.columns, row.rows, row.title, row.recording)
-            )
+            orders.open.append(_wanted(row))
         elif row.state in Terminal.RUNNING:
             _settle(lifecycle.lost, row.pk, identity, reason="the session host does not have it")
     unwanted = ours.keys() - wanted - orders.end.keys()

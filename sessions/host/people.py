@@ -41,10 +41,18 @@ class People:
     def __len__(self) -> int:
         return len(self._viewers)
 
+    def names(self) -> list[str]:
+        """Of everybody here."""
+        return [viewer.name for viewer in self._viewers.values()]
+
     def number(self) -> int:
         """A number that no viewer of this terminal had before."""
         self._next += 1
         return self._next - 1
+
+    def go_on(self, *, epoch: int, number: int) -> None:
+        """Take up where another process left off, with nobody here yet."""
+        self.epoch, self._next = epoch & 0xFFFF_FFFF, number
 
     def join(self, viewer: Viewer) -> None:
         """One more watches."""

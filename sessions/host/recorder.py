@@ -65,10 +65,10 @@ class Recorder:
     def figures(self) -> Figures:
         return Figures(self.size_bytes, self.truncated, self.ended)
 
-    @property
-    def held(self) -> str:
-        """What was printed and is not in the file yet: it may be the beginning of a secret."""
-        return self._out.held
+    def pack(self) -> dict[str, str]:
+        """What is not in the file yet, for another process of ours: beginnings of secrets and of characters."""
+        cut = {code: decoder.getstate()[0].hex() for code, decoder in self._decoders.items()}
+        return {"out": self._out.held, "in": self._in.held, "cut_out": cut["o"], "cut_in": cut["i"]}
 
     def begin(self, *, columns: int, rows: int, title: str) -> None:
         """The header."""
@@ -77,9 +77,11 @@ class Recorder:
         header = {"version": 3, "term": term, "timestamp": int(self._last)}
         self._line(header | ({"title": title} if title else {}))
 
-    def go_on(self, held: str) -> None:
+    def unpack(self, packed: dict[str, str]) -> None:
         """Continue what another process of ours left off."""
-        self._out = Masker(held)
+        self._out, self._in = Masker(packed["out"]), Masker(packed["in"])
+        for code, cut in (("o", packed["cut_out"]), ("i", packed["cut_in"])):
+            self._decoders[code].setstate((bytes.fromhex(cut), 0))
 
     def printed(self, data: bytes) -> None:
         """The next bytes, cut anywhere."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import avt
 
@@ -25,6 +25,16 @@ _MODES = re.compile(
 _LONGEST_MODE = 70
 
 
+class Packed(TypedDict):
+    """A screen on its way to another process."""
+
+    drawn: str
+    cut: str
+    modes: str
+    cut_mode: str
+    exact: bool
+
+
 class Screen(Protocol):
     """Follows what a terminal prints."""
 
@@ -38,6 +48,11 @@ class Screen(Protocol):
     def dump(self) -> tuple[bytes, bool]:
         """What redraws the screen on an emulator that was just reset, and whether exactly. Asks it nothing."""
 
+    def pack(self) -> Packed:
+        """All that another one needs to go on in its place."""
+
+    def unpack(self, packed: Packed) -> None: ...
+
     def text(self) -> list[str]:
         """The visible lines as plain text."""
 
@@ -45,14 +60,13 @@ class Screen(Protocol):
 class Emulated:
     """The screen of a real emulator, with the modes that it does not know tracked beside it."""
 
-    exact = True
-
     def __init__(self, *, columns: int, rows: int) -> None:
         self._terminal = avt.Vt(columns, rows, 0)
         self._rows = rows
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._plain = bytearray()
         self._modes = Modes()
+        self.exact = True
 
     def feed(self, data: bytes) -> None:
         """The next bytes. Plain text is put off: of a flood only what stays on the screen is ever looked at."""
@@ -77,8 +91,23 @@ class Emulated:
         # One-byte introducers are not understood by every emulator once they are UTF-8.
         drawn = self._terminal.dump().replace("\x9b", "\x1b[").encode("utf-8", "replace")
         if len(drawn) <= MOST_DUMP:
-            return drawn + self._modes.dump(), True
+            return self._modes.dump() + drawn, self.exact  # the drawn part may end amid a sequence
         return "\r\n".join(self.text()).encode("utf-8", "replace")[:MOST_DUMP], False
+
+    def pack(self) -> Packed:
+        """All that another emulator needs to go on in its place."""
+        self._catch_up()
+        cut = self._decoder.getstate()[0].hex()
+        modes, cut_mode = self._modes.dump().hex(), self._modes.cut.hex()
+        return {"drawn": self._terminal.dump(), "cut": cut, "modes": modes, "cut_mode": cut_mode, "exact": self.exact}
+
+    def unpack(self, packed: Packed) -> None:
+        """Go on where another one was packed; this one has seen nothing yet."""
+        self._terminal.feed_str(packed["drawn"])
+        self._decoder.setstate((bytes.fromhex(packed["cut"]), 0))
+        self._modes.feed(bytes.fromhex(packed["modes"]))
+        self._modes.cut = bytes.fromhex(packed["cut_mode"])
+        self.exact = packed["exact"]
 
     def text(self) -> list[str]:
         """The visible lines, blanks at their ends cut off."""

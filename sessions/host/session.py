@@ -6,18 +6,17 @@ import asyncio
 import errno
 import fcntl
 import os
-import signal
 import struct
 import termios
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sessions.host.people import People
+from sessions.host.program import Program
 from sessions.host.recorder import Recorder
 from sessions.host.screen import Emulated, Screen
-from sessions.host.shell import SAID_WITHIN, exit_code
 from sessions.host.wire import ACK_EVERY, MOST_DATA, NO_CODE, WINDOW, Problem, Refused
 from sessions.ring import Ring
 
@@ -71,8 +70,7 @@ class Session:
         self,
         *,
         terminal_id: uuid.UUID,
-        pid: int,
-        master: int,
+        program: Program,
         columns: int,
         rows: int,
         on_end: Callable[[Session], None],
@@ -81,7 +79,7 @@ class Session:
     ) -> None:
         self.terminal_id = terminal_id
         self.columns, self.rows = columns, rows
-        self.ring = Ring(RING_BYTES)
+        self.ring = Ring(RING_BYTES, start=program.counter.head)
         self.screen: Screen = Emulated(columns=columns, rows=rows)
         self.people = People(tell=self._people_changed)
         self.people_shown = 0  # the version of the list that viewers are to have
@@ -91,7 +89,7 @@ class Session:
         self.exit: Exit | None = None
         self.notice = ""  # shown to whoever is at it
         self.recorder = recorder
-        self._pid, self._master = pid, master
+        self._program, self._master = program, program.master
         self._on_end = on_end
         self._ending = ""
         self._input = bytearray()
@@ -102,10 +100,48 @@ class Session:
         self._patience: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._left_at = self._used_at = self._loop.time()
-        self._pidfd = os.pidfd_open(pid)
-        os.set_blocking(master, False)
+        self._pidfd = program.watch()
+        os.set_blocking(self._master, False)
         self._loop.add_reader(self._pidfd, self._program_ended)
-        self._loop.add_reader(master, self._readable)
+        self._loop.add_reader(self._master, self._readable)
+
+    def pack(self, blobs: list[bytes]) -> dict[str, Any]:
+        """All that another process needs to go on with it; long bytes are put to ``blobs``."""
+        blobs += (self.ring.tail(RING_BYTES)[1], bytes(self._input))
+        people = self.people
+        connection = self._program.connection
+        return {
+            "terminal_id": self.terminal_id.hex,
+            "pid": self._program.pid,
+            "master": self._master,
+            "counter": self._program.counter.descriptor,
+            "connection": None if connection is None else connection.fileno(),
+            "size": [self.columns, self.rows],
+            "head": self.ring.head,
+            "screen": self.screen.pack(),
+            "control_epoch": people.epoch + (people.holder is not None),  # nobody has it after a new start
+            "viewers": people.number(),
+            "ending": self._ending,
+            "notice": self.notice,
+            "recorder": None if self.recorder is None else self.recorder.pack(),
+        }
+
+    def unpack(self, packed: dict[str, Any], *, ring: bytes, typed: bytes) -> None:
+        """Go on where another process packed it; this one has read nothing yet."""
+        self.ring = Ring(RING_BYTES, start=packed["head"] - len(ring))
+        self.ring.append(ring)
+        self.screen.unpack(packed["screen"])
+        self.people.go_on(epoch=packed["control_epoch"], number=packed["viewers"])
+        self._ending, self.notice = packed["ending"], packed["notice"]
+        if self.recorder is not None and packed["recorder"] is not None:
+            self.recorder.unpack(packed["recorder"])
+        self._input += typed
+        if typed:
+            self._writable()
+
+    def descriptors(self) -> list[int]:
+        """What another program of ours needs to go on with it."""
+        return self._program.descriptors()
 
     @property
     def attended(self) -> bool:
@@ -188,7 +224,7 @@ class Session:
         """Have everything in the terminal killed; ``on_end`` follows. Ending twice keeps the first reason."""
         if self.exit is None and not self._ending:
             self._ending = reason or "closed"
-            os.kill(self._pid, signal.SIGTERM)  # our child, not reaped yet: the pid is nobody else's
+            self._program.end(self._pidfd)
 
     def tell_watchers(self) -> None:
         """There is something new to read, or a new size, or new control."""
@@ -218,6 +254,7 @@ class Session:
     def _take(self, data: bytes) -> None:
         self._used_at = self._loop.time()
         self.ring.append(data)
+        self._program.counter.head = self.ring.head
         self.screen.feed(data)
         if self.recorder is not None:
             self.recorder.printed(data)
@@ -282,7 +319,7 @@ class Session:
             self._loop.remove_writer(self._master)
 
     def _program_ended(self) -> None:
-        os.waitpid(self._pid, 0)
+        code = self._program.exit_code()
         self._loop.remove_reader(self._pidfd)
         self._loop.remove_reader(self._master)
         self._loop.remove_writer(self._master)
@@ -292,16 +329,16 @@ class Session:
         self._drain()
         os.close(self._pidfd)
         os.close(self._master)
-        self.exit = self._how_it_ended()
+        self._program.counter.close()
+        self.exit = self._how_it_ended(code)
         if self.recorder is not None:
             self.recorder.end(None if self.exit.code == NO_CODE else self.exit.code)
         self.tell_watchers()
         self._on_end(self)
 
-    def _how_it_ended(self) -> Exit:
+    def _how_it_ended(self, code: int | None) -> Exit:
         if self._ending:
             return Exit(NO_CODE, self._ending)
-        code = exit_code(self.ring.tail(SAID_WITHIN)[1])
         if code is None:
             return Exit(NO_CODE, "the program was cut off")
         return Exit(code, f"the program ended with {code}")

@@ -88,12 +88,12 @@ def world(ada: Any, operation: Operation) -> dict[str, str]:
     return {
         "operations": str(operation.pk), "projects": str(operation.project_id), "agents": str(agent.pk),
         "hosts": str(host.pk), "leases": str(lease.pk), "templates": "python", "sessions": NOTHING,
-        "egress": NOTHING,
+        "egress": NOTHING, "quotas": str(ada.pk),
     }  # fmt: skip
 
 
 def filled(path: str, world: dict[str, str]) -> str:
-    path = path.replace("{kind}", "user").replace("{key}", "1")
+    path = path.replace("{kind}", "user").replace("{key}", world.get("quotas", ""))
     return re.sub(r"\{(id|name)\}", world.get(path.split("/")[3], ""), path)
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from resources.sandboxes.protocol import Command, Outcome, Reference, Stats, Tier
+from resources.sandboxes.protocol import Command, Keeping, Outcome, Reference, Stats, Tier
 
 
 class PlainSandbox:
@@ -58,7 +58,9 @@ class PlainSandbox:
             self.tier,
         )
 
-    def spawn_pty(self, command: Command, *, columns: int, rows: int) -> tuple[int, int]:
+    def spawn_pty(
+        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
+    ) -> tuple[int, int]:
         raise OSError("a plain sandbox has no terminals")
 
     def stats(self) -> Stats:

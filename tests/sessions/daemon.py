@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -16,4 +17,4 @@ from django.core.management import call_command  # noqa: E402
 
 if __name__ == "__main__":
     django.setup()
-    call_command("sessionhost")
+    call_command("sessionhost", *sys.argv[1:])

@@ -102,7 +102,7 @@ def test_recording_goes_on_where_another_process_left_off(tmp_path: Path) -> Non
     first.begin(columns=80, rows=24, title="")
     first.printed(b"a key: sk-abcdefgh")
     second = Recorder(path, most_bytes=100_000, with_input=False)
-    second.go_on(first.held)
+    second.unpack(first.pack())
     second.printed(b"ijklmnopqrst and more\r\n")
     second.end(0)
     text = "".join(event[2] for event in lines(path)[1:] if event[1] == "o")

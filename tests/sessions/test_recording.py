@@ -26,7 +26,7 @@ from tests.sessions.viewer import Viewer
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def asked(agent: Agent, user: Any, **how: str) -> Terminal:
+def asked(agent: Agent, user: Any, **how: Any) -> Terminal:
     eventually(lambda: SessionHost.objects.exists())
     return lifecycle.request_open(agent_id=agent.pk, by=user, title="work", **how)
 
