@@ -16,7 +16,7 @@ from templates_app.documents import Document, Rule
 from templates_app.locks import Locks
 from templates_app.merge import Merger
 from templates_app.variables import json_copy
-from templates_app.yaml_text import Json
+from templates_app.yaml_text import MAX_DEPTH, Json
 
 HOST = "host."
 MAX_ELEMENTS = 256
@@ -88,16 +88,16 @@ def _try(merger: Merger, locks: Locks, document: Document, rule: Rule) -> None:
 def facts_of(given: Mapping[str, object]) -> dict[str, Json]:
     """``host.free.memory_mb`` as ``{"free": {"memory_mb": …}}``: the facts as a condition reads them.
 
-    Raises ValueError for what is no fact, and for lists that would take a condition too long.
+    Raises ValueError for what is no fact, and for what would take a condition too long.
     """
     facts: dict[str, Any] = {}
-    if too_long := [name for name, value in given.items() if isinstance(value, list) and len(value) > MAX_ELEMENTS]:
-        raise ValueError(f"{too_long[0]} has more than {MAX_ELEMENTS} elements")
     for name, value in sorted(given.items()):
         if not name.startswith(HOST):
             continue
         *way, last = name.removeprefix(HOST).split(".")
         here = facts
+        if len(way) > MAX_DEPTH:
+            raise ValueError("a fact is nested too deep")
         for step in way:
             here = here.setdefault(step, {})
             if not isinstance(here, dict):
@@ -106,4 +106,18 @@ def facts_of(given: Mapping[str, object]) -> dict[str, Json]:
             here[last] = json_copy(value)
         except TypeError as error:
             raise ValueError(f"{name} is no fact that can be compared") from error
+    if len(facts) > MAX_ELEMENTS:
+        raise ValueError(f"there are more than {MAX_ELEMENTS} facts")
+    for name, value in facts.items():
+        _check_length(HOST + name, value)
     return facts
+
+
+def _check_length(name: str, value: Json) -> None:
+    """Raise ValueError where a list, a map or a text in a fact is too long, at whatever depth."""
+    if isinstance(value, dict | list | str) and len(value) > MAX_ELEMENTS:
+        what = "characters" if isinstance(value, str) else "elements"
+        raise ValueError(f"{name} has more than {MAX_ELEMENTS} {what}")
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_length(name, item)

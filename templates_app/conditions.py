@@ -17,6 +17,7 @@ FUNCTIONS = frozenset({"size", "int", "double", "string", "bool", "has", "contai
 MACROS = frozenset({"all", "exists", "exists_one"})
 MAX_DEPTH = 150  # levels of the syntax tree, of which each operator takes some: the evaluator is recursive
 MAX_NESTING = 12
+MAX_LOOPED = 300  # parts of the syntax tree that are run for each element; a comparison has about twenty
 
 
 class BadCondition(ValueError):
@@ -44,6 +45,8 @@ def holds(text: str, *, host: Mapping[str, Json]) -> bool:
         found = _program(text).evaluate({"host": facts})
     except celpy.CELEvalError as error:
         raise BadCondition(_worded(error, host)) from error
+    except (ArithmeticError, TypeError, ValueError) as error:  # the library lets through what some conversions raise
+        raise BadCondition("has no answer here: a number is too large, or a value of the wrong kind") from error
     if not isinstance(found, celpy.celtypes.BoolType):
         raise BadCondition("is neither true nor false")
     return bool(found)
@@ -76,9 +79,11 @@ def _nesting(text: str) -> int:
 def _check(tree: Any) -> None:
     """Refuse what could be unknown or run long. Walks with a stack of its own, each node with what lies above it."""
     waiting: list[tuple[Any, int, frozenset[str], bool]] = [(tree, 1, frozenset({"host"}), False)]
+    looped = 0
     while waiting:
         node, depth, names, looping = waiting.pop()
-        if depth > MAX_DEPTH:
+        looped += looping
+        if depth > MAX_DEPTH or looped > MAX_LOOPED:
             raise BadCondition("has too many parts")
         kind = getattr(node, "data", None)
         parts: list[Any] = list(getattr(node, "children", ()))
@@ -89,7 +94,9 @@ def _check(tree: Any) -> None:
             if function in MACROS and kind == "member_dot_arg":
                 if looping:
                     raise BadCondition(f"has {function}() inside another")
-                names, looping = names | {_variable(parts[2])}, True
+                if not _is_bounded(parts[0]):
+                    raise BadCondition(f"has {function}() over something other than a fact or a list")
+                names, looping = names | {_variable(function, parts[2:])}, True
             elif function not in FUNCTIONS:
                 raise BadCondition(
                     f"has no function {function}(). {did_you_mean(function, FUNCTIONS | MACROS)}".strip()
@@ -97,12 +104,26 @@ def _check(tree: Any) -> None:
         waiting.extend((part, depth + 1, names, looping) for part in parts)
 
 
-def _variable(arguments: Any) -> str:
-    """The name that a macro gives each element."""
-    node = arguments
-    while getattr(node, "children", None):
+def _is_bounded(node: Any) -> bool:
+    """Whether a macro runs over a fact, or over a list as written: sums of lists could be as long as they like."""
+    while hasattr(node, "children"):
+        if node.data in ("ident", "list_lit"):
+            return True
+        if len(node.children) != 1 and node.data not in ("member_dot", "member_index"):
+            return False
         node = node.children[0]
-    return str(node)
+    return False
+
+
+def _variable(macro: str, arguments: list[Any]) -> str:
+    """The name that a macro gives each element; it takes that and what is asked of each."""
+    asked = list(arguments[0].children) if arguments else []
+    node = asked[0] if len(asked) == 2 else None
+    while node is not None and node.data != "ident":
+        node = node.children[0] if len(node.children) == 1 and hasattr(node.children[0], "data") else None
+    if node is None:
+        raise BadCondition(f"has {macro}() without a name and a question: {macro}(x, x > 1)")
+    return str(node.children[0])
 
 
 def _worded(error: Exception, host: Mapping[str, Json]) -> str:

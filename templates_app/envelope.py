@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from templates_app.conditions import condition_problem
 from templates_app.constraints import constraint_problem
 from templates_app.faults import did_you_mean
+from templates_app.fitting import KINDS, mismatch
 from templates_app.schema import problems_of, template_schema
-from templates_app.substitution import has_reference, syntax_problem
+from templates_app.substitution import has_reference, needs_reading, syntax_problem
 from templates_app.validate import Problem, layer_problems
 from templates_app.yaml_text import Json, Path
 
@@ -109,4 +110,28 @@ def _declaration_problems(name: str, declaration: Json) -> list[Problem]:
             re.compile(pattern)
         except (re.error, RecursionError, OverflowError) as error:
             problems.append(("bad_variable", f"the pattern of {name}: {error}", (*path, "pattern"), ""))
-    return problems
+            return problems
+    return problems + _default_problems(name, declaration, path)
+
+
+def _default_problems(name: str, declaration: dict[str, Json], path: Path) -> list[Problem]:
+    """A default that does not fit its own declaration. One with references is judged once it is computed."""
+    kind, secret, enum, pattern = (declaration.get(key) for key in ("type", "secret", "enum", "pattern"))
+    default = declaration.get("default")
+    if "default" not in declaration or secret is True or _needs_reading(default) or kind not in (None, *KINDS):
+        return []
+    words = mismatch(
+        default,
+        type=str(kind) if kind is not None else None,
+        secret=False,  # a secret has no default that could be judged
+        enum=enum if isinstance(enum, list) else None,
+        pattern=pattern if isinstance(pattern, str) else None,
+    )
+    return [("bad_variable", f"the default of {name} {words}", (*path, "default"), "")] if words else []
+
+
+def _needs_reading(value: Json) -> bool:
+    if isinstance(value, str):
+        return needs_reading(value)
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(map(_needs_reading, items))

@@ -11,6 +11,7 @@ from events.faults import Fault
 from templates_app import active
 from templates_app.documents import RUNTIME_ROOTS, Document
 from templates_app.faults import did_you_mean
+from templates_app.layers import Extend, ListLayer, MapLayer, Replace
 from templates_app.order import linearise
 from templates_app.resolve import Resolved, resolve
 from templates_app.yaml_text import Json
@@ -57,12 +58,9 @@ def _typed(value: Json, kind: str) -> Json:
 
 
 def _examples(layers: tuple[Document, ...]) -> dict[str, object]:
-    ports: list[str] = []
-    for layer in layers:
-        listed = layer.spec.get("ports", [])
-        for port in listed if isinstance(listed, list) else []:
-            if isinstance(port, dict) and str(port.get("name")) not in ports:
-                ports.append(str(port.get("name")))
+    rules = [rule.layer for document in layers for rule in document.adapt]
+    said = [name for layer in (*(document.layer for document in layers), *rules) for name in _port_names(layer)]
+    ports = dict.fromkeys(said)
     return {
         "agent.id": "00000000-0000-4000-8000-000000000000",
         "agent.name": "example",
@@ -72,3 +70,13 @@ def _examples(layers: tuple[Document, ...]) -> dict[str, object]:
         "host.memory_mb": 4096,
         **{f"port.{name}": FIRST_PORT + index for index, name in enumerate(ports)},
     }
+
+
+def _port_names(layer: MapLayer) -> tuple[str, ...]:
+    """The ports that a layer or a rule names, with a directive or without."""
+    content = dict(layer.entries).get("ports")
+    if isinstance(content, Replace):
+        content = content.content
+    if isinstance(content, Extend):
+        content = content.layer
+    return content.keys if isinstance(content, ListLayer) else ()

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from templates_app.declarations import Variable, secrets_spelled_out
 from templates_app.documents import RUNTIME_ROOTS, Declaration, Document, canonical
 from templates_app.faults import Located, did_you_mean
+from templates_app.fitting import mismatch
 from templates_app.schema import Kind, kind_of, type_name
 from templates_app.substitution import Part, Reference, needs_reading, parts
 from templates_app.yaml_text import MAX_DEPTH, Json, Path
@@ -22,15 +23,6 @@ MISSING = ("undefined_variable", NOT_YET_KNOWN)
 MASK = "••••••"
 MAX_TEXT = 256 * 1024  # of one value; defaults that double each other would have no end otherwise
 MAX_VALUES = 20_000
-
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "string": (str,),
-    "integer": (int,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "list": (list,),
-    "map": (dict,),
-}
 
 
 class Secret(str):
@@ -273,18 +265,13 @@ def as_text(value: Json, name: str) -> str:
 
 
 def _mismatch(value: Json, declaration: Declaration) -> str:
-    """What is wrong with a value, in words without it; empty when nothing is."""
-    kind = declaration.type or "string"
-    fits = isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
-    if declaration.type is not None and not fits:
-        return f"must be of type {kind}, not {'text' if isinstance(value, Secret) else type_name(value)}"
-    if declaration.secret and not isinstance(value, str):
-        return f"must be of type string, not {type_name(value)}"
-    if declaration.enum is not None and not any(json.dumps(value) == json.dumps(one) for one in declaration.enum):
-        return f"must be one of {', '.join(map(str, declaration.enum))}"
-    if declaration.pattern is not None and (not isinstance(value, str) or not re.fullmatch(declaration.pattern, value)):
-        return f"must match {declaration.pattern}"
-    return ""
+    return mismatch(
+        value,
+        type=declaration.type,
+        secret=declaration.secret,
+        enum=declaration.enum,
+        pattern=declaration.pattern,
+    )
 
 
 def located_at(document: Document, path: Path, problem: Unresolved) -> Located:

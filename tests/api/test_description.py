@@ -88,12 +88,12 @@ def world(ada: Any, operation: Operation) -> dict[str, str]:
     return {
         "operations": str(operation.pk), "projects": str(operation.project_id), "agents": str(agent.pk),
         "hosts": str(host.pk), "leases": str(lease.pk), "templates": "python", "sessions": NOTHING,
-        "egress": NOTHING,
+        "egress": NOTHING, "quotas": str(ada.pk),
     }  # fmt: skip
 
 
 def filled(path: str, world: dict[str, str]) -> str:
-    path = path.replace("{kind}", "user").replace("{key}", "1")
+    path = path.replace("{kind}", "user").replace("{key}", world.get("quotas", ""))
     return re.sub(r"\{(id|name)\}", world.get(path.split("/")[3], ""), path)
 
 
@@ -101,7 +101,7 @@ def filled(path: str, world: dict[str, str]) -> str:
 def test_what_is_answered_is_what_is_described(staff: APIClient, world: dict[str, str], path: str) -> None:
     answer = staff.get(filled(path, world))
     check(answer, path)
-    expected = 409 if path.endswith("/recording/") else 404 if NOTHING in filled(path, world) else 200
+    expected = 404 if NOTHING in filled(path, world) else 409 if path.endswith("/recording/") else 200
     assert answer.status_code == expected
 
 

@@ -14,6 +14,7 @@ from agents.engines.repair.options import Options
 from agents.engines.repair.search import Found, Search
 from agents.engines.repair.source import Source, Unsearchable
 from agents.engines.repair.survey import Survey
+from events.faults import Fault
 
 LABEL = "Search-based repair — no AI was used"
 SURVEY_SHARE = 0.25  # of the budget
@@ -104,7 +105,11 @@ def _sources(survey: Survey, bench: Workbench) -> dict[str, Source]:
     for path in paths[:FILES_MOST]:
         try:
             found[path] = Source(path, bench.read(path))
-        except (Unsearchable, FileNotFoundError) as error:
+        except (
+            Unsearchable,
+            Fault,
+            FileNotFoundError,
+        ) as error:  # the sandbox named it: it may be missing, huge, or no file of ours
             bench.say(f"passed over: {error}")
     if not found:
         raise Unsupported("No Python file of the project that the failing tests execute can be searched.")

@@ -46,6 +46,9 @@ KINDS = [
     (EvidenceMissing("d"), Stage.COMMIT, ErrorKind.EVIDENCE_MISSING),
     (BranchDiverged("d"), Stage.PR, ErrorKind.OTHER),
     (TestsNotFound("d"), Stage.ANALYZE, ErrorKind.OTHER),
+    (coded("budget.exhausted"), Stage.CODE, ErrorKind.BUDGET),
+    (coded("llm.rate_limited", FaultClass.TRANSIENT), Stage.CODE, ErrorKind.PROVIDER_RESTS),
+    (coded("llm.question"), Stage.PLAN, ErrorKind.QUESTION),
 ]
 
 

@@ -44,6 +44,7 @@ export class View extends EventTarget {
     if (this.inControl) { this.regain = true; this.former = this.you; }
     if (this.drawing) { this.drawing = false; this.offset = null; } // half a picture: ask for a whole one
     this.hasControl(false);
+    this.say("");
     this.change({ state: "away", people: [], others: 0 });
   }
 
