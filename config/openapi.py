@@ -8,8 +8,6 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSe
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent
 
-from resources.api import HostSignSerializer
-
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "code", "detail", "request_id", "errors"],
@@ -75,5 +73,7 @@ class HostShape(OpenApiSerializerExtension):
     target_class = "resources.api.HostSerializer"
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> Any:
+        from resources.api import HostSignSerializer  # the settings name this module before any room is loaded
+
         schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
         return {**schema, "required": sorted(HostSignSerializer.Meta.fields)}

@@ -7,82 +7,131 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Activation',
+            name="Activation",
             fields=[
-                ('number', models.PositiveBigIntegerField(primary_key=True, serialize=False)),
-                ('at', models.DateTimeField()),
-                ('actor', models.CharField(max_length=150)),
-                ('changes', models.JSONField(help_text='By name: the digest before and after; null for none.')),
+                ("number", models.PositiveBigIntegerField(primary_key=True, serialize=False)),
+                ("at", models.DateTimeField()),
+                ("actor", models.CharField(max_length=150)),
+                ("changes", models.JSONField(help_text="By name: the digest before and after; null for none.")),
             ],
             options={
-                'ordering': ['-number'],
+                "ordering": ["-number"],
             },
         ),
         migrations.CreateModel(
-            name='Draft',
+            name="Draft",
             fields=[
-                ('name', models.CharField(max_length=63, primary_key=True, serialize=False)),
-                ('text', models.TextField()),
-                ('revision', models.PositiveIntegerField(default=1, help_text='Raised by each change: who saves names what they saw.')),
-                ('edited_by', models.CharField(max_length=150)),
-                ('edited_at', models.DateTimeField()),
+                ("name", models.CharField(max_length=63, primary_key=True, serialize=False)),
+                ("text", models.TextField()),
+                (
+                    "revision",
+                    models.PositiveIntegerField(
+                        default=1, help_text="Raised by each change: who saves names what they saw."
+                    ),
+                ),
+                ("edited_by", models.CharField(max_length=150)),
+                ("edited_at", models.DateTimeField()),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
         migrations.CreateModel(
-            name='Version',
+            name="Version",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
-                ('digest', models.CharField(help_text="SHA-256 of the document's canonical JSON.", max_length=64, unique=True)),
-                ('name', models.CharField(db_index=True, max_length=63)),
-                ('version', models.CharField(max_length=32)),
-                ('text', models.TextField()),
-                ('created_at', models.DateTimeField()),
-                ('created_by', models.CharField(help_text='Who brought it: user:NAME or host:NAME.', max_length=150)),
+                ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                (
+                    "digest",
+                    models.CharField(help_text="SHA-256 of the document's canonical JSON.", max_length=64, unique=True),
+                ),
+                ("name", models.CharField(db_index=True, max_length=63)),
+                ("version", models.CharField(max_length=32)),
+                ("text", models.TextField()),
+                ("created_at", models.DateTimeField()),
+                ("created_by", models.CharField(help_text="Who brought it: user:NAME or host:NAME.", max_length=150)),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.CreateModel(
-            name='SeenFile',
+            name="SeenFile",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('host', models.CharField(max_length=100)),
-                ('name', models.CharField(max_length=63)),
-                ('stamp', models.CharField(help_text='SHA-256 of the file, or what is wrong with it as a file.', max_length=64)),
-                ('verdict', models.CharField(choices=[('taken', 'In force, or was'), ('refused', 'Refused'), ('older', 'Not newer than what was in force when this host came')], max_length=10)),
-                ('judged_at', models.PositiveBigIntegerField(default=0, help_text='The activation against which it was judged.')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("host", models.CharField(max_length=100)),
+                ("name", models.CharField(max_length=63)),
+                (
+                    "stamp",
+                    models.CharField(
+                        help_text="SHA-256 of the file, or what is wrong with it as a file.", max_length=64
+                    ),
+                ),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[
+                            ("taken", "In force, or was"),
+                            ("refused", "Refused"),
+                            ("older", "Not newer than what was in force when this host came"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "judged_at",
+                    models.PositiveBigIntegerField(default=0, help_text="The activation against which it was judged."),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('host', 'name'), name='one_sight_per_host_and_template')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("host", "name"), name="one_sight_per_host_and_template")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Template',
+            name="Template",
             fields=[
-                ('name', models.CharField(max_length=63, primary_key=True, serialize=False)),
-                ('source', models.CharField(choices=[('library', 'Shipped with Moorage'), ('file', 'A file in the templates directory'), ('published', 'Published by a person')], max_length=10)),
-                ('host', models.CharField(blank=True, help_text='On which host the file lies.', max_length=100)),
-                ('activated_at', models.DateTimeField(null=True)),
-                ('deprecated_at', models.DateTimeField(null=True)),
-                ('deprecation', models.CharField(blank=True, max_length=300)),
-                ('replaced_by', models.CharField(blank=True, max_length=63)),
-                ('refused', models.JSONField(help_text='The last change, where it was refused: when, whose, its errors.', null=True)),
-                ('current', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='templates_app.version')),
+                ("name", models.CharField(max_length=63, primary_key=True, serialize=False)),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[
+                            ("library", "Shipped with Moorage"),
+                            ("file", "A file in the templates directory"),
+                            ("published", "Published by a person"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("host", models.CharField(blank=True, help_text="On which host the file lies.", max_length=100)),
+                ("activated_at", models.DateTimeField(null=True)),
+                ("deprecated_at", models.DateTimeField(null=True)),
+                ("deprecation", models.CharField(blank=True, max_length=300)),
+                ("replaced_by", models.CharField(blank=True, max_length=63)),
+                (
+                    "refused",
+                    models.JSONField(
+                        help_text="The last change, where it was refused: when, whose, its errors.", null=True
+                    ),
+                ),
+                (
+                    "current",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="templates_app.version",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['name'],
+                "ordering": ["name"],
             },
         ),
     ]

@@ -42,5 +42,5 @@ def test_budgets_of_others_are_for_staff(client: APIClient, project: Project) ->
 
 @pytest.mark.parametrize("group", ["run", "agent", "project", "day", "model"])
 def test_spend_is_listed_by_each_group(client: APIClient, operation: Operation, group: str) -> None:
-    assert client.get("/api/v1/spend/", {"by": group, "days": 7}).json() == []
+    assert client.get("/api/v1/spend/", {"by": group, "days": "7"}).json() == []
     assert client.get("/api/v1/spend/", {"by": "star"}).status_code == 400

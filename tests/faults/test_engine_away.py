@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,7 +22,7 @@ from resources.models import Lease
 from resources.sandboxes import selection
 from resources.sandboxes.engine import EngineUnreachable
 from resources.sandboxes.protocol import SandboxGone, Tier
-from sessions.host import server
+from sessions.host import opening
 from sessions.host.ledger import Wanted
 from tests import factories
 from tests.fakes.engine_proxy import EngineProxy, engine_proxy
@@ -191,16 +192,18 @@ def test_a_terminal_opens_where_only_the_berths_agent_can_be_reached(settings: A
     agent = opened()
     engine_proxy.shut()
     wanted = Wanted(terminal_id=uuid.uuid4(), generation=1, sandbox=agent.sandbox, columns=80, rows=24)
-    pid, master = server.spawn(wanted)
-    try:
-        os.write(master, b"echo ber''th\n")
-        said = b""
-        while b"berth" not in said:
-            said += os.read(master, 4096)
-    finally:
-        os.kill(pid, signal.SIGTERM)
-        os.close(master)
-        os.waitpid(pid, 0)
+    with tempfile.TemporaryDirectory(prefix="moor-") as run:
+        program = opening.spawn(wanted, Path(run))
+        try:
+            os.write(program.master, b"echo ber''th\n")
+            said = b""
+            while b"berth" not in said:
+                said += os.read(program.master, 4096)
+        finally:
+            os.kill(program.pid, signal.SIGTERM)
+            os.close(program.master)
+            os.waitpid(program.pid, 0)
+            program.counter.close()
     with pytest.raises(EngineUnreachable):
         selection.adopt(agent.sandbox or {}).alive()
 

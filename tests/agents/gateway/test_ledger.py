@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ def test_fifty_calls_at_once_against_a_dollar_never_overspend(
     # Each holds 10 cents at most and costs 4: 25 of them fit, of which ten are in flight at a time.
     server.script.extend([Say("a", input_tokens=0, output_tokens=4000)] * 50)
     clients = [make_client(run=Run(uuid.uuid4(), uuid.uuid4().hex, project_id=project)) for _ in range(50)]
-    said = at_once([lambda one=one: one.ask(output=9900, timeout_s=90) for one in clients], width=50)
+    said: list[Any] = at_once([partial(one.ask, output=9900, timeout_s=90) for one in clients], width=50)
     statuses = sorted(answer.status_code for answer in said)
     account = Account.objects.get(scope="project")
     assert set(statuses) == {200, 402}
