@@ -129,6 +129,8 @@ LEFT_OUT = {
     "MOORAGE_GATEWAY_PORT": "the gateway alone listens there",
     "OPENAI_API_KEY": "the gateway alone holds keys of providers",
     "ANTHROPIC_API_KEY": "the gateway alone holds keys of providers",
+    "MOORAGE_GIT_SSH_KEY_FILE": "whoever mounts a key names it in the same override",
+    "MOORAGE_GIT_SSH_KNOWN_HOSTS_FILE": "whoever mounts a key names it in the same override",
     "MOORAGE_FLOWER_USER": "Flower alone asks for it",
     "MOORAGE_FLOWER_PASSWORD": "Flower alone asks for it",
 }

@@ -118,7 +118,8 @@ def test_what_ran_on_a_host_that_died_goes_on_on_another_and_its_berth_is_cleare
     first, *_others, second = seen = stack.ask("agents")[before:]
     assert len(seen) == 2, (seen, stack.ask("steps", id=operation))
     assert first["host"] == THERE
-    assert "stopped beating" in first["error"]["detail"]
+    # None where the operation noticed before the sweep did, and asked it to leave: then its step holds the reason.
+    assert first["error"] is None or "stopped beating" in first["error"]["detail"]
     assert second["host"] == HERE
     assert stack.ask("left_held") != [], "nobody has cleared what stands on the dead host"
     there.start()

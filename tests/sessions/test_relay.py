@@ -191,7 +191,7 @@ def test_a_revoked_token_ends_the_socket(web: WebProcess, token: str, terminal: 
         assert closed.value.rcvd.code == 4401
 
 
-def test_a_session_host_that_is_killed_is_away_and_its_terminals_are_lost(
+def test_a_session_host_that_is_killed_is_away_and_its_terminals_go_on_under_the_next(
     web: WebProcess, daemon: DaemonProcess, token: str, terminal: Terminal
 ) -> None:
     with Browser(web.address, token=token) as browser:
@@ -199,9 +199,10 @@ def test_a_session_host_that_is_killed_is_away_and_its_terminals_are_lost(
         daemon.signal(signal.SIGKILL)
         assert browser.refused()[0] == Problem.AWAY
         daemon.start()
-        eventually(lambda: Terminal.objects.get(pk=terminal.pk).state == "lost")
-        browser.say(Kind.ATTACH, terminal.pk.bytes, 0, 1)
-        assert browser.refused() == (Problem.NOT_OPEN, "the terminal is lost: the session host was started anew")
+        browser.attach(terminal)
+        browser.take_control()
+        browser.type(b"echo still' 'here\n")
+        browser.read_until(b"still here\r\n")
 
 
 @pytest.mark.parametrize("message", ["text", b"", b"\x01\x00", b"\x20" * 70_000])
