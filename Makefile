@@ -18,9 +18,9 @@ demo: setup ## the main job on the repositories under examples/, on the embedded
 up: setup ## the whole stack in the foreground; Ctrl-C stops all of it
 	@exec .venv/bin/python manage.py up
 
-# One worker per module: session fixtures (Redis, a built workspace) are made once for each.
+# One worker per module: session fixtures (Redis, a built workspace) are made once for each. Most of a test is waiting.
 test: setup ## the test suite; TESTS=tests/agents runs a part of it
-	@.venv/bin/python -m pytest -n 2 --dist loadscope $(TESTS)
+	@.venv/bin/python -m pytest -n 4 --dist loadscope $(TESTS)
 
 check: setup ## format, lint, types, import contracts, migrations, deploy check, docs that rot
 	@scripts/check

@@ -19,7 +19,13 @@ class Browser:
 
     def __init__(self, address: str, *, token: str, greet: bool = True, **how: Any) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        how = {"subprotocols": [SUBPROTOCOL], "additional_headers": headers, "max_size": 1 << 20, **how}
+        how = {
+            "subprotocols": [SUBPROTOCOL],
+            "additional_headers": headers,
+            "max_size": 1 << 20,
+            "ping_interval": None,
+            **how,
+        }
         self._held = contextlib.ExitStack()
         self.socket: ClientConnection = self._held.enter_context(connect(f"ws://{address}/ws/terminals/", **how))
         self.control_epoch, self.offset = 0, 0
