@@ -137,7 +137,7 @@ def test_an_answer_being_written_survives_a_refresh(visitor: Visitor, operator: 
     visitor.page.get_by_label("Your answer").fill("Half a cent is a cent")
     visitor.page.get_by_role("button", name="Answer").click()
     expect(visitor.page.locator(".messagelist")).to_contain_text("Answered")
-    assert Operation.objects.get().metadata["answers"] == ["Half a cent is a cent"]
+    assert Operation.objects.get().answers == ["Half a cent is a cent"]
 
 
 def test_a_list_and_the_harbour_follow_their_rows(visitor: Visitor, operator: Any, project: Project) -> None:
