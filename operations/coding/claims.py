@@ -34,13 +34,14 @@ class Claim:
 
 
 # One statement takes the turn and answers the row as it is from then on.
-_TAKE = """
+_ACTIVE = ", ".join(f"'{status}'" for status in Operation.ACTIVE)
+_TAKE = f"""
 UPDATE operations_operation
-   SET claim = %s, claimed_until = %s, status = 'running', started_at = COALESCE(started_at, %s)
- WHERE id = %s AND turn = %s AND status IN ('queued', 'waiting', 'running') AND attention IS NULL
+   SET claim = %s, claimed_until = %s, status = '{Operation.Status.RUNNING}', started_at = COALESCE(started_at, %s)
+ WHERE id = %s AND turn = %s AND status IN ({_ACTIVE}) AND attention IS NULL
    AND (claim = '' OR claimed_until < %s)
 RETURNING *
-"""
+"""  # noqa: S608 - the model's own words
 
 
 def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetime) -> Claim | None:
