@@ -24,6 +24,7 @@ from operations.api_shapes import (
     DiffSerializer,
     EvidenceSerializer,
     OperationFilter,
+    OperationLineSerializer,
     OperationSerializer,
     PlanEditSerializer,
     ProjectSerializer,
@@ -96,17 +97,19 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
 
     queryset = Operation.objects.all()
     serializer_class = OperationSerializer
+    ordering: tuple[str, ...] = ()  # of a list; empty: newest first
 
     def get_queryset(self) -> Any:
         wanted = OperationFilter(data=self.request.query_params)
         wanted.is_valid(raise_exception=True)
-        return policy.visible_operations(self.request.user).filter(**wanted.validated_data)
+        return policy.operation_lines(self.request.user).filter(**wanted.validated_data)
 
-    @extend_schema(parameters=[OperationFilter])
+    @extend_schema(parameters=[OperationFilter], responses=OperationLineSerializer(many=True))
     def list(self, request: Request) -> Response:
-        """Operations, newest first."""
+        """Operations, newest first; of each requirement the first 200 characters."""
         page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        lines = OperationLineSerializer(page, many=True, context=self.get_serializer_context())
+        return self.get_paginated_response(lines.data)
 
     @extend_schema(request=SubmissionSerializer, responses={202: OperationSerializer}, parameters=[IDEMPOTENCY_KEY])
     def create(self, request: Request) -> Response:
@@ -191,10 +194,11 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
         return self._answer(operation, status.HTTP_202_ACCEPTED)
 
     @extend_schema(responses=StepSerializer(many=True))
-    @action(detail=True, pagination_class=None)
+    @action(detail=True, ordering=("pk",))
     def steps(self, request: Request, pk: str) -> Response:
         """Every attempt at every stage, in order."""
-        return Response(StepSerializer(policy.operation(request.user, pk).steps.all(), many=True).data)
+        page = self.paginate_queryset(policy.operation(request.user, pk).steps.all())
+        return self.get_paginated_response(StepSerializer(page, many=True).data)
 
     @extend_schema(parameters=[AfterParameters], responses=EventSerializer(many=True))
     @action(detail=True, pagination_class=None)

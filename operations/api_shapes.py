@@ -15,9 +15,10 @@ from agents.gateway.money import usd
 from agents.models import Capability, Priority
 from operations import snapshots, submit
 from operations.coding.changes import Diff, FileChange
-from operations.models import Evidence, Operation, Project, Step
+from operations.models import Evidence, Operation, Project, Step, title_of
 
 LONGEST_WAIT_S = 30.0
+START_SHOWN = 200  # characters of a requirement in a list
 
 
 class JsonObject(serializers.JSONField):
@@ -117,6 +118,10 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     queue_position = serializers.SerializerMethodField()
     attention = serializers.SerializerMethodField()
     title = serializers.CharField(read_only=True)
+    requirements_size = serializers.SerializerMethodField(help_text="Characters of the whole requirement.")
+    requirements_truncated = serializers.SerializerMethodField(
+        help_text="Whether `requirements` is only its start, as in lists."
+    )
     error = serializers.DictField(read_only=True, allow_null=True)
     result = serializers.DictField(read_only=True, allow_null=True)
     metadata = serializers.DictField(read_only=True)
@@ -124,12 +129,18 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     class Meta:
         model = Operation
         fields = (
-            "id", "type", "title", "project_id", "agent_id", "capability", "requirements", "engine", "template",
-            "status", "stage", "turn", "progress", "priority", "approval", "blocked_by", "queue_position", "attention",
+            "id", "type", "title", "project_id", "agent_id", "capability", "requirements", "requirements_size",
+            "requirements_truncated", "engine", "template", "status", "stage", "turn", "progress", "priority", "approval", "blocked_by", "queue_position", "attention",
             "retry_count", "retry_strategy", "last_retry_at", "created_at", "started_at", "completed_at", "error",
             "result", "metadata",
         )  # fmt: skip
         read_only_fields = fields
+
+    def get_requirements_size(self, operation: Operation) -> int:
+        return len(operation.requirements)
+
+    def get_requirements_truncated(self, operation: Operation) -> bool:
+        return False
 
     @extend_schema_field(EngineShape)
     def get_engine(self, operation: Operation) -> dict[str, str]:
@@ -147,6 +158,25 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     @extend_schema_field(AttentionShape)
     def get_attention(self, operation: Operation) -> dict[str, Any]:
         return snapshots.attention(operation)
+
+
+class OperationLineSerializer(OperationSerializer):
+    """An operation in a list: of its requirement the first 200 characters; the operation itself has all of it."""
+
+    title = serializers.SerializerMethodField()
+    requirements = serializers.SerializerMethodField()
+
+    def get_title(self, operation: Any) -> str:
+        return title_of(operation.requirements_start)
+
+    def get_requirements(self, operation: Any) -> str:
+        return str(operation.requirements_start[:START_SHOWN])
+
+    def get_requirements_size(self, operation: Any) -> int:
+        return int(operation.requirements_size)
+
+    def get_requirements_truncated(self, operation: Any) -> bool:
+        return self.get_requirements_size(operation) > START_SHOWN
 
 
 class OperationFilter(serializers.Serializer[Any]):
