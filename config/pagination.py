@@ -32,7 +32,11 @@ class NewestFirst(pagination.CursorPagination):
             cursor = super().decode_cursor(request)
         except exceptions.NotFound:
             raise _NOT_OURS from None
-        if cursor is not None and cursor.position is not None and not _is_position(str(cursor.position), of=self.ordering[0]):
+        if (
+            cursor is not None
+            and cursor.position is not None
+            and not _is_position(str(cursor.position), of=self.ordering[0])
+        ):
             raise _NOT_OURS
         return cursor
 

@@ -18,7 +18,6 @@ from events.api_shapes import EventSerializer
 from events.journal import replay
 from operations import budgets, plans, policy, projects, submit
 from operations.api_shapes import (
-    AccountSerializer,
     AfterParameters,
     AnswerSerializer,
     DiffSerializer,
@@ -29,11 +28,12 @@ from operations.api_shapes import (
     PlanEditSerializer,
     ProjectSerializer,
     RecordingSerializer,
-    RunBudgetSerializer,
+    RetrySerializer,
     StepSerializer,
     SubmissionSerializer,
     WaitParameters,
 )
+from operations.budget_shapes import AccountSerializer, RunBudgetSerializer
 from operations.coding import pull_requests, recordings
 from operations.models import Operation, Project
 
@@ -143,11 +143,15 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
         """Stop it at any point. Cancelling again changes nothing."""
         return self._answer(submit.cancel(by=request.user, operation_id=pk))
 
-    @extend_schema(request=None, responses={202: OperationSerializer})
+    @extend_schema(request=RetrySerializer, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
-        """Go on from the stage that failed."""
-        return self._answer(submit.retry(by=request.user, operation_id=pk), status.HTTP_202_ACCEPTED)
+        """Go on from the stage that failed, or from one before it."""
+        data = RetrySerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        return self._answer(
+            submit.retry(by=request.user, operation_id=pk, **data.validated_data), status.HTTP_202_ACCEPTED
+        )
 
     @extend_schema(request=None, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
@@ -197,7 +201,8 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
     @action(detail=True, ordering=("pk",))
     def steps(self, request: Request, pk: str) -> Response:
         """Every attempt at every stage, in order."""
-        page = self.paginate_queryset(policy.operation(request.user, pk).steps.all())
+        steps: Any = policy.operation(request.user, pk).steps.all()
+        page: Any = self.paginate_queryset(steps)
         return self.get_paginated_response(StepSerializer(page, many=True).data)
 
     @extend_schema(parameters=[AfterParameters], responses=EventSerializer(many=True))

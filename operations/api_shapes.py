@@ -10,12 +10,10 @@ from rest_framework import serializers
 
 from agents import placement
 from agents.engines.protocol import EngineKind
-from agents.gateway.limits import State
-from agents.gateway.money import usd
 from agents.models import Capability, Priority
 from operations import snapshots, submit
 from operations.coding.changes import Diff, FileChange
-from operations.models import Evidence, Operation, Project, Step, title_of
+from operations.models import Evidence, Operation, Project, Stage, Step, title_of
 
 LONGEST_WAIT_S = 30.0
 START_SHOWN = 200  # characters of a requirement in a list
@@ -130,9 +128,9 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
         model = Operation
         fields = (
             "id", "type", "title", "project_id", "agent_id", "capability", "requirements", "requirements_size",
-            "requirements_truncated", "engine", "template", "status", "stage", "turn", "progress", "priority", "approval", "blocked_by", "queue_position", "attention",
-            "retry_count", "retry_strategy", "last_retry_at", "created_at", "started_at", "completed_at", "error",
-            "result", "metadata",
+            "requirements_truncated", "engine", "template", "status", "stage", "turn", "progress", "priority",
+            "approval", "blocked_by", "queue_position", "attention", "retry_count", "retry_strategy", "last_retry_at",
+            "created_at", "started_at", "completed_at", "error", "result", "metadata",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -163,7 +161,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
 class OperationLineSerializer(OperationSerializer):
     """An operation in a list: of its requirement the first 200 characters; the operation itself has all of it."""
 
-    title = serializers.SerializerMethodField()
+    title = serializers.SerializerMethodField()  # type: ignore[assignment] # for a line, made from the start
     requirements = serializers.SerializerMethodField()
 
     def get_title(self, operation: Any) -> str:
@@ -215,6 +213,14 @@ class AnswerSerializer(serializers.Serializer[Any]):
     """The answer to a question."""
 
     text = serializers.CharField(max_length=submit.LONGEST_ANSWER)
+
+
+class RetrySerializer(serializers.Serializer[Any]):
+    """Where to go on."""
+
+    stage = serializers.ChoiceField(
+        choices=Stage.choices, required=False, help_text="The stage that failed, where none is given; or one before it."
+    )
 
 
 class StepSerializer(serializers.ModelSerializer[Step]):
@@ -269,38 +275,6 @@ class RecordingSerializer(serializers.Serializer[Any]):
     engine_label = serializers.CharField()
     base_tree = serializers.CharField()
     attempts = serializers.ListField(child=serializers.DictField())
-
-
-class RunBudgetSerializer(serializers.Serializer[Any]):
-    """What an operation may spend in all; null is no limit."""
-
-    usd = serializers.FloatField(allow_null=True, min_value=0, max_value=1e9)
-    tokens = serializers.IntegerField(allow_null=True, min_value=0, max_value=2**53, default=None)
-    calls = serializers.IntegerField(allow_null=True, min_value=0, max_value=2**53, default=None)
-
-
-class AccountSerializer(serializers.Serializer[State]):
-    """One account that its calls are booked on; ``held_usd`` is what calls in flight may cost."""
-
-    scope = serializers.CharField(source="place.scope")
-    key = serializers.CharField(source="place.key")
-    period = serializers.CharField(source="place.period")
-    spent_usd = serializers.SerializerMethodField()
-    held_usd = serializers.SerializerMethodField()
-    limit_usd = serializers.SerializerMethodField()
-    tokens = serializers.IntegerField()
-    limit_tokens = serializers.IntegerField(source="limit.tokens", allow_null=True)
-    calls = serializers.IntegerField()
-    limit_calls = serializers.IntegerField(source="limit.calls", allow_null=True)
-
-    def get_spent_usd(self, state: State) -> float:
-        return usd(state.spent_nanos)
-
-    def get_held_usd(self, state: State) -> float:
-        return usd(state.held_nanos)
-
-    def get_limit_usd(self, state: State) -> float | None:
-        return None if state.limit.nanos is None else usd(state.limit.nanos)
 
 
 class PlannedStepSerializer(serializers.Serializer[Any]):
