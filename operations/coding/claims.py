@@ -45,7 +45,7 @@ RETURNING *
 
 
 def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetime) -> Claim | None:
-    """Claim the turn. None when it is stale, ended, waits for a person, the fleet is paused, or somebody else runs it."""
+    """Claim the turn. None when it is stale, ended, held up by a person or the fleet, or run by somebody else."""
     token = uuid.uuid4().hex
     at, until = map(connection.ops.adapt_datetimefield_value, (now, now + timedelta(seconds=settings.CLAIM_TTL_S)))
     key = Operation._meta.pk.get_db_prep_value(operation_id, connection)
