@@ -115,7 +115,7 @@ class ExtensionSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=300, required=False, default="asked by API")
 
 
-class HeirSerializer(serializers.Serializer[Any]):
+class NewOwnerSerializer(serializers.Serializer[Any]):
     """Who gets an agent."""
 
     user = serializers.CharField(max_length=150)
@@ -205,12 +205,12 @@ class AgentViewSet(viewsets.GenericViewSet[Agent]):
         )  # fmt: skip
         return Response(self.get_serializer(agent).data)
 
-    @extend_schema(request=HeirSerializer, responses=AgentSerializer)
+    @extend_schema(request=NewOwnerSerializer, responses=AgentSerializer)
     @action(detail=True, methods=["post"], url_path="hand-over")
     def hand_over(self, request: Request, pk: str) -> Response:
         """Make it another user's. Who had it sees it no longer, unless they are staff."""
         found = visibility.agent(request.user, pk)
-        data = HeirSerializer(data=request.data)
+        data = NewOwnerSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         agent = tenure.hand_over(
             found.pk, to=data.validated_data["user"], actor=f"user:{request.user}", reason=data.validated_data["reason"]
