@@ -78,7 +78,7 @@ def _extended(codes: list[int]) -> tuple[int | None, list[int]]:
         return _of_256(rest[0]), rest[1:]
     if kind == 2 and len(rest) >= 3:
         return _nearest(rest[0], rest[1], rest[2]), rest[3:]
-    return None, rest
+    return None, []  # cut short: what follows belongs to it
 
 
 def _of_256(number: int) -> int | None:

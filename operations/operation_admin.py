@@ -34,7 +34,7 @@ class OperationAdmin(OperatorPage):
     list_select_related = ("project", "agent__host")
     search_fields = ("requirements", "project__name", "id")
     actions = ("cancel_selected", "retry_selected")
-    add_words = "Request work"
+    add_words = "New task"
     page_template = "moorage/operation.html"
     parts_template = "moorage/operation_parts.html"
 

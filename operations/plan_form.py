@@ -83,7 +83,9 @@ def _forms(request: HttpRequest, product: Mapping[str, Any]) -> tuple[PlanForm, 
         for line in lines
     ]
     first = {"summary": product.get("summary", ""), "seen": _digest(product)}
-    return PlanForm(posted, initial=first, label_suffix=""), Steps(posted, initial=given, prefix="step")
+    return PlanForm(posted, initial=first, label_suffix=""), Steps(
+        posted, initial=given, prefix="step", form_kwargs={"label_suffix": ""}
+    )
 
 
 def _saved(request: HttpRequest, operation: Operation, form: PlanForm, steps: Any) -> bool:

@@ -12,12 +12,12 @@ from django.db import connection
 from agents.engines import registry
 from agents.engines.protocol import EngineUnavailable
 from operations import faults, policy, projects
-from operations.wizard import TaskForm
 from operations.coding import credentials, pull_requests, remotes
 from operations.coding.forges.github_forge import GitHubForge
 from operations.coding.forges.local_forge import LocalForge
 from operations.models import Operation, Project
 from operations.submit import LONGEST_ANSWER, answer, retry, submit
+from operations.wizard import TaskForm
 from tests.flows.fixtures import inline
 from tests.flows.inline import Inline
 from tests.flows.repositories import BREAK, PROJECT, make
