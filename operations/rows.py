@@ -67,7 +67,8 @@ class Rows(Generic[Row]):
                 raise DatabaseError(f"there is no row {row.pk} in {self.table} any more")
 
     def _spell_update(self, names: tuple[str, ...]) -> tuple[str, tuple[models.Field[Any, Any], ...]]:
-        fields = tuple(self._model._meta.get_field(name) for name in names)
+        by_name = {field.name: field for field in self._fields}
+        fields = tuple(by_name[name] for name in names)
         changes = ", ".join(f"{field.column} = %s" for field in fields)
         return f"UPDATE {self.table} SET {changes} WHERE {self._model._meta.pk.column} = %s", fields  # noqa: S608
 
@@ -82,7 +83,7 @@ class Rows(Generic[Row]):
 
 
 def _columns(fields: Sequence[models.Field[Any, Any]]) -> str:
-    return ", ".join(field.column for field in fields)
+    return ", ".join(str(field.column) for field in fields)
 
 
 def _stored(row: models.Model, fields: Sequence[models.Field[Any, Any]]) -> list[Any]:

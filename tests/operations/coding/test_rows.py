@@ -21,7 +21,7 @@ def values(row: models.Model) -> dict[str, Any]:
 
 def read(operation: Operation) -> Operation | None:
     key = Operation._meta.pk.get_db_prep_value(operation.pk, connection)
-    return OPERATIONS.first(f"SELECT {OPERATIONS.columns} FROM {OPERATIONS.table} WHERE id = %s", [key])
+    return OPERATIONS.first(f"SELECT {OPERATIONS.columns} FROM {OPERATIONS.table} WHERE id = %s", [key])  # noqa: S608
 
 
 def step(operation: Operation, **fields: Any) -> Step:
