@@ -42,13 +42,13 @@ _TAKE = f"""
 UPDATE {_OPERATIONS.table}
    SET claim = %s, claimed_until = %s, status = '{Operation.Status.RUNNING}', started_at = COALESCE(started_at, %s)
  WHERE id = %s AND turn = %s AND status IN ({_ACTIVE}) AND attention IS NULL
-   AND (claim = '' OR claimed_until < %s)
+   AND (claim = '' OR claimed_until < %s) AND NOT EXISTS (SELECT 1 FROM resources_fleetpause)
 RETURNING {_OPERATIONS.columns}
 """  # noqa: S608 - the model's own words
 
 
 def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetime) -> Claim | None:
-    """Claim the turn. None when it is stale, ended, waits for a person, or somebody else runs it."""
+    """Claim the turn. None when it is stale, ended, held up by a person or the fleet, or run by somebody else."""
     token = uuid.uuid4().hex
     at, until = map(connection.ops.adapt_datetimefield_value, (now, now + timedelta(seconds=settings.CLAIM_TTL_S)))
     key = Operation._meta.pk.get_db_prep_value(operation_id, connection)

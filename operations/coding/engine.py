@@ -24,7 +24,7 @@ from agents.outfits import Outfit, outfit
 from events.faults import Fault, Remembered
 from events.journal import record
 from operations import faults
-from operations.coding import recovery
+from operations.coding import recovery, standstill
 from operations.coding.claims import MOST_LOST_WORKERS, Claim, claim
 from operations.coding.context import AwaitBerth, Context, Done, Outcome
 from operations.coding.pulse import Pulse
@@ -58,6 +58,7 @@ def run_stage(
     """
     claimed = claim(operation_id, turn=turn, worker=worker, now=timezone.now())
     if claimed is None:
+        standstill.halt(operation_id, turn=turn, now=timezone.now())
         return
     operation = claimed.operation
     stage_log = StageLog()
