@@ -85,7 +85,7 @@ def read(text: str | bytes, *, file: str) -> Text:
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            here = _place_of(error.start, text.decode("latin-1"))
+            here = _place_of(error.start, error.object.decode("latin-1"))
             raise _fault("bad_encoding", f"Byte {error.start} is not UTF-8.", file, here) from error
     if "\0" in text:
         here = _place_of(text.index("\0"), text)

@@ -25,7 +25,7 @@ class Failed(Exception):
 
 def by_manager(names):
     """{"deb" | "pip" | "npm": names without the prefix}."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for name in names:
         manager, colon, rest = name.partition(":")
         known = bool(colon) and manager in ("pip", "npm")
