@@ -78,11 +78,16 @@ def answer(
 def _forms(request: HttpRequest, product: Mapping[str, Any]) -> tuple[PlanForm, Any]:
     posted = request.POST if request.method == "POST" else None
     lines = [line for line in product.get("steps") or [] if isinstance(line, dict)][:MOST_STEPS]
+    # A model wrote it: what acts unseen is shown to whoever approves, and is gone once they save.
     given = [
-        {"title": line.get("title", ""), "paths": "\n".join(line.get("files") or []), "detail": line.get("detail", "")}
+        {
+            "title": plain(str(line.get("title", ""))),
+            "paths": plain("\n".join(map(str, line.get("files") or []))),
+            "detail": plain(str(line.get("detail", ""))),
+        }
         for line in lines
     ]
-    first = {"summary": product.get("summary", ""), "seen": _digest(product)}
+    first = {"summary": plain(str(product.get("summary", ""))), "seen": _digest(product)}
     return PlanForm(posted, initial=first, label_suffix=""), Steps(
         posted, initial=given, prefix="step", form_kwargs={"label_suffix": ""}
     )

@@ -22,8 +22,8 @@ from tests.fakes.redis_process import RedisProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "tide-over-the-sill"
-# Of a browser on a machine whose cores are all taken, where a web process needs half a minute to start. It costs nothing
-# where all goes well.
+# Of a browser on a machine whose cores are all taken, where a web process needs half a minute to start. Where all goes
+# well it costs nothing.
 PATIENCE_MS = 60_000
 expect.set_options(timeout=30_000)
 FLAGS = (

@@ -222,7 +222,6 @@ def test_pages_of_a_task_have_no_serious_barrier(visitor: Visitor, operator: Any
     page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
     for path in (
         address(failed), address(planned), address(planned, "plan"), reverse("admin:operations_operation_add"),
-        reverse("admin:operations_operation_changelist"),
     ):  # fmt: skip
         visitor.go(path)
         assert accessible.serious(page) == [], path
