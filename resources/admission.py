@@ -8,13 +8,13 @@ from typing import Any
 
 from django.db import transaction
 
-from resources import hosts, leases, ports, quotas, warm
+from resources import fleet, hosts, leases, ports, quotas, warm
 from resources.models import Host, Lease
 from resources.quotas import NOBODY, Party
 from resources.sandboxes.protocol import Tier
 
 Reason = dict[str, Any]  # {"kind": "memory", "host": "node-1", "needs_mb": 1536, "free_mb": 900, "of_mb": 4096}
-_FULL_FOR_ALL = {"slots", "host_lost", "host_draining", "no_host"}
+_FULL_FOR_ALL = {"slots", "host_lost", "host_draining", "no_host", fleet.PAUSED}
 _UNITS = {"slots": "", "memory": "_mb", "cpu": "_millis", "disk": "_mb", "ports": ""}
 
 
@@ -82,6 +82,12 @@ class Blocked:
         return [[reason for reason in self.reasons if reason.get("host") == name] for name in hosts_named]
 
 
+def by_room() -> list[Host]:
+    """All hosts, the emptiest first."""
+    used = hosts.usages()
+    return sorted(Host.objects.all(), key=lambda host: _room(host, used.get(host.pk, hosts.UNUSED)), reverse=True)
+
+
 def admit(
     *,
     owner: str,
@@ -101,7 +107,10 @@ def admit(
 
     Otherwise what stands in the way of the last that was tried. The host has a tier from ``minimum`` to ``highest``.
     Runs inside the caller's transaction. One of the warm berths of ``shape`` is taken first. ``only`` asks one host.
+    While the fleet is paused nobody is admitted.
     """
+    if (pause := fleet.paused()) is not None:
+        return Blocked((pause.as_reason(),))
     claim = _Claim(owner, generation, minimum, highest, party, now, expires_at)
     answer = _admit(claim, size, shape=shape, only=only)
     if isinstance(answer, Blocked) and least is not None and least != size:
@@ -109,6 +118,9 @@ def admit(
     if isinstance(answer, Blocked) and lighter is not None and lighter != size:
         answer = _admit(claim, lighter, shape="", only=only)
     return answer
+
+
+NO_HOST = Blocked(({"kind": "no_host", "detail": "no worker has registered a host yet"},))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +157,9 @@ def _on_some_host(claim: _Claim, size: Size, *, only: Host | None, up_to: Size |
     A host that cannot take the berth is rolled back at once, which unlocks it: askers meet the hosts in different
     orders and would wait for each other in a circle.
     """
-    used = hosts.usages()
-    known = [only] if only else list(Host.objects.all())
-    known.sort(key=lambda host: _room(host, used.get(host.pk, hosts.UNUSED)), reverse=True)
+    known = [only] if only else by_room()
     if not known:
-        return Blocked(({"kind": "no_host", "detail": "no worker has registered a host yet"},))
+        return NO_HOST
     reasons: list[Reason] = []
     for candidate in known:
         with transaction.atomic():
