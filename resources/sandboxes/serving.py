@@ -160,20 +160,22 @@ def serve(plan):
     os.makedirs(place, exist_ok=True)
     state = State(place, plan["run"])
     services = [Service(said, place, state) for said in plan["services"]]
-    at = 0
+    current = services[0]
     try:
-        for at, service in enumerate(services):
-            service.start()
-            if plan["relay"] and service.said["port"] is not None:
-                offer(place, service.said["port"])
+        for service in services:
+            current = service
+            current.start()
+            if plan["relay"] and current.said["port"] is not None:
+                offer(place, current.said["port"])
         while True:
-            for at, service in enumerate(services):
-                if why := service.trouble():
-                    service.restart(why)
+            for service in services:
+                current = service
+                if why := current.trouble():
+                    current.restart(why)
             time.sleep(PAUSE_S * 4)
     except NotReady as problem:
-        services[at].stop()  # what it said last is in its log then
-        state.say(services[at].name, "failed", why=str(problem), restarts=services[at].restarts)
+        current.stop()  # what it said last is in its log then
+        state.say(current.name, "failed", why=str(problem), restarts=current.restarts)
         return CANNOT_SERVE
     finally:
         for service in reversed(services):
