@@ -134,7 +134,7 @@ def retry(*, by: Any, operation_id: uuid.UUID | str, stage: str = "") -> Operati
         start = _start_of_retry(stage, reached=reached)
         operation.resume_at = "" if start is Stage.INIT else start
         operation.stage, operation.status = Stage.INIT, Operation.Status.QUEUED
-        operation.error = operation.result = operation.attention = operation.completed_at = operation.agent = None
+        operation.error = operation.attention = operation.completed_at = operation.agent = None
         operation.retry_count += 1
         operation.retry_strategy, operation.last_retry_at = "manual", timezone.now()
         operation.counting_from = operation.turn + 1
