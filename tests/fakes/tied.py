@@ -25,11 +25,15 @@ def argv(*program: str) -> list[str]:
 
 
 class Janitor:
-    """Clears ``directory`` when the process that made this ends: what runs with its name, its mounts, itself."""
+    """Clears ``directory`` when the process that made this ends: what runs with its name, its mounts, itself.
 
-    def __init__(self, directory: Path) -> None:
+    ``removes=False`` leaves the directory itself.
+    """
+
+    def __init__(self, directory: Path, *, removes: bool = True) -> None:
+        what = "all" if removes else "mounts"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fakes.tied", str(directory)],
+            [sys.executable, "-m", "tests.fakes.tied", what, str(directory)],
             cwd=_ROOT, stdin=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 
@@ -39,7 +43,7 @@ class Janitor:
 
 
 def clear(directory: Path) -> None:
-    """Kill what names the directory in its argv, with all its children; unmount; remove. Nothing there is fine."""
+    """Kill what names the directory in its argv, with all its children; unmount. Nothing there is fine."""
     if not directory.exists():
         return
     while doomed := _running(directory):
@@ -49,7 +53,6 @@ def clear(directory: Path) -> None:
     for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
         if (place := line.split(" ")[4]).startswith(f"{directory}/"):
             subprocess.run(["umount", "--lazy", place], check=False)
-    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _running(directory: Path) -> list[psutil.Process]:
@@ -67,4 +70,6 @@ def _running(directory: Path) -> list[psutil.Process]:
 
 if __name__ == "__main__":
     sys.stdin.buffer.read()  # ends when whoever started us does
-    clear(Path(sys.argv[1]))
+    clear(Path(sys.argv[2]))
+    if sys.argv[1] == "all":
+        shutil.rmtree(sys.argv[2], ignore_errors=True)
