@@ -13,7 +13,7 @@ from operations.coding.changes import list_files
 from operations.coding.credentials import NO_CREDENTIALS, Credentials, shown_to
 from operations.coding.git_faults import BranchDiverged, BranchNotFound, RepositoryEmpty, TooBig, TreeMissing
 from operations.coding.host_git import Ran, run
-from operations.coding.identity import is_branch_name
+from operations.coding.identity import OURS, is_branch_name
 from operations.coding.limits import LIMITS, Limits
 from operations.coding.remotes import Kind, Remote, Resolve, admit, resolve_host
 from operations.coding.vault import Vault, has, locked, object_id, ref_of, tree_of
@@ -53,6 +53,29 @@ def fetch_base(
     base = Base(name, object_id(commit), tree_of(vault, commit))
     list_files(vault=vault, tree=base.tree, limits=limits)
     return base
+
+
+def tip_of(
+    *,
+    vault: Vault,
+    remote: Remote,
+    branch: str,
+    credentials: Credentials = NO_CREDENTIALS,
+    timeout_s: float,
+    resolve: Resolve = resolve_host,
+) -> tuple[str, str]:
+    """``branch`` (empty: what the remote's HEAD names) and the commit where it is now; nothing is fetched.
+
+    The remote is asked at most three times, each for at most ``timeout_s``.
+    """
+    with _line(vault, remote, credentials, LIMITS, resolve, patience_s=timeout_s) as line:
+        name = branch or line.default_branch()
+        if not is_branch_name(name):
+            raise BranchNotFound(f"{name[:80]!r} cannot be the name of a branch", pointer="/base_branch")
+        commit = line.tip(name)
+        if commit is None:
+            raise line.no_such_branch(name)
+        return name, commit
 
 
 def push(
@@ -110,17 +133,60 @@ def move_branch(
     if above.code != 0:
         raise BranchDiverged(f"{commit[:12]} does not build on {expected[:12]}")
     with _line(vault, remote, credentials, limits, resolve) as line:
-        if line.tip(branch) == commit:
+        _put(line, branch, expected=expected, commit=commit)
+
+
+def replace_branch(
+    *,
+    vault: Vault,
+    remote: Remote,
+    branch: str,
+    expected: str,
+    commit: str,
+    credentials: Credentials = NO_CREDENTIALS,
+    limits: Limits = LIMITS,
+    resolve: Resolve = resolve_host,
+) -> None:
+    """Put a branch of ours, which is at ``expected``, at ``commit`` on a base that moved; in one step or not at all.
+
+    For branches that Moorage made, and only while nobody else pushed to them: else ``git.branch_diverged``.
+    """
+    if not branch.startswith(OURS):
+        raise BranchDiverged(f"{branch[:80]} is no branch of Moorage's: it is never rewritten")
+    with _line(vault, remote, credentials, limits, resolve) as line:
+        _put(line, branch, expected=expected, commit=object_id(commit))
+
+
+def fetch_commit(
+    *,
+    vault: Vault,
+    remote: Remote,
+    commit: str,
+    operation_id: UUID | str,
+    credentials: Credentials = NO_CREDENTIALS,
+    limits: Limits = LIMITS,
+    resolve: Resolve = resolve_host,
+) -> None:
+    """Have this commit in the vault, without history: another host made it. It is kept for the operation."""
+    if has(vault, commit):
+        return
+    with _line(vault, remote, credentials, limits, resolve) as line, locked(vault, timeout_s=limits.fetch_timeout_s):
+        line.fetch(object_id(commit), ref_of(operation_id, f"fetched-{commit[:12]}"))
+
+
+def _put(line: _Line, branch: str, *, expected: str, commit: str) -> None:
+    """Move the branch if it is where it is expected; after an error the remote is asked what it has."""
+    if line.tip(branch) == commit:
+        return
+    try:
+        line.push(commit, branch, expected=expected)
+    except Fault:
+        found = line.tip(branch)
+        if found == commit:
             return
-        try:
-            line.push(commit, branch, expected=expected)
-        except Fault:
-            found = line.tip(branch)
-            if found == commit:
-                return
-            if found != expected:
-                raise BranchDiverged(f"The branch {branch} moved to {(found or 'nothing')[:12]}") from None
-            raise
+        if found != expected:
+            raise BranchDiverged(f"The branch {branch} moved to {(found or 'nothing')[:12]}") from None
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +198,9 @@ class _Line:
     limits: Limits
     environment: dict[str, str]
     config: tuple[str, ...]
+    patience_s: float = 60.0
 
-    def git(self, *arguments: str, doing: str, timeout_s: float = 60.0, **options: object) -> Ran:
+    def git(self, *arguments: str, doing: str, timeout_s: float | None = None, **options: object) -> Ran:
         return run(
             self.vault.path,
             *arguments,
@@ -141,7 +208,7 @@ class _Line:
             environment=self.environment,
             config=self.config,
             protocols=self.remote.kind.value,
-            timeout_s=timeout_s,
+            timeout_s=timeout_s or self.patience_s,
             **options,  # type: ignore[arg-type]
         )
 
@@ -179,12 +246,13 @@ class _Line:
         except TooBig as fault:
             raise TooBig(f"The branch is more than {self.limits.fetch_bytes} bytes") from fault
         except BranchNotFound as fault:
-            raise self._no_such_branch(source.removeprefix("refs/heads/")) from fault
+            raise self.no_such_branch(source.removeprefix("refs/heads/")) from fault
         finally:
             for path in {*leftovers, *packs.glob("tmp_*")}:  # ours alone: the vault is locked
                 path.unlink(missing_ok=True)
 
-    def _no_such_branch(self, name: str) -> Fault:
+    def no_such_branch(self, name: str) -> Fault:
+        """The fault that says which branches there are."""
         branches = [ref.removeprefix("refs/heads/") for _, ref in self.listed("refs/heads/*")]
         if not branches:
             return RepositoryEmpty("The repository has no branch yet")
@@ -216,7 +284,15 @@ class _Line:
 
 
 @contextlib.contextmanager
-def _line(vault: Vault, remote: Remote, credentials: Credentials, limits: Limits, resolve: Resolve) -> Iterator[_Line]:
+def _line(
+    vault: Vault,
+    remote: Remote,
+    credentials: Credentials,
+    limits: Limits,
+    resolve: Resolve,
+    *,
+    patience_s: float = 60.0,
+) -> Iterator[_Line]:
     addresses = admit(remote, resolve=resolve)
     config: tuple[str, ...] = ()
     if remote.kind in {Kind.HTTPS, Kind.HTTP} and remote.host not in addresses:
@@ -224,7 +300,7 @@ def _line(vault: Vault, remote: Remote, credentials: Credentials, limits: Limits
         shown = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
         config = (f"http.curloptResolve={remote.host}:{remote.port}:{shown}",)
     with shown_to(remote, credentials, addresses=addresses, beside=vault.path.parent) as environment:
-        yield _Line(vault, remote, limits, environment, config)
+        yield _Line(vault, remote, limits, environment, config, patience_s)
 
 
 def _size(path: Path) -> int:
