@@ -86,14 +86,14 @@ class OperationAdmin(OperatorPage):
     verbs = {"cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget}
 
     @admin.action(description="Cancel selected operations")
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> None:
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> HttpResponse:
         """Each with its own result."""
-        self.attempt_each(request, "cancel", queryset)
+        return self.attempt_each(request, "cancel", queryset)
 
     @admin.action(description="Retry selected operations")
-    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> None:
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> HttpResponse:
         """Each with its own result."""
-        self.attempt_each(request, "retry", queryset)
+        return self.attempt_each(request, "retry", queryset)
 
     @admin.display(description="requirement")
     def requirement(self, operation: Operation) -> str:
