@@ -270,6 +270,7 @@ TEMPLATE_DIRECTORIES = [BASE_DIR / "templates_app" / "library", DATA / "template
 EGRESS_PRIVATE_HOSTS = [host.lower() for host in env.names("MOORAGE_EGRESS_PRIVATE_HOSTS")]
 PACKAGE_MIRROR_URL = env.mirror("MOORAGE_PACKAGE_MIRROR_URL")
 NPM_REGISTRY_URL = env.mirror("MOORAGE_NPM_REGISTRY_URL")
+DEBIAN_MIRROR = env.debian_mirror("MOORAGE_DEBIAN_MIRROR")
 
 REPOSITORY_ROOTS = [_beneath_base(root) for root in env.names("MOORAGE_REPOSITORY_ROOTS", separator=":")]
 REPOSITORY_HOSTS = env.names("MOORAGE_REPOSITORY_HOSTS")
@@ -284,7 +285,7 @@ MODEL_ENVIRONMENT = {
     name: env.text(name)
     for name in (
         "MOORAGE_MODELS", "OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY",
-        "ANTHROPIC_BASE_URL", "OLLAMA_BASE_URL",
+        "ANTHROPIC_BASE_URL", "OLLAMA_BASE_URL", "OLLAMA_HOST",
     )
 }  # fmt: skip
 MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)
