@@ -49,7 +49,7 @@ class ConsoleSite(admin.AdminSite):
         return {
             "site_title": self.site_title, "site_header": self.site_header, "site_url": self.site_url,
             "has_permission": self.has_permission(request), "available_apps": (), "is_popup": False,
-            "is_nav_sidebar_enabled": False, "flower_url": settings.FLOWER_URL or _local_flower(request),
+            "is_nav_sidebar_enabled": False, "flower_url": _with_slash(settings.FLOWER_URL) or _local_flower(request),
         }  # fmt: skip
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
@@ -73,6 +73,10 @@ class ConsoleSite(admin.AdminSite):
         from config.console import harbour  # models, likewise: after the apps are ready
 
         return {**self.each_context(request), "harbour": harbour.look(now=timezone.now())}
+
+
+def _with_slash(url: str) -> str:
+    return url if not url or url.endswith("/") else f"{url}/"
 
 
 def _local_flower(request: HttpRequest) -> str:
