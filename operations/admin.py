@@ -16,7 +16,7 @@ from agents.gateway import money
 from events.faults import Fault
 from events.operator_pages import OperatorPage, badge, following, moment
 from events.plain_text import plain
-from operations import budgets, diff_lines, operation_page, policy, projects, submit
+from operations import budgets, diff_lines, foresight, operation_page, policy, projects, submit
 from operations.admin_forms import OperationForm, ProjectForm
 from operations.coding import changes, pull_requests, vault
 from operations.models import Operation, Project, PullRequest
@@ -84,6 +84,10 @@ class OperationAdmin(OperatorPage):
         return f"It may spend ${usd:,.2f} in all now, and goes on."
 
     verbs = {"cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget}
+    foresights = {
+        "cancel": lambda _page, _request, operation: foresight.cancel(operation),
+        "retry": lambda _page, _request, operation: foresight.retry(operation),
+    }
 
     @admin.action(description="Cancel selected operations")
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> HttpResponse:

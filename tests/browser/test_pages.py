@@ -173,7 +173,9 @@ def test_a_bulk_action_asks_first_and_tells_the_result_of_each(
     over = rows.failed(admin_user, of=project, requirements="Paint the buoys")
     listing = reverse("admin:operations_operation_changelist")
     chosen = {"action": "cancel_selected", "_selected_action": [waiting.pk, over.pk]}
-    assert "What would happen to each" in said(admin_client.post(listing, chosen))
+    seen = said(admin_client.post(listing, chosen))
+    assert re.search(r"Dredge the channel\s+yes\s+ends in stage init", seen)
+    assert re.search(r"Paint the buoys\s+refused\s+the operation has failed already", seen)
     assert Operation.objects.get(pk=waiting.pk).status == "queued"
     text = said(admin_client.post(listing, {**chosen, "confirmed": "cancel"}))
     assert re.search(r"Dredge the channel\s+done\s+Cancelled\.", text)
