@@ -67,8 +67,9 @@ def of(
 
 
 def needing(*, now: datetime) -> QuerySet[Operation]:
-    """Operations that wait for a person, or failed lately."""
-    asks = Q(status=Operation.Status.WAITING, attention__isnull=False)
+    """Operations that ask for a person, or failed lately."""
+    # A delivered one asks for its pull request.
+    asks = Q(status__in=[Operation.Status.WAITING, Operation.Status.SUCCEEDED], attention__isnull=False)
     failed = Q(status=Operation.Status.FAILED, completed_at__gte=now - FAILED_LATELY)
     return Operation.objects.filter(asks | failed)
 
