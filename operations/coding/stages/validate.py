@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from events.faults import Fault
-from operations.coding import changes, checkouts, gates, permissions
+from operations.coding import changes, checkouts, coverage_runs, gates, permissions
 from operations.coding.context import Context, Done, Level, Outcome, Witnessed
 from operations.coding.gates import agreed
 from operations.coding.gates.judge import under_policy
@@ -45,7 +45,10 @@ def validate(context: Context) -> Outcome:
     subject = gates.subject_of(
         vault=context.vault, base_tree=base_tree, tree=tree, limits=context.spec["gates"]
     )  # fmt: skip
-    results = _after_asking(context, tree, [*gates.judge(subject), _linters(context, subject, tree, base_tree)])
+    command = context.product(Stage.TEST)["command"]
+    measured = coverage_runs.judged(context, subject, tree=tree, command=command)
+    run = [_linters(context, subject, tree, base_tree), measured]
+    results = _after_asking(context, tree, [*gates.judge(subject), *run])
     results += [
         agreed.permitted(subject, permissions.read(context.spec)),
         agreed.kept_secrets(subject, context.secrets_seen),

@@ -16,6 +16,7 @@ def propose(function: Function) -> Iterator[Proposal]:
         if isinstance(node, ast.Name):
             yield from _names(function, node)
             yield from _parts(function, node)
+            yield from _of_others(function, node)
         elif isinstance(node, ast.Attribute):
             yield from _attributes(function, node)
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
@@ -69,6 +70,20 @@ def _parts(function: Function, node: ast.Name) -> Iterator[Proposal]:
         held = function.seen.get(container, UNKNOWN)
         if container != node.id and held & (COLLECTIONS - {"set", "frozenset"}):
             yield function.swap(node, f"{container}[{node.id}]", 0.08, "part for whole")
+
+
+def _of_others(function: Function, node: ast.Name) -> Iterator[Proposal]:
+    """What another name holds: ``node.children`` where ``waiting`` stands."""
+    own = function.seen.get(node.id, UNKNOWN)
+    parent = function.parent(node)
+    if not own or not isinstance(node.ctx, ast.Load) or isinstance(parent, ast.Attribute):
+        return
+    weight = 0.24 if isinstance(parent, ast.For) else 0.12
+    for name in function.names_at(node)[:10]:
+        for kind in sorted(function.seen.get(name, UNKNOWN)) if name != node.id else ():
+            for attribute, held in sorted(function.attributes.get(kind, {}).items())[:12]:
+                if compatible(own, frozenset({held})):
+                    yield function.swap(node, f"{name}.{attribute}", weight, "part of another")
 
 
 def _attributes(function: Function, node: ast.Attribute) -> Iterator[Proposal]:
