@@ -14,12 +14,12 @@ from django.utils.safestring import SafeString
 
 from agents.gateway import money
 from events.faults import Fault
-from events.operator_pages import OperatorPage, badge, following, moment
+from events.operator_pages import OperatorPage, ReadOnly, badge, following, moment
 from events.plain_text import plain
 from operations import budgets, diff_lines, operation_page, policy, projects, submit
 from operations.admin_forms import OperationForm, ProjectForm
 from operations.coding import changes, pull_requests, vault
-from operations.models import Operation, Project, PullRequest
+from operations.models import KeptResult, Operation, Project, PullRequest
 from operations.snapshots import blocked_by
 from resources.reasons import in_words
 
@@ -252,3 +252,19 @@ def _diff(row: PullRequest) -> tuple[diff_lines.DiffView | None, str]:
     except Fault as fault:
         return None, plain(f"{fault.detail} {fault.remedy_text}".strip())
     return diff_lines.lines_of(diff.text, cut=diff.truncated), ""
+
+
+@admin.register(KeptResult)
+class KeptResultAdmin(ReadOnly):
+    """Results that are used again, with how often they were."""
+
+    list_display = ("kind", "key", "hits", "used", "made")
+    list_filter = ("kind",)
+
+    @admin.display(description="last used", ordering="used_at")
+    def used(self, row: KeptResult) -> SafeString | str:
+        return moment(row.used_at)
+
+    @admin.display(description="made", ordering="created_at")
+    def made(self, row: KeptResult) -> SafeString | str:
+        return moment(row.created_at)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from events.faults import Fault
-from operations.coding import changes, checkouts, coverage_runs, gates, permissions
+from operations.coding import changes, checkouts, coverage_runs, gates, permissions, reproduction
 from operations.coding.context import Context, Done, Level, Outcome, Witnessed
 from operations.coding.gates import agreed
 from operations.coding.gates.judge import under_policy
@@ -47,7 +47,8 @@ def validate(context: Context) -> Outcome:
     )  # fmt: skip
     command = context.product(Stage.TEST)["command"]
     measured = coverage_runs.judged(context, subject, tree=tree, command=command)
-    run = [_linters(context, subject, tree, base_tree), measured]
+    shown = reproduction.judged(context, subject, tree=tree, base_tree=base_tree)
+    run = [_linters(context, subject, tree, base_tree), measured, shown]
     results = _after_asking(context, tree, [*gates.judge(subject), *run])
     results += [
         agreed.permitted(subject, permissions.read(context.spec)),
