@@ -21,6 +21,7 @@ def propose(function: Function) -> Iterator[Proposal]:
             yield from _attributes(function, node)
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             yield function.swap(node, function.text(node.value), 0.18, "whole for part")
+            yield from _held_at(function, node)
 
 
 def _names(function: Function, node: ast.Name) -> Iterator[Proposal]:
@@ -70,6 +71,17 @@ def _parts(function: Function, node: ast.Name) -> Iterator[Proposal]:
         held = function.seen.get(container, UNKNOWN)
         if container != node.id and held & (COLLECTIONS - {"set", "frozenset"}):
             yield function.swap(node, f"{container}[{node.id}]", 0.08, "part for whole")
+
+
+def _held_at(function: Function, node: ast.Subscript) -> Iterator[Proposal]:
+    """What a place holds, where the place itself stands: ``values[waiting[-1]]`` for ``waiting[-1]``."""
+    kinds = function.kinds(node)
+    if not kinds & {"int", "str", "tuple"}:
+        return
+    for container in function.names_at(node)[:10]:
+        held = function.seen.get(container, UNKNOWN)
+        if held & ({"dict", "defaultdict"} | ({"list", "tuple", "str"} if "int" in kinds else UNKNOWN)):
+            yield function.swap(node, f"{container}[{function.text(node)}]", 0.16, "part for whole")
 
 
 def _of_others(function: Function, node: ast.Name) -> Iterator[Proposal]:
