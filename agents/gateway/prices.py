@@ -93,9 +93,9 @@ class Entry:
     long: Long | None = None
 
     def price(self) -> Price:
-        per_token = [math.ceil(round(usd * 1000, 6))
-                     for usd in (self.input_usd, self.output_usd, self.cached_usd, self.written_usd)]  # fmt: skip
-        return Price(f"{self.model} {self.since}", *per_token, long=self.long)
+        given = (self.input_usd, self.output_usd, self.cached_usd, self.written_usd)
+        per_in, per_out, per_cached, per_written = (math.ceil(round(usd * 1000, 6)) for usd in given)
+        return Price(f"{self.model} {self.since}", per_in, per_out, per_cached, per_written, self.long)
 
 
 # A model on a machine of one's own. Its cloud variants are somebody else's, and priced like all unknown ones.
@@ -117,14 +117,10 @@ def price_of(label: str, *, on: date, own: Iterable[Entry], unknown: str) -> Pri
         raise PriceUnknown(f"Nobody knows what {label} costs.", model=label)
     known = [entry.price() for entry in (*own, *listed())]
     most_in, most_out = (max(getattr(price, kind) for price in known) for kind in ("input_nanos", "output_nanos"))
-    return Price(
-        "dearest known",
-        most_in,
-        most_out,
-        # Without a known discount there is none.
-        *(max(max(price.input_nanos, getattr(price, kind)) for price in known) for kind in _CACHES),
-        long=_longest(known, most_in=most_in, most_out=most_out),
-    )
+    # Without a known discount there is none.
+    cached, written = (max(max(price.input_nanos, getattr(price, kind)) for price in known) for kind in _CACHES)
+    long = _longest(known, most_in=most_in, most_out=most_out)
+    return Price("dearest known", most_in, most_out, cached, written, long)
 
 
 def _longest(known: Iterable[Price], *, most_in: int, most_out: int) -> Long | None:
@@ -186,4 +182,5 @@ def _entry(model: str, fields: Mapping[str, Any]) -> Entry:
     amounts += [float(fields.get(name, fields["input"])) for name in ("cached", "written")]
     if not all(0 <= amount < 1_000_000 for amount in amounts):
         raise ValueError(f"{model}: dollars per million tokens, from 0")
-    return Entry(model, date.fromisoformat(fields["since"]), *amounts)
+    usd_in, usd_out, cached, written = amounts
+    return Entry(model, date.fromisoformat(fields["since"]), usd_in, usd_out, cached, written)
