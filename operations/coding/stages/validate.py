@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from events.faults import Fault
 from operations.coding import changes, checkouts, coverage_runs, gates, permissions, reproduction
@@ -128,10 +129,11 @@ def _review(context: Context, tree: str, diff: changes.Diff) -> dict[str, object
     review = engine.review(task_for(context), plan_of(context), diff.text, facts, bench)
     for comment in review.comments:
         context.say(f"review: {comment}")
-    if review.comments or not review.approved:
+    if review.comments or review.criteria or not review.approved:
         context.witness(
             Witnessed(kind=Evidence.Kind.REVIEW, name=engine.kind.value, tree=tree, passed=review.approved,
-                      detail={"comments": list(review.comments), "by": engine.label()})
+                      detail={"comments": list(review.comments), "by": engine.label(),
+                              "criteria": [asdict(judged) for judged in review.criteria]})
         )  # fmt: skip
     if not review.approved:
         raise ReviewVetoed("; ".join(review.comments) or "the reviewer gave no reason")
