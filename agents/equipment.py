@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from agents.models import Agent
 from resources import operator_secrets
 from resources.operator_secrets import Mask
@@ -31,11 +33,15 @@ def equip(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Equi
     secrets = operator_secrets.read(spec.get("secrets", {}))
     mask = Mask(secrets)
     sandbox = packages.furnished(sandbox)
+    environment = {**packages.environment(sandbox), **secrets}
     if secrets:
         sandbox = Entrusted(sandbox, secrets=secrets)
     services = side_services.read(spec, ports=sandbox.reference()["profile"].get("ports", {}))
     if services:
-        sandbox = side_services.Served(sandbox, services=services, say=say, clean=mask.text)
+        sandbox = side_services.Served(
+            sandbox, services=services, locks=settings.DATA / "run" / "services", say=say, environment=environment,
+            clean=mask.text,
+        )  # fmt: skip
     return Equipped(sandbox, mask)
 
 

@@ -19,6 +19,7 @@ from resources.sandboxes.protocol import (
     Availability,
     Command,
     Profile,
+    Ready,
     Tier,
 )
 from resources.sandboxes.seccomp import Network
@@ -73,9 +74,9 @@ class LandlockProvider(local.LocalProvider):
             return self.unavailable(f"the kernel's Landlock version is {abi()}; 2 is needed", remedy)
         return Availability(self.tier, available=True, reason=_note(abi(), limited=bool(cgroups.covered())), remedy="")
 
-    def open(self, profile: Profile) -> local.LocalSandbox:
+    def open(self, profile: Profile, *, workspace_ready: Ready) -> local.LocalSandbox:
         """Prepare the workspace and mark the sandbox as open, as a uid that can walk to it."""
-        return super().open(_with_usable_uid(profile))
+        return super().open(_with_usable_uid(profile), workspace_ready=workspace_ready)
 
     def sandbox(self, profile: Profile) -> local.LocalSandbox:
         """The tier's sandbox of this profile."""

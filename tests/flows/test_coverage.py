@@ -35,4 +35,4 @@ def test_a_template_that_only_wants_to_know_is_told(inline: Inline, data_directo
     operation = finished(inline, worn(data_directory, spec), requirements=UNTESTED)
     assert operation.status == "succeeded", operation.error
     assert "odd.py lines 1-2 not executed by any test" in measured(operation).detail["text"]
-    assert "coverage: allowed by the template" in operation.pull_requests.get().body
+    assert "Gate: coverage | ✓ | allowed by the template" in operation.pull_requests.get().body

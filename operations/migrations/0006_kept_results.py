@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("operations", "0004_answers"),
+        ("operations", "0005_pull_requests_are_watched"),
     ]
 
     operations = [
