@@ -32,10 +32,13 @@ def equip(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Equi
     mask = Mask(secrets)
     if secrets:
         sandbox = Entrusted(sandbox, secrets=secrets)
-    services = side_services.read(spec, ports=sandbox.reference()["profile"].get("ports", {}))
-    if services:
-        sandbox = side_services.Served(sandbox, services=services, say=say, clean=mask.text)
-    return Equipped(sandbox, mask)
+    return Equipped(serve(agent, sandbox, say=say, clean=mask.text), mask)
+
+
+def serve(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None], clean: Callable[[str], str] = str) -> Sandbox:
+    """The sandbox with the template's side services beside its commands, and with none of its secrets."""
+    services = side_services.read(agent.resolved["spec"], ports=sandbox.reference()["profile"].get("ports", {}))
+    return side_services.Served(sandbox, services=services, say=say, clean=clean) if services else sandbox
 
 
 def mask_of(spec: Mapping[str, Any]) -> Mask:

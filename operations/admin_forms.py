@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 
-from agents.engines import registry
 from agents.engines.protocol import EngineKind
 from agents.models import Priority
 from operations import policy
@@ -56,7 +55,7 @@ class OperationForm(forms.Form):
         help_text="What should change, and how one would know. A diff in it is applied as it is.",
     )  # fmt: skip
     engine = forms.ChoiceField(
-        choices=[(kind.value, kind.value) for kind in registry.available()], initial=EngineKind.AUTO.value,
+        choices=[(kind.value, kind.value) for kind in EngineKind], initial=EngineKind.AUTO.value,
         help_text="auto: patch or codemod where the requirement carries one, else a model where one is configured, "
         "else repair where a test fails.",
     )  # fmt: skip

@@ -22,6 +22,7 @@ class Action(StrEnum):
     WAIT_FOR_BUDGET = "wait_for_budget"
     WAIT_FOR_PROVIDER = "wait_for_provider"
     ASK = "ask"
+    ASK_PERMISSION = "ask_permission"
     ESCALATE = "escalate"
 
 
@@ -39,6 +40,7 @@ class ErrorKind(StrEnum):
     BUDGET = "BUDGET"
     PROVIDER_RESTS = "PROVIDER_RESTS"
     QUESTION = "QUESTION"
+    PERMISSION = "PERMISSION"
     OTHER = "OTHER"
 
 
@@ -93,6 +95,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(r"budget\.exhausted", ErrorKind.BUDGET),
     Symptom(r"llm\.rate_limited", ErrorKind.PROVIDER_RESTS),
     Symptom(r"llm\.question|gates\.asked", ErrorKind.QUESTION),
+    Symptom(r"external\.permission_asked", ErrorKind.PERMISSION),
 )
 
 RECOVERY: dict[ErrorKind, Rule] = {
@@ -109,6 +112,7 @@ RECOVERY: dict[ErrorKind, Rule] = {
     # The provider says how long; the pause here is for one that does not.
     ErrorKind.PROVIDER_RESTS: Rule(Action.WAIT_FOR_PROVIDER, limit=100, pauses_s=(15,)),
     ErrorKind.QUESTION: Rule(Action.ASK, limit=3),  # a model that only asks is no help
+    ErrorKind.PERMISSION: Rule(Action.ASK_PERMISSION, limit=20),  # a program that asks for ever is no help either
     ErrorKind.OTHER: Rule(Action.ESCALATE, limit=0),
 }
 

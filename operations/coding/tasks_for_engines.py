@@ -21,7 +21,7 @@ from agents.gateway.tokens import Run
 from agents.models import Fact
 from agents.providers import ModelChain
 from events.faults import Fault
-from operations.coding import permissions
+from operations.coding import hiring, permissions
 from operations.coding.bench import OUTPUT_BYTES, BerthBench
 from operations.coding.context import Context
 from operations.models import Stage, Step
@@ -45,6 +45,7 @@ def engine_for(context: Context) -> Engine:
             "candidates": settings.REPAIR_CANDIDATES,
             **context.spec["engine"]["options"],
         },
+        hire=lambda: hiring.hire(context, run=_run(context)),
     )
 
 
@@ -113,14 +114,17 @@ def within_limits(context: Context, directory: Path, work: Callable[[BerthBench]
 
 def _chain(context: Context) -> ModelChain | None:
     """The configured models through the gateway, with a token of this attempt."""
+    chain = ways.chain_for(_run(context), now=timezone.now())
+    steps = context.spec["engine"].get("limits", {}).get("steps")
+    return replace(chain, iterations=steps) if chain is not None and steps else chain
+
+
+def _run(context: Context) -> Run:
     operation = context.operation
-    run = Run(
+    return Run(
         run_id=operation.pk, lineage=_lineage(context), agent_id=operation.agent_id, project_id=operation.project_id,
         user=operation.created_by,
     )  # fmt: skip
-    chain = ways.chain_for(run, now=timezone.now())
-    steps = context.spec["engine"].get("limits", {}).get("steps")
-    return replace(chain, iterations=steps) if chain is not None and steps else chain
 
 
 def _lineage(context: Context) -> str:

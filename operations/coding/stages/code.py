@@ -15,7 +15,7 @@ from operations.models import Stage
 DIFF_KEPT = 400_000  # characters of the diff that the step row keeps, for people; the vault has all of it
 
 # Engines whose next attempt is about what the last one left; the others start from the base again.
-GO_ON_FROM_LAST = frozenset({EngineKind.LLM, EngineKind.REPLAY})
+GO_ON_FROM_LAST = frozenset({EngineKind.LLM, EngineKind.REPLAY, EngineKind.EXTERNAL})
 
 
 class DoesNotCompile(Fault):
