@@ -123,6 +123,14 @@ def waits(mark="+1000"):
     return "cancelled"
 
 
+def works(mark="+1000"):
+    """Takes its time, beside a program of its own."""
+    beside = subprocess.Popen(["sleep", mark[1:]], start_new_session=True)
+    time.sleep(3)
+    mend()
+    beside.kill()
+
+
 def crashes(*_):
     says("Almost there…")
     sys.stderr.write("Traceback: it broke\n")
@@ -190,6 +198,7 @@ BEHAVIOURS = {
     "hangs": hangs,
     "waits": waits,
     "crashes": crashes,
+    "works": works,
     "floods": floods,
     "chatters": chatters,
     "garbage": garbage,

@@ -126,16 +126,6 @@ def test_what_a_program_asks_waits_for_an_approval_and_then_goes_on(isolated: In
     assert operation.steps.get(action="ask_permission").product == {"allowed": True}
 
 
-def test_a_person_who_answers_why_not_is_heard_by_the_program(isolated: Inline, data_directory: Path) -> None:
-    operation = isolated.finish(requested(isolated, data_directory, "asks", execute=Answer.ASK, tests=NO_TESTS))
-    submit.answer(by=isolated.user, operation_id=operation.pk, text="Edit the file yourself.")
-    operation = isolated.finish(operation)
-    assert (operation.status, operation.error["code"]) == ("failed", "code.no_changes")
-    assert operation.steps.get(action="ask_permission").product == {"allowed": False}
-    assert "permission: execute Run make all" in operation.steps.filter(stage="code").last().log
-    assert operation.answers == ["Edit the file yourself."]
-
-
 def test_a_template_without_a_program_is_refused_with_the_request(isolated: Inline) -> None:
     with pytest.raises(EngineUnavailable, match="names no agent program"):
         isolated.submit(engine="external")
