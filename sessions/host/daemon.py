@@ -242,10 +242,7 @@ class Daemon:
         session = await self._adopt(wanted, program, went_on=True)
         self._sessions[wanted.terminal_id] = session
         self._live[wanted.terminal_id] = wanted.generation
-        session.screen.exact = False  # what was on it is not known
-        session.tell(_MAY_MISS)
-        if session.recorder is not None:
-            session.recorder.mark(_MAY_MISS)
+        session.miss(_MAY_MISS)
 
     async def _exchange(self) -> None:
         report = self._report()

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 from sessions.faults import SessionHostAway, UpgradeRefused
 from sessions.host import client
 
-FORMAT = 1  # of what is handed over; another one cannot be taken up
+FORMAT = 2  # of what is handed over; another one cannot be taken up
 ASKED = signal.SIGUSR2
 HELD_BACK = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP, ASKED})  # until the next program listens to them
 _FLAG = "--handed"

@@ -15,10 +15,10 @@ def look(session: Session, *, limit_s: float) -> bool:
     if left_s <= 0:
         session.end(f"nobody used it for {span(limit_s)}")
     elif left_s > max(_WARN_LEAST_S, min(_WARN_MOST_S, limit_s * _WARN_SHARE)):
-        if session.notice:
-            session.tell("")
-    elif not session.notice:
-        session.tell(f"this terminal ends in {span(left_s)}: nobody uses it. Type anything to keep it")
+        if session.warning:
+            session.warn("")
+    elif not session.warning:
+        session.warn(f"this terminal ends in {span(left_s)}: nobody uses it. Type anything to keep it")
         return True
     return False
 

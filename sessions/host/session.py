@@ -87,7 +87,8 @@ class Session:
         self._on_news = on_news
         self.watchers: set[Watcher] = set()
         self.exit: Exit | None = None
-        self.notice = ""  # shown to whoever is at it
+        self.warning = ""  # that it is about to end because nobody uses it; taken back once somebody does
+        self.gap = ""  # what may be missing of what it printed; nothing takes that back
         self.recorder = recorder
         self._program, self._master = program, program.master
         self._on_end = on_end
@@ -122,7 +123,8 @@ class Session:
             "control_epoch": people.epoch + (people.holder is not None),  # nobody has it after a new start
             "viewers": people.number(),
             "ending": self._ending,
-            "notice": self.notice,
+            "warning": self.warning,
+            "gap": self.gap,
             "recorder": None if self.recorder is None else self.recorder.pack(),
         }
 
@@ -132,7 +134,7 @@ class Session:
         self.ring.append(ring)
         self.screen.unpack(packed["screen"])
         self.people.go_on(epoch=packed["control_epoch"], number=packed["viewers"])
-        self._ending, self.notice = packed["ending"], packed["notice"]
+        self._ending, self.warning, self.gap = packed["ending"], packed["warning"], packed["gap"]
         if self.recorder is not None and packed["recorder"] is not None:
             self.recorder.unpack(packed["recorder"])
         self._input += typed
@@ -153,9 +155,22 @@ class Session:
         """For how long nothing was typed, printed or joined."""
         return self._loop.time() - self._used_at
 
-    def tell(self, words: str) -> None:
-        """Show a notice to whoever is at it, or take it back."""
-        self.notice = words
+    @property
+    def notice(self) -> str:
+        """Shown to whoever is at it."""
+        return "; ".join(filter(None, (self.warning, self.gap)))
+
+    def warn(self, words: str) -> None:
+        """Show a warning to whoever is at it, or take it back by saying nothing."""
+        self.warning = words
+        self.tell_watchers()
+
+    def miss(self, words: str) -> None:
+        """Something that was printed may have been read by nobody: whoever is at it is told so from now on."""
+        self.gap = words
+        self.screen.exact = False  # what was on it is not known
+        if self.recorder is not None:
+            self.recorder.mark(words)
         self.tell_watchers()
 
     def join(self, watcher: Watcher) -> None:

@@ -72,6 +72,7 @@ def test_terminal_goes_on_under_the_next_session_host_and_says_what_may_be_missi
     daemon.start()
     eventually(lambda: SessionHost.objects.exclude(epoch=epoch).exists())
     with Viewer(daemon.socket) as viewer:
+        viewer.open(asked(agent, user), channel=2)  # so the new one has looked at all its terminals meanwhile
         viewer.say(Kind.OPEN, terminal.pk.bytes)
         viewer.hear_kind(Kind.OPEN)
         start, head, *_ = viewer.attach(terminal, offset=before)
