@@ -140,7 +140,7 @@ def crashes(*_):
 
 def floods(*_):
     block = b"x" * (1 << 20)
-    for _ in range(100):
+    for _block in range(100):
         sys.stdout.buffer.write(block)
     sys.stdout.flush()
 

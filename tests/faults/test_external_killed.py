@@ -15,6 +15,7 @@ from tests.patience import eventually
 from tests.resources.sandboxes.conftest import until_seen
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs_redis, pytest.mark.needs_bubblewrap, pytest.mark.timeout(180)]
+PROCESS = {"MOORAGE_ISOLATION": "process", "MOORAGE_WORKER_PROCESSES": "1"}
 TEMPLATE = """\
 apiVersion: moorage/v1
 kind: Template
@@ -31,8 +32,7 @@ spec:
 
 def test_the_program_dies_with_its_worker_and_its_successor_does_the_work_once() -> None:
     mark = f"3{os.getpid()}.5"  # seconds of a sleep that no attempt outlives, since the program ends it
-    settings = {**IN_A_HURRY, "MOORAGE_ISOLATION": "process", "MOORAGE_WORKER_PROCESSES": "1"}
-    with running_stack(**settings) as stack:
+    with running_stack(**IN_A_HURRY, **PROCESS) as stack:
         (stack.data / "templates" / "with-agent.yaml").write_text(TEMPLATE.format(mark=mark))
         remote = make(stack.remotes / "calc.git", {**PROJECT, "agent.py": Path(acp_agent.__file__).read_text()})
         operation = stack.ask(

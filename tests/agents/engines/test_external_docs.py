@@ -32,8 +32,8 @@ def test_the_pages_answers_and_faults_are_those_of_the_code() -> None:
     for answer in Answer:
         kinds = ", ".join(f"`{kind}`" for kind, said in assignment.ANSWERS.items() if said is answer)
         assert f"| `{answer}` | {kinds}" in PAGE
-    kinds = [
+    every = [
         one for one in vars(faults).values() if isinstance(one, type) and issubclass(one, Fault) and one is not Fault
     ]
     untold = {"external.cancelled", "external.permission_asked"}  # these end no operation by themselves
-    assert {kind.code for kind in kinds} - untold == set(re.findall(r"`(external\.[a-z_]+)`", PAGE))
+    assert {kind.code for kind in every} - untold == set(re.findall(r"`(external\.[a-z_]+)`", PAGE))

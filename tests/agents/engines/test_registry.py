@@ -91,7 +91,8 @@ def test_an_agent_program_is_hired_by_whoever_has_a_berth_for_it_and_a_template_
         pick("external")
     registry.check_available(EngineKind.EXTERNAL, spec={"engine": {"external": {"program": ["agent"]}}})
     registry.check_available(EngineKind.PATCH, spec={})
-    for spec in ({}, {"engine": {}}, {"engine": {"external": {"program": []}}}):
+    nowhere: tuple[dict[str, Any], ...] = ({}, {"engine": {}}, {"engine": {"external": {"program": []}}})
+    for spec in nowhere:
         with pytest.raises(EngineUnavailable, match="names no agent program"):
             registry.check_available(EngineKind.EXTERNAL, spec=spec)
 

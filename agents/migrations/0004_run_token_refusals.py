@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agents", "0002_gateway"),
+        ("agents", "0003_keep_until"),
     ]
 
     operations = [
