@@ -1,4 +1,4 @@
-"""What a template gives to the commands of an agent's work: side services beside them, secrets in their environment.
+"""What a template gives to the commands of an agent's work: side services, secrets, the packages that were got.
 
 Not to every command in the berth: git's own errands there need neither, and a person's terminal gets neither.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from agents.models import Agent
 from resources import operator_secrets
 from resources.operator_secrets import Mask
-from resources.sandboxes import side_services
+from resources.sandboxes import packages, side_services
 from resources.sandboxes.entrusted import Entrusted
 from resources.sandboxes.protocol import Sandbox
 
@@ -30,6 +30,7 @@ def equip(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Equi
     spec = agent.resolved["spec"]
     secrets = operator_secrets.read(spec.get("secrets", {}))
     mask = Mask(secrets)
+    sandbox = packages.furnished(sandbox)
     if secrets:
         sandbox = Entrusted(sandbox, secrets=secrets)
     return Equipped(serve(agent, sandbox, say=say, clean=mask.text), mask)

@@ -269,6 +269,7 @@ TEMPLATE_DIRECTORIES = [BASE_DIR / "templates_app" / "library", DATA / "template
 EGRESS_PRIVATE_HOSTS = [host.lower() for host in env.names("MOORAGE_EGRESS_PRIVATE_HOSTS")]
 PACKAGE_MIRROR_URL = env.mirror("MOORAGE_PACKAGE_MIRROR_URL")
 NPM_REGISTRY_URL = env.mirror("MOORAGE_NPM_REGISTRY_URL")
+DEBIAN_MIRROR = env.debian_mirror("MOORAGE_DEBIAN_MIRROR")
 
 REPOSITORY_ROOTS = [_beneath_base(root) for root in env.names("MOORAGE_REPOSITORY_ROOTS", separator=":")]
 REPOSITORY_HOSTS = env.names("MOORAGE_REPOSITORY_HOSTS")
