@@ -32,7 +32,7 @@ spec:
 
 def test_the_program_dies_with_its_worker_and_its_successor_does_the_work_once() -> None:
     mark = f"3{os.getpid()}.5"  # seconds of a sleep that no attempt outlives, since the program ends it
-    with running_stack(**IN_A_HURRY, **PROCESS) as stack:
+    with running_stack(beats=1, **IN_A_HURRY, **PROCESS) as stack:
         (stack.data / "templates" / "with-agent.yaml").write_text(TEMPLATE.format(mark=mark))
         remote = make(stack.remotes / "calc.git", {**PROJECT, "agent.py": Path(acp_agent.__file__).read_text()})
         operation = stack.ask(
