@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from agents.models import Agent
 from resources import operator_secrets
 from resources.operator_secrets import Mask
@@ -27,19 +29,27 @@ class Equipped:
 
 def equip(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Equipped:
     """The sandbox with all that the agent's template promises. Raises SecretUnavailable."""
-    spec = agent.resolved["spec"]
-    secrets = operator_secrets.read(spec.get("secrets", {}))
-    mask = Mask(secrets)
+    secrets = operator_secrets.read(agent.resolved["spec"].get("secrets", {}))
     sandbox = packages.furnished(sandbox)
-    if secrets:
-        sandbox = Entrusted(sandbox, secrets=secrets)
-    return Equipped(serve(agent, sandbox, say=say, clean=mask.text), mask)
+    entrusted = Entrusted(sandbox, secrets=secrets) if secrets else sandbox
+    return Equipped(_served(agent, entrusted, secrets=secrets, say=say), Mask(secrets))
 
 
-def serve(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None], clean: Callable[[str], str] = str) -> Sandbox:
-    """The sandbox with the template's side services beside its commands, and with none of its secrets."""
-    services = side_services.read(agent.resolved["spec"], ports=sandbox.reference()["profile"].get("ports", {}))
-    return side_services.Served(sandbox, services=services, say=say, clean=clean) if services else sandbox
+def equip_without_secrets(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Sandbox:
+    """The same for commands that are not trusted with secrets: their services have theirs, they themselves none."""
+    secrets = operator_secrets.read(agent.resolved["spec"].get("secrets", {}))
+    return _served(agent, packages.furnished(sandbox), secrets=secrets, say=say)
+
+
+def _served(agent: Agent, sandbox: Sandbox, *, secrets: Mapping[str, str], say: Callable[[str], None]) -> Sandbox:
+    spec, profile = agent.resolved["spec"], sandbox.reference()["profile"]
+    services = side_services.read(spec, ports=profile.get("ports", {}))
+    if not services:
+        return sandbox
+    return side_services.Served(
+        sandbox, services=services, locks=settings.DATA / "run" / "services", say=say,
+        environment={**packages.environment(sandbox), **secrets}, clean=Mask(secrets).text,
+    )  # fmt: skip
 
 
 def mask_of(spec: Mapping[str, Any]) -> Mask:

@@ -157,6 +157,17 @@ TABLE: tuple[Setting, ...] = (
         "Base URL of GitHub's REST API (GitHub Enterprise: https://host/api/v3).",
     ),
     Setting("MOORAGE_GITHUB_TOKEN", "", "Token for pull requests on GitHub.", secret=True),
+    Setting(
+        "MOORAGE_GITHUB_WEBHOOK_SECRET",
+        "",
+        "Secret that GitHub signs webhook deliveries with; without it none is taken. See docs/forges.md.",
+        secret=True,
+    ),
+    Setting(
+        "MOORAGE_FORGE_CALLS_PER_HOUR",
+        "200",
+        "Requests per hour and credential that routine looks at pull requests may take; 0: webhooks alone.",
+    ),
     Setting("MOORAGE_MODELS", "", "Chain of chat models, first to last: openai:NAME,anthropic:NAME,ollama:NAME."),
     Setting("OPENAI_API_KEY", "", "Key for models named openai:….", secret=True),
     Setting("OPENAI_BASE_URL", "", "Base URL of an OpenAI-compatible service."),

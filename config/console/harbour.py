@@ -150,7 +150,8 @@ def _of_hosts(known: list[Host], *, now: datetime) -> Iterable[Matter]:
 
 
 def _of_operations(*, now: datetime) -> Iterable[Matter]:
-    asks = Q(status=Operation.Status.WAITING, attention__isnull=False)
+    # A delivered one asks for its pull request.
+    asks = Q(status__in=[Operation.Status.WAITING, Operation.Status.SUCCEEDED], attention__isnull=False)
     failed = Q(status=Operation.Status.FAILED, completed_at__gte=now - _FAILED_LATELY)
     rows = Operation.objects.filter(asks | failed).select_related("project").order_by("-status", "-created_at")[:100]
     for row in rows:

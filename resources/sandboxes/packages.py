@@ -76,6 +76,11 @@ def furnished(sandbox: Sandbox) -> Sandbox:
     return Furnished(sandbox) if _got(sandbox) else sandbox
 
 
+def environment(sandbox: Sandbox) -> dict[str, str]:
+    """What commands of this sandbox are told of the packages that were got."""
+    return sandbox.paths(Command(argv=("true",))) if isinstance(sandbox, Furnished) else {}
+
+
 class Furnished:
     """Everything is the sandbox's own, but that commands of ``run`` are told where the packages are."""
 
@@ -90,13 +95,13 @@ class Furnished:
 
     def run(self, command: Command, *, cancelled: Callable[[], bool] | None = None) -> Outcome:
         """Run to the end; see the protocol."""
-        given = self._environment(command)
+        given = self.paths(command)
         return self._sandbox.run(dataclasses.replace(command, environment=given), cancelled=cancelled)
 
     def spawn_pty(
         self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
     ) -> tuple[int, int]:
-        given = self._environment(command)
+        given = self.paths(command)
         told = dataclasses.replace(command, environment=given)
         return self._sandbox.spawn_pty(told, columns=columns, rows=rows, keeping=keeping)
 
@@ -109,7 +114,7 @@ class Furnished:
     def close(self) -> None:
         self._sandbox.close()
 
-    def _environment(self, command: Command) -> dict[str, str]:
+    def paths(self, command: Command) -> dict[str, str]:
         """The search paths, ours last: what the image has is not replaced by another version of it."""
         own = {**self._sandbox.reference()["profile"].get("environment", {}), **command.environment}
         root = self._place / "root"
