@@ -30,26 +30,35 @@ class Equipped:
 def equip(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Equipped:
     """The sandbox with all that the agent's template promises. Raises SecretUnavailable."""
     secrets = operator_secrets.read(agent.resolved["spec"].get("secrets", {}))
-    sandbox = packages.furnished(sandbox)
-    entrusted = Entrusted(sandbox, secrets=secrets) if secrets else sandbox
-    return Equipped(_served(agent, entrusted, secrets=secrets, say=say), Mask(secrets))
+    furnished = packages.furnished(sandbox)
+    entrusted = Entrusted(furnished, secrets=secrets) if secrets else furnished
+    environment = {**packages.environment(furnished), **secrets}
+    mask = Mask(secrets)
+    return Equipped(_served(agent, entrusted, environment=environment, say=say, clean=mask.text), mask)
 
 
 def equip_without_secrets(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Sandbox:
     """The same for commands that are not trusted with secrets: their services have theirs, they themselves none."""
     secrets = operator_secrets.read(agent.resolved["spec"].get("secrets", {}))
-    return _served(agent, packages.furnished(sandbox), secrets=secrets, say=say)
+    furnished = packages.furnished(sandbox)
+    environment = {**packages.environment(furnished), **secrets}
+    return _served(agent, furnished, environment=environment, say=say, clean=Mask(secrets).text)
 
 
-def _served(agent: Agent, sandbox: Sandbox, *, secrets: Mapping[str, str], say: Callable[[str], None]) -> Sandbox:
+def _served(
+    agent: Agent,
+    sandbox: Sandbox,
+    *,
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
+    clean: Callable[[str], str],
+) -> Sandbox:
     spec, profile = agent.resolved["spec"], sandbox.reference()["profile"]
     services = side_services.read(spec, ports=profile.get("ports", {}))
     if not services:
         return sandbox
-    return side_services.Served(
-        sandbox, services=services, locks=settings.DATA / "run" / "services", say=say,
-        environment={**packages.environment(sandbox), **secrets}, clean=Mask(secrets).text,
-    )  # fmt: skip
+    locks = settings.DATA / "run" / "services"
+    return side_services.Served(sandbox, services=services, locks=locks, say=say, environment=environment, clean=clean)
 
 
 def mask_of(spec: Mapping[str, Any]) -> Mask:
