@@ -62,6 +62,13 @@ class Stage(models.TextChoices):
         return list(Stage).index(self)
 
 
+def title_of(requirement: str) -> str:
+    """The first line of a requirement that says something, at most 80 characters."""
+    lines = (line.strip("# \t`") for line in requirement.splitlines())
+    first = next((line for line in lines if line), "(no title)")
+    return first if len(first) <= 80 else first[:79] + "…"
+
+
 class Operation(models.Model):
     """One requested piece of work. ``turn`` is the fencing token: every write of the engine raises it by one."""
 
@@ -151,9 +158,7 @@ class Operation(models.Model):
     @property
     def title(self) -> str:
         """The first line of the requirement that says something, at most 80 characters."""
-        lines = (line.strip("# \t`") for line in self.requirements.splitlines())
-        first = next((line for line in lines if line), "(no title)")
-        return first if len(first) <= 80 else first[:79] + "…"
+        return title_of(self.requirements)
 
     @property
     def topic(self) -> str:
