@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from agents import equipment, health, lifecycle, outfits, sizes
+from agents import equipment, health, lifecycle, outfits, sizes, ways_out
 from agents.holding import held
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
@@ -237,7 +237,7 @@ def _way_out(agent: Agent, fitted: outfits.Outfit, *, key: str) -> Path | None:
     now = timezone.now()
     return egress.prepare(
         host=agent.host, owner=agent.owner, generation=agent.generation, key=key,
-        network=fitted.clear.get("network", {}), template=agent.template, project_id=agent.project_id,
+        network=ways_out.network_of(fitted.clear), template=agent.template, project_id=agent.project_id,
         now=now, expires_at=now + LEASE_TTL,
     )  # fmt: skip
 
