@@ -74,7 +74,7 @@ def plan_of(context: Context) -> Plan:
     """The plan that PLAN made, as a person may have seen it."""
     product = context.product(Stage.PLAN)
     steps = tuple(PlanStep(step["title"], tuple(step["files"]), step["detail"]) for step in product["steps"])
-    return Plan(product["summary"], steps)
+    return Plan(product["summary"], steps, tuple(product.get("criteria", ())))
 
 
 def bench_in(context: Context, directory: Path, *, cancelled: Callable[[], bool] | None = None) -> BerthBench:
