@@ -250,7 +250,8 @@ def _running(agent: Agent, sandbox: Sandbox, *, generation: int, worker: str) ->
         current.tier = sandbox.tier.value
         workspace = workspaces.lease_of(agent.owner)
         note = workspace.detail.get("note", "") if workspace else ""
-        current.tier_note = f"{note} {sandbox.note}".strip()[:300]
+        missing = "The template's volumes are not mounted." if agent.resolved["spec"].get("volumes") else ""
+        current.tier_note = " ".join(filter(None, (missing, note, sandbox.note)))[:300]
         current.sandbox, current.resolved = sandbox.reference(), agent.resolved
         leases.hold(owner=agent.owner, generation=generation)
         lifecycle.move(
