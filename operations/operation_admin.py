@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from agents.gateway import money
 from events.operator_pages import OperatorPage, badge, following, moment
 from events.plain_text import plain
-from operations import budgets, operation_page, plan_form, policy, step_logs, submit, wizard
+from operations import budgets, foresight, operation_page, plan_form, policy, step_logs, submit, wizard
 from operations.models import Operation, Step
 from operations.snapshots import blocked_by
 from resources.reasons import in_words
@@ -132,16 +132,20 @@ class OperationAdmin(OperatorPage):
         return f"It may spend ${usd:,.2f} in all now, and goes on."
 
     verbs = {"cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget}
+    foresights = {
+        "cancel": lambda _page, _request, operation: foresight.cancel(operation),
+        "retry": lambda _page, _request, operation: foresight.retry(operation),
+    }
 
     @admin.action(description="Cancel selected operations")
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> None:
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> HttpResponse:
         """Each with its own result."""
-        self.attempt_each(request, "cancel", queryset)
+        return self.attempt_each(request, "cancel", queryset)
 
     @admin.action(description="Retry selected operations")
-    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> None:
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> HttpResponse:
         """Each with its own result."""
-        self.attempt_each(request, "retry", queryset)
+        return self.attempt_each(request, "retry", queryset)
 
     @admin.display(description="requirement")
     def requirement(self, operation: Operation) -> str:

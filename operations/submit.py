@@ -51,14 +51,17 @@ def submit(
 ) -> Operation:
     """Request a coding operation. The same Idempotency-Key and request again answers the first operation.
 
-    Raises for an empty or oversized requirement, an unknown engine, template or capability, an archived project.
+    Raises for an empty or oversized requirement, an unknown engine, template or capability, one that the template does
+    not offer, an archived project.
     """
     _check_requirement(requirements)
     kind = registry.kind_of(engine)
     registry.check_available(kind)
     (capability,) = lifecycle.check_capabilities([capability], pointer="/capability")
     template = template or project.default_template
-    admittance.check(outfit(template).spec, template=template, user=by)
+    spec = outfit(template).spec
+    admittance.check(spec, template=template, user=by)
+    admittance.check_capabilities(spec, [capability], template=template, pointer="/capability")
     now = timezone.now()
     operation = Operation(
         project=project, requirements=requirements, engine=kind.value, template=template, priority=priority,
@@ -122,7 +125,9 @@ def retry(*, by: Any, operation_id: uuid.UUID | str, stage: str = "") -> Operati
     Raises NotPossibleNow for a stage that it has not come to: those before it made nothing to go on with.
     """
     visible = policy.operation(by, operation_id)
-    admittance.check(outfit(visible.template).spec, template=visible.template, user=by)
+    spec = outfit(visible.template).spec
+    admittance.check(spec, template=visible.template, user=by)
+    admittance.check_capabilities(spec, [visible.capability], template=visible.template, pointer="")
     with transaction.atomic():
         operation = load(visible.pk)
         if operation.status not in {Operation.Status.FAILED, Operation.Status.CANCELLED}:
