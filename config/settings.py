@@ -292,6 +292,7 @@ MODEL_ENVIRONMENT = {
 }  # fmt: skip
 MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)
 REPAIR_S = env.number("MOORAGE_REPAIR_S", least=1)
+KEPT_RESULTS = int(env.number("MOORAGE_KEPT_RESULTS", least=0))
 REPAIR_CANDIDATES = env.number("MOORAGE_REPAIR_CANDIDATES", least=1)
 
 GATEWAY_PORT = env.whole("MOORAGE_GATEWAY_PORT", least=1)

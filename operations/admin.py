@@ -12,15 +12,15 @@ from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 
 from events.faults import Fault
-from events.operator_pages import OperatorPage, badge, moment
+from events.operator_pages import OperatorPage, ReadOnly, badge, moment
 from events.plain_text import plain
 from operations import diff_lines, projects
 from operations.admin_forms import ProjectForm
 from operations.coding import changes, pull_requests, vault
-from operations.models import Operation, Project, PullRequest
+from operations.models import KeptResult, Operation, Project, PullRequest
 from operations.operation_admin import OperationAdmin
 
-__all__ = ["OperationAdmin", "ProjectAdmin", "PullRequestAdmin"]
+__all__ = ["KeptResultAdmin", "OperationAdmin", "ProjectAdmin", "PullRequestAdmin"]
 
 
 @admin.register(Project)
@@ -153,3 +153,19 @@ def _diff(row: PullRequest) -> tuple[diff_lines.DiffView | None, str]:
     except Fault as fault:
         return None, plain(f"{fault.detail} {fault.remedy_text}".strip())
     return diff_lines.lines_of(diff.text, cut=diff.truncated), ""
+
+
+@admin.register(KeptResult)
+class KeptResultAdmin(ReadOnly):
+    """Results that are used again, with how often they were."""
+
+    list_display = ("kind", "key", "hits", "used", "made")
+    list_filter = ("kind",)
+
+    @admin.display(description="last used", ordering="used_at")
+    def used(self, row: KeptResult) -> SafeString | str:
+        return moment(row.used_at)
+
+    @admin.display(description="made", ordering="created_at")
+    def made(self, row: KeptResult) -> SafeString | str:
+        return moment(row.created_at)

@@ -246,3 +246,24 @@ class Evidence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} {'passed' if self.passed else 'failed'} on {self.tree[:10]}"
+
+
+class KeptResult(models.Model):
+    """A result by the hash of what it depends on. Deleting any of them loses time and nothing else."""
+
+    class Kind(models.TextChoices):
+        ANALYSIS = "analysis", "Analysis"
+        TESTS = "tests", "Clean tests"
+
+    key = models.CharField(max_length=64, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    result = models.JSONField()
+    hits = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+    used_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-used_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key[:12]}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from events.faults import Fault
-from operations.coding import changes, checkouts, gates, permissions
+from operations import permission
+from operations.coding import changes, checkouts, coverage_runs, gates, permissions, reproduction
 from operations.coding.context import Context, Done, Level, Outcome, Witnessed
 from operations.coding.gates import agreed
 from operations.coding.gates.judge import under_policy
@@ -14,8 +16,6 @@ from operations.coding.tasks_for_engines import bench_in, engine_for, plan_of, t
 from operations.models import Evidence, Stage, Step
 from resources.sandboxes.protocol import Command
 from resources.sandboxes.protocol import Outcome as Ran
-
-YES = frozenset({"yes", "y", "ok", "allow", "approve", "approved", "ja"})
 
 
 class GatesFailed(Fault):
@@ -45,7 +45,11 @@ def validate(context: Context) -> Outcome:
     subject = gates.subject_of(
         vault=context.vault, base_tree=base_tree, tree=tree, limits=context.spec["gates"]
     )  # fmt: skip
-    results = _after_asking(context, tree, [*gates.judge(subject), _linters(context, subject, tree, base_tree)])
+    command = context.product(Stage.TEST)["command"]
+    measured = coverage_runs.judged(context, subject, tree=tree, command=command)
+    shown = reproduction.judged(context, subject, tree=tree, base_tree=base_tree)
+    run = [_linters(context, subject, tree, base_tree), measured, shown]
+    results = _after_asking(context, tree, [*gates.judge(subject), *run])
     results += [
         agreed.permitted(subject, permissions.read(context.spec)),
         agreed.kept_secrets(subject, context.secrets_seen),
@@ -82,7 +86,7 @@ def _after_asking(context: Context, tree: str, results: list[gates.GateResult]) 
     """The same, green where a person said yes to these very findings on this very tree."""
     asked = {result.name: list(result.findings) for result in results if result.asks}
     answer = _answer(context, tree, asked) if asked else None
-    if answer is None or answer.strip().strip(".!").lower() not in YES:
+    if answer is None or not permission.is_yes(answer):
         return results
     return [result.allowed_by_person() if result.asks else result for result in results]
 
@@ -124,10 +128,11 @@ def _review(context: Context, tree: str, diff: changes.Diff) -> dict[str, object
     review = engine.review(task_for(context), plan_of(context), diff.text, facts, bench)
     for comment in review.comments:
         context.say(f"review: {comment}")
-    if review.comments or not review.approved:
+    if review.comments or review.criteria or not review.approved:
         context.witness(
             Witnessed(kind=Evidence.Kind.REVIEW, name=engine.kind.value, tree=tree, passed=review.approved,
-                      detail={"comments": list(review.comments), "by": engine.label()})
+                      detail={"comments": list(review.comments), "by": engine.label(),
+                              "criteria": [asdict(judged) for judged in review.criteria]})
         )  # fmt: skip
     if not review.approved:
         raise ReviewVetoed("; ".join(review.comments) or "the reviewer gave no reason")
