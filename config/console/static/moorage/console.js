@@ -95,8 +95,9 @@
       const gone = [...this.root.querySelectorAll("[data-part]")].filter(
         (part) => !fresh.querySelector(`[data-part="${CSS.escape(part.dataset.part)}"]`) && !busy(part));
       for (const part of gone) part.remove();
-      // A part that is new here (the result of an operation that has just ended) goes before the one it precedes there.
-      for (const part of missing) {
+      // A part that is new here (the result of an operation that has just ended) goes before the one it precedes there;
+      // the last of them first, for it may be what another one precedes.
+      for (const part of missing.reverse()) {
         const next = part.nextElementSibling?.dataset?.part;
         const before = next ? this.root.querySelector(`[data-part="${CSS.escape(next)}"]`) : null;
         if (before) before.before(document.importNode(part, true));
