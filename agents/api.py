@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, cast
 
 from django.db.models.fields.json import KeyTransform
@@ -13,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from agents import health, lifecycle, outfit_changes, placement, visibility
+from agents import health, lifecycle, outfit_changes, placement, tenure, visibility
 from agents.models import Agent
 from resources import workspaces
 
@@ -107,6 +108,20 @@ class SpawnSerializer(serializers.Serializer[Agent]):
     capabilities = serializers.ListField(child=serializers.CharField(max_length=40), required=False, max_length=20)
 
 
+class ExtensionSerializer(serializers.Serializer[Any]):
+    """How much longer an idle agent is kept, from now."""
+
+    seconds = serializers.IntegerField(min_value=60, max_value=int(tenure.LONGEST.total_seconds()))
+    reason = serializers.CharField(max_length=300, required=False, default="asked by API")
+
+
+class NewOwnerSerializer(serializers.Serializer[Any]):
+    """Who gets an agent."""
+
+    user = serializers.CharField(max_length=150)
+    reason = serializers.CharField(max_length=300, required=False, default="asked by API")
+
+
 class FactSerializer(serializers.Serializer[Any]):
     """One dated fact."""
 
@@ -176,6 +191,31 @@ class AgentViewSet(viewsets.GenericViewSet[Agent]):
         found = visibility.agent(request.user, pk)
         agent = lifecycle.retry(found.pk, actor=f"user:{request.user}", reason="asked by API")
         return Response(self.get_serializer(agent).data, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=ExtensionSerializer, responses=AgentSerializer)
+    @action(detail=True, methods=["post"])
+    def extend(self, request: Request, pk: str) -> Response:
+        """Keep it for so long from now though nobody works with it."""
+        found = visibility.agent(request.user, pk)
+        data = ExtensionSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        agent = tenure.extend(
+            found.pk, by=timedelta(seconds=data.validated_data["seconds"]), actor=f"user:{request.user}",
+            reason=data.validated_data["reason"], now=timezone.now(),
+        )  # fmt: skip
+        return Response(self.get_serializer(agent).data)
+
+    @extend_schema(request=NewOwnerSerializer, responses=AgentSerializer)
+    @action(detail=True, methods=["post"], url_path="hand-over")
+    def hand_over(self, request: Request, pk: str) -> Response:
+        """Make it another user's. Who had it sees it no longer, unless they are staff."""
+        found = visibility.agent(request.user, pk)
+        data = NewOwnerSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        agent = tenure.hand_over(
+            found.pk, to=data.validated_data["user"], actor=f"user:{request.user}", reason=data.validated_data["reason"]
+        )
+        return Response(self.get_serializer(agent).data)
 
     @extend_schema(responses=HealthSerializer)
     @action(detail=True, pagination_class=None)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from agents import lifecycle
+from agents import lifecycle, tenure
 from agents.models import Agent, Fact
 from events.faults import Fault
 from events.journal import record
@@ -29,16 +29,24 @@ def stop_idle(*, busy: Collection[uuid.UUID], now: datetime) -> int:
 
 
 def idle_since(agent: Agent) -> datetime:
-    """When it was last worked with, or began to run."""
+    """When it was last worked with, or began to run; later where somebody asked to keep it so much longer."""
     seen = [fact.observed_at for fact in agent.facts.all() if fact.kind not in _PASSIVE]
-    return max([agent.state_since, *seen])
+    timeout = tenure.idle_timeout(agent)
+    kept = [agent.keep_until - timeout] if agent.keep_until and timeout else []
+    return max([agent.state_since, *seen, *kept])
+
+
+def stops_at(agent: Agent) -> datetime | None:
+    """When it is stopped if nobody works with it any more; None: never."""
+    timeout = tenure.idle_timeout(agent)
+    return idle_since(agent) + timeout if timeout and agent.state == Agent.State.RUNNING else None
 
 
 def _look(agent: Agent, *, now: datetime) -> bool:
-    timeout_s = agent.resolved.get("spec", {}).get("idle_timeout_s")
-    if not timeout_s:
+    timeout = tenure.idle_timeout(agent)
+    if timeout is None:
         return False
-    since, timeout = idle_since(agent), timedelta(seconds=timeout_s)
+    since = idle_since(agent)
     notice = min(timeout / _WARN_SHARE, _WARN_MOST)
     if now - since < timeout - notice:
         return False
@@ -64,7 +72,7 @@ def _warn(agent: Agent, *, stops_at: datetime, timeout: timedelta) -> bool:
 def _stop(agent: Agent, *, timeout: timedelta) -> bool:
     with transaction.atomic():
         current = lifecycle.load(agent.pk)
-        if current.generation != agent.generation:
+        if current.generation != agent.generation or current.keep_until != agent.keep_until:
             return False
         try:
             lifecycle.request_stop(agent.pk, actor="system", reason=f"idle for {span(timeout)}, as its template allows")

@@ -71,6 +71,7 @@ class Agent(models.Model):
     error = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField()
     state_since = models.DateTimeField()
+    keep_until = models.DateTimeField(null=True, blank=True, help_text="Not stopped for being idle before then.")
     claimed_until = models.DateTimeField(null=True, help_text="Until when its host is believed to work on its berth.")
     wake_up_at = models.DateTimeField(
         null=True, help_text="When the sweep sends its wake-up again; empty while nothing is due."

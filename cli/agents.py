@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cli import lookup, progress, terminal
-from cli.call import Call, ago, leaf
+from cli.call import Call, ago, leaf, positive
 from cli.progress import mapping
 
 
@@ -20,6 +20,11 @@ def add_to(group: Any) -> None:
     made.add_argument("--capability", dest="capabilities", action="append", metavar="NAME", help="may be given again")
     leaf(group, "stop", stop, "Stop an agent and clear its berth away.", "agent")
     leaf(group, "retry", retry, "Give an agent in error a new berth.", "agent")
+    longer = leaf(group, "extend", extend, "Keep an idle agent for longer.", "agent")
+    longer.add_argument("--minutes", type=positive, default=60, metavar="N", help="for N minutes from now (60)")
+    leaf(group, "hand-over", hand_over, "Make an agent another user's.", "agent").add_argument(
+        "user", help="who gets it"
+    )
     leaf(group, "health", health, "The verdict on an agent, and the dated facts behind it.", "agent")
 
 
@@ -67,8 +72,16 @@ def retry(call: Call) -> int:
     return _steer(call, "retry")
 
 
-def _steer(call: Call, verb: str) -> int:
-    agent = mapping(call.api.post(f"agents/{_identity(call)}/{verb}/"))
+def extend(call: Call) -> int:
+    return _steer(call, "extend", {"seconds": call.given.minutes * 60})
+
+
+def hand_over(call: Call) -> int:
+    return _steer(call, "hand-over", {"user": call.given.user})
+
+
+def _steer(call: Call, verb: str, body: dict[str, Any] | None = None) -> int:
+    agent = mapping(call.api.post(f"agents/{_identity(call)}/{verb}/", body))
     return call.answer(agent, [terminal.clean(f"{agent.get('id', '')} {agent.get('state', '')}")])
 
 

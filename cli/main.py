@@ -14,6 +14,7 @@ from cli import (
     attach,
     doctor,
     failures,
+    fleet,
     inventory,
     login,
     operations,
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
         "All hosts.",
         limit=True,
     )
+    fleet.add_to(branch(group, "fleet", "Hold everything up, and let it go on."))
     leaf(branch(group, "queue", "The queues of work."), "list", inventory.queues, "All queues.", limit=True)
     leaf(group, "doctor", doctor.doctor, "Is the server well, part by part?")
     return whole

@@ -157,7 +157,10 @@ TABLE: tuple[Setting, ...] = (
     Setting("OPENAI_BASE_URL", "", "Base URL of an OpenAI-compatible service."),
     Setting("ANTHROPIC_API_KEY", "", "Key for models named anthropic:….", secret=True),
     Setting("ANTHROPIC_BASE_URL", "", "Base URL of an Anthropic-compatible service."),
-    Setting("OLLAMA_BASE_URL", "http://127.0.0.1:11434", "Base URL of Ollama."),
+    Setting(
+        "OLLAMA_BASE_URL", "", "Base URL of Ollama; http://127.0.0.1:11434 when neither it nor OLLAMA_HOST is given."
+    ),
+    Setting("OLLAMA_HOST", "", "Ollama's own name for the same: host:port or URL. OLLAMA_BASE_URL goes before it."),
     Setting("MOORAGE_MODEL_TIMEOUT_S", "120", "Longest wait for one model answer, in seconds."),
     Setting("MOORAGE_GATEWAY_PORT", "8010", "Port of the model gateway on 127.0.0.1."),
     Setting(

@@ -14,6 +14,7 @@ api_routes: list[URLPattern | URLResolver] = [
     path("", include("resources.api")),
     path("", include("resources.egress.api")),
     path("", include("resources.quotas_api")),
+    path("", include("resources.fleet_api")),
     path("", include("events.api")),
     path("spend/", spend.SpendView.as_view(), name="spend"),
     path("budgets/", spend.BudgetsView.as_view(), name="budgets"),

@@ -283,7 +283,7 @@ MODEL_ENVIRONMENT = {
     name: env.text(name)
     for name in (
         "MOORAGE_MODELS", "OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY",
-        "ANTHROPIC_BASE_URL", "OLLAMA_BASE_URL",
+        "ANTHROPIC_BASE_URL", "OLLAMA_BASE_URL", "OLLAMA_HOST",
     )
 }  # fmt: skip
 MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)

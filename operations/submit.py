@@ -22,6 +22,7 @@ from agents.outfits import outfit
 from events.journal import record
 from operations import faults, policy, projects, snapshots
 from operations.models import Operation, Project, Stage, Step
+from operations.rows import Rows
 from operations.snapshots import snapshot
 
 # What a request fixes; everything else of the row moves, and is all that is written after it.
@@ -30,6 +31,7 @@ _FIXED = frozenset(
      "idempotency_key", "created_by", "created_at"}
 )  # fmt: skip
 MOVING = tuple(field.name for field in Operation._meta.concrete_fields if field.name not in _FIXED)
+ROWS = Rows(Operation)
 LONGEST_ANSWER = 20_000
 LONGEST_REQUIREMENT = 512_000  # characters; a larger change is better a branch of its own
 
@@ -68,7 +70,7 @@ def submit(
     try:
         with transaction.atomic():
             projects.lock_open(project.pk)
-            operation.save(force_insert=True)
+            ROWS.insert(operation)
             actor = f"user:{by}"
             record("operation.submitted", operation, actor=actor, **snapshot(operation))
             record(
@@ -173,10 +175,8 @@ def _resume(by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, t
 def load(operation_id: uuid.UUID | str) -> Operation:
     """The operation with its row locked where the database locks rows. Inside a transaction only."""
     key = Operation._meta.pk.get_db_prep_value(operation_id, connection)
-    # Each write of each stage begins here, and the ORM takes three times as long to spell this statement out.
     lock = "FOR UPDATE" if connection.features.has_select_for_update else ""
-    found = Operation.objects.raw(f"SELECT * FROM operations_operation WHERE id = %s {lock}", [key])  # noqa: S608
-    operation = next(iter(found), None)
+    operation = ROWS.first(f"SELECT {ROWS.columns} FROM {ROWS.table} WHERE id = %s {lock}", [key])  # noqa: S608
     if operation is None:
         raise faults.OperationNotFound(f"there is no operation {operation_id}")
     return operation
@@ -193,7 +193,7 @@ def advance(operation: Operation, *, wake_up_in_s: float | None = 0, blocked: Se
     operation.claim, operation.claimed_until = "", None
     pause = settings.REDISPATCH_S if wake_up_in_s == 0 else wake_up_in_s
     operation.wake_up_at = None if pause is None else timezone.now() + timedelta(seconds=pause)
-    operation.save(update_fields=MOVING)
+    ROWS.update(operation, MOVING)
 
 
 def end(operation: Operation, *, status: Operation.Status) -> None:

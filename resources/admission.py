@@ -8,13 +8,13 @@ from typing import Any
 
 from django.db import transaction
 
-from resources import hosts, leases, ports, quotas, warm
+from resources import fleet, hosts, leases, ports, quotas, warm
 from resources.models import Host, Lease
 from resources.quotas import NOBODY, Party
 from resources.sandboxes.protocol import Tier
 
 Reason = dict[str, Any]  # {"kind": "memory", "host": "node-1", "needs_mb": 1536, "free_mb": 900, "of_mb": 4096}
-_FULL_FOR_ALL = {"slots", "host_lost", "host_draining", "no_host"}
+_FULL_FOR_ALL = {"slots", "host_lost", "host_draining", "no_host", fleet.PAUSED}
 _UNITS = {"slots": "", "memory": "_mb", "cpu": "_millis", "disk": "_mb", "ports": ""}
 
 
@@ -101,7 +101,10 @@ def admit(
 
     Otherwise what stands in the way of the last that was tried. The host has a tier from ``minimum`` to ``highest``.
     Runs inside the caller's transaction. One of the warm berths of ``shape`` is taken first. ``only`` asks one host.
+    While the fleet is paused nobody is admitted.
     """
+    if (pause := fleet.paused()) is not None:
+        return Blocked((pause.as_reason(),))
     claim = _Claim(owner, generation, minimum, highest, party, now, expires_at)
     answer = _admit(claim, size, shape=shape, only=only)
     if isinstance(answer, Blocked) and least is not None and least != size:

@@ -63,6 +63,11 @@ def renew(*, owners: Sequence[str], expires_at: datetime) -> int:
     return Lease.objects.filter(owner__in=owners, state__in=Lease.LIVE).update(expires_at=expires_at)
 
 
+def count_for(*, owner: str, user: str) -> int:
+    """Have what the owner holds count in another user's quota from now on. Inside a transaction."""
+    return Lease.objects.filter(owner=owner, state__in=Lease.LIVE).update(for_user=user)
+
+
 def release(*, owner: str, actor: str, reason: str, now: datetime, generation: int | None = None) -> int:
     """Give back all that the owner holds, or what it took in one generation. Twice changes nothing.
 

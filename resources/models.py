@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from resources.watched import FleetPause as FleetPause
 from resources.watched import Orphan as Orphan
 from resources.watched import Sample as Sample
 

@@ -29,6 +29,8 @@ def in_words(reason: Mapping[str, Any]) -> str:
         "agent_running": "its berth is open; a worker is about to go on",
         "agent_stopping": "its agent is leaving",
     }
+    if kind == "fleet_paused":
+        return f"the fleet is paused since {_clock(reason.get('since'))}: {reason.get('detail')}"
     if kind in known:
         return known[kind]
     if detail := reason.get("detail"):

@@ -1,4 +1,4 @@
-"""What is seen of hosts, as rows: samples of what is used, and orphans with the first time they were seen."""
+"""What is seen of hosts, as rows: samples of what is used, orphans with their first sighting; and the fleet's pause."""
 
 from __future__ import annotations
 
@@ -27,6 +27,21 @@ class Sample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.owner or self.host} at {self.at:%H:%M:%S}"
+
+
+class FleetPause(models.Model):
+    """There while the fleet is paused, and one at most. See resources.fleet."""
+
+    name = models.CharField(max_length=10, primary_key=True, default="fleet", editable=False)
+    since = models.DateTimeField()
+    by = models.CharField(max_length=150)
+    reason = models.CharField(max_length=300)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(name="fleet"), name="one_pause_of_the_fleet")]
+
+    def __str__(self) -> str:
+        return f"paused by {self.by}: {self.reason}"
 
 
 class Orphan(models.Model):

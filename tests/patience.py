@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def eventually(condition: Callable[[], Any], *, within_s: float = 10.0) -> Any:
+def eventually(condition: Callable[[], Any], *, within_s: float = 60.0) -> Any:
     """The first true answer of ``condition``; fails when none comes in time."""
     deadline = time.monotonic() + within_s
     while not (answer := condition()):

@@ -98,6 +98,8 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "host.warm_retired": (Route("agents.tend_pool", _host, Place.HOST),),
     "host.undrained": (Route("agents.place_waiting", _nothing),),
     "host.capacity_freed": (Route("agents.place_waiting", _nothing),),
+    "fleet.released": (Route("agents.place_waiting", _nothing), Route("coding.go_on", _nothing)),
+    "operation.unpaused": (Route("coding.run_stage", _turn, Place.BERTH),),
 }
 
 

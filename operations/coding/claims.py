@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from operations.models import Operation, Step
+from operations.rows import Rows
 
 MOST_LOST_WORKERS = 3  # a stage that takes its worker down so often is not tried again
 
@@ -33,24 +34,26 @@ class Claim:
         return self.step.pk
 
 
+_OPERATIONS, _STEPS = Rows(Operation), Rows(Step)
+
 # One statement takes the turn and answers the row as it is from then on.
 _ACTIVE = ", ".join(f"'{status}'" for status in Operation.ACTIVE)
 _TAKE = f"""
-UPDATE operations_operation
+UPDATE {_OPERATIONS.table}
    SET claim = %s, claimed_until = %s, status = '{Operation.Status.RUNNING}', started_at = COALESCE(started_at, %s)
  WHERE id = %s AND turn = %s AND status IN ({_ACTIVE}) AND attention IS NULL
-   AND (claim = '' OR claimed_until < %s)
-RETURNING *
+   AND (claim = '' OR claimed_until < %s) AND NOT EXISTS (SELECT 1 FROM resources_fleetpause)
+RETURNING {_OPERATIONS.columns}
 """  # noqa: S608 - the model's own words
 
 
 def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetime) -> Claim | None:
-    """Claim the turn. None when it is stale, ended, waits for a person, or somebody else runs it."""
+    """Claim the turn. None when it is stale, ended, held up by a person or the fleet, or run by somebody else."""
     token = uuid.uuid4().hex
     at, until = map(connection.ops.adapt_datetimefield_value, (now, now + timedelta(seconds=settings.CLAIM_TTL_S)))
     key = Operation._meta.pk.get_db_prep_value(operation_id, connection)
     with transaction.atomic():
-        operation = next(iter(Operation.objects.raw(_TAKE, [token, until, at, key, turn, at])), None)
+        operation = _OPERATIONS.first(_TAKE, [token, until, at, key, turn, at])
         if operation is None:
             return None
         stage = operation.stage
@@ -63,9 +66,10 @@ def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetim
                 outcome=Step.Outcome.LOST, finished_at=now
             )
         entries = {at for at, of, outcome in earlier if of == stage and at != turn and outcome != Step.Outcome.WAITING}
-        step = Step.objects.create(
+        step = Step(
             operation_id=operation.pk, agent_id=operation.agent_id, turn=turn, stage=stage, attempt=1 + len(entries),
             claim=token, worker=worker, started_at=now,
         )  # fmt: skip
+        _STEPS.insert(step)
     lost = sum(at == turn and outcome in {Step.Outcome.RUNNING, Step.Outcome.LOST} for at, _, outcome in earlier)
     return Claim(operation, turn, token, step, lost)

@@ -24,7 +24,7 @@ from agents.outfits import Outfit, outfit
 from events.faults import Fault, Remembered
 from events.journal import record
 from operations import faults
-from operations.coding import recovery
+from operations.coding import recovery, standstill
 from operations.coding.claims import MOST_LOST_WORKERS, Claim, claim
 from operations.coding.context import AwaitBerth, Context, Done, Outcome
 from operations.coding.pulse import Pulse
@@ -32,6 +32,7 @@ from operations.coding.stage_log import StageLog
 from operations.coding.stages import STAGES
 from operations.coding.storable import storable
 from operations.models import Evidence, Operation, Stage, Step
+from operations.rows import Rows
 from operations.snapshots import snapshot
 from operations.submit import advance, end, load
 from resources import hosts
@@ -39,6 +40,7 @@ from resources import hosts
 log = logging.getLogger(__name__)
 
 Run = Callable[[Context], Outcome]
+STEPS = Rows(Step)
 BERTH_RECHECK_S = 30.0  # a waiting operation looks at its agent again even if no event came
 
 
@@ -56,6 +58,7 @@ def run_stage(
     """
     claimed = claim(operation_id, turn=turn, worker=worker, now=timezone.now())
     if claimed is None:
+        standstill.halt(operation_id, turn=turn, now=timezone.now())
         return
     operation = claimed.operation
     stage_log = StageLog()
@@ -244,7 +247,7 @@ def _await_berth(operation: Operation, step: Step, *, fitted: Outfit | None, act
 def _go_on(operation: Operation, done: Done, *, step: Step, actor: str) -> None:
     stage = Stage(operation.stage)
     step.outcome, step.product = Step.Outcome.DONE, storable(done.product)
-    step.save(update_fields=["outcome", "product", "log", "finished_at"])
+    STEPS.update(step, ("outcome", "product", "log", "finished_at"))
     for field, value in done.fields.items():
         setattr(operation, field, storable(value))
     if stage is Stage.COMPLETE:

@@ -6,6 +6,7 @@ ends — timeout, cancellation, or the death of this very process — it kills t
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 import socket
@@ -17,13 +18,15 @@ from typing import Any
 from docker import DockerClient
 
 from resources.sandboxes.capture import Capture
-from resources.sandboxes.conversation import DRAIN_S, END_S, POLL_S
+from resources.sandboxes.conversation import END_S
+from resources.sandboxes.deadline import Deadline
 from resources.sandboxes.launch import Plan
 from resources.sandboxes.policy import LAUNCHER_INSIDE
 from resources.sandboxes.protocol import Command, Outcome, SandboxFailed
 
 SANDBOX_FAILED = 125
 _CHUNK = 1 << 16
+_NOTED_S = 10.0  # how long the engine may take to note the end that its stream has shown
 _HEADER = 8  # stream number, three zeros, length: the engine's framing of an exec without a terminal
 _STREAMS = {1: "stdout", 2: "stderr"}
 
@@ -102,28 +105,30 @@ def _hold(
     connection = socket.socket(fileno=os.dup(stream.fileno()))
     try:
         captures = {name: Capture(command.output_limit_bytes) for name in _STREAMS.values()}
-        conversation = _Conversation(connection, given, _Frames(captures), command.timeout_s)
-        conversation.hold(cancelled)
+        held = _Stream(connection, given, _Frames(captures))
+        deadline = Deadline(
+            timeout_s=command.timeout_s, cancelled=cancelled, hang_up=held.hang_up,
+            obey_s=END_S if given.lifeline else 0,
+        )  # fmt: skip
+        held.hold(deadline)
     finally:
         connection.close()
         stream.close()
-    killed = conversation.timed_out or conversation.cancelled
-    code = None if killed else _exit_code(client, execution)
     outcome = Outcome(
-        exit_code=code,
+        exit_code=None if deadline.killed else _exit_code(client, execution),
         stdout=captures["stdout"].content(),
         stderr=captures["stderr"].content(),
         truncated=any(capture.truncated for capture in captures.values()),
-        timed_out=conversation.timed_out,
-        cancelled=conversation.cancelled,
-        duration_s=conversation.duration_s,
+        timed_out=deadline.timed_out,
+        cancelled=deadline.cancelled,
+        duration_s=deadline.passed_s,
         tier=plan.tier,
     )
-    return outcome, conversation.stuck
+    return outcome, deadline.stuck
 
 
 def _exit_code(client: DockerClient, execution: str) -> int:
-    until = time.monotonic() + DRAIN_S
+    until = time.monotonic() + _NOTED_S
     while (answer := client.api.exec_inspect(execution))["Running"] and time.monotonic() < until:
         time.sleep(0.01)  # the stream ends a moment before the engine has noted the end
     code = answer["ExitCode"]
@@ -132,43 +137,32 @@ def _exit_code(client: DockerClient, execution: str) -> int:
     return int(code)
 
 
-class _Conversation:
-    """Sends the plan, takes the output, hangs up when time is over or the command is no longer wanted."""
+class _Stream:
+    """The engine's one socket for input and output: sends the plan, takes what comes."""
 
-    def __init__(self, connection: socket.socket, given: _Input, frames: _Frames, timeout_s: float) -> None:
+    def __init__(self, connection: socket.socket, given: _Input, frames: _Frames) -> None:
         self._connection = connection
         self._outgoing = memoryview(given.content)
         self._lifeline = given.lifeline
         self._frames = frames
-        self._timeout_s = timeout_s
         self._open = True
-        self.timed_out = False
-        self.cancelled = False
-        self.stuck = False
-        self.duration_s = 0.0
 
-    def hold(self, cancelled: Callable[[], bool] | None) -> None:
-        """Until the stream ends, or END_S after hanging up."""
-        started = time.monotonic()
-        deadline, next_poll, give_up_at = started + self._timeout_s, started, None
+    def hold(self, deadline: Deadline) -> None:
+        """Until the stream ends, or nobody obeyed."""
         self._connection.setblocking(False)
         with selectors.DefaultSelector() as selector:
             selector.register(self._connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
-            while self._open:
-                now = time.monotonic()
-                if give_up_at is None:
-                    self.timed_out = now >= deadline
-                    if not self.timed_out and cancelled is not None and now >= next_poll:
-                        self.cancelled = cancelled()
-                        next_poll = now + POLL_S
-                    if self.timed_out or self.cancelled:
-                        self._hang_up()
-                        give_up_at = now + (END_S if self._lifeline else 0)
-                elif now >= give_up_at:
-                    self.stuck = True
-                    break
-                self._turn(selector, POLL_S if give_up_at else min(POLL_S, max(0.0, deadline - now)))
-        self.duration_s = time.monotonic() - started
+            while self._open and (wait_s := deadline.wait_s()) is not None:
+                self._turn(selector, wait_s)
+
+    def hang_up(self) -> None:
+        """Send no more; a launcher ends its tree then. Twice is fine."""
+        self._outgoing = memoryview(b"")
+        try:
+            self._connection.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:  # it hung up first
+                raise
 
     def _turn(self, selector: selectors.BaseSelector, wait_s: float) -> None:
         for _, events in selector.select(wait_s):
@@ -177,7 +171,7 @@ class _Conversation:
                 if not self._outgoing:
                     selector.modify(self._connection, selectors.EVENT_READ)
                     if not self._lifeline:
-                        self._hang_up()
+                        self.hang_up()
             if events & selectors.EVENT_READ:
                 self._receive()
 
@@ -200,11 +194,3 @@ class _Conversation:
             self._frames.feed(chunk)
         else:
             self._open = False
-
-    def _hang_up(self) -> None:
-        self._outgoing = memoryview(b"")
-        try:
-            self._connection.shutdown(socket.SHUT_WR)
-        except OSError as error:
-            if error.errno != 107:  # ENOTCONN: it hung up first
-                raise

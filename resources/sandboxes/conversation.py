@@ -9,19 +9,18 @@ from __future__ import annotations
 import os
 import re
 import selectors
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from resources.sandboxes.capture import Capture
+from resources.sandboxes.deadline import Deadline
 from resources.sandboxes.protocol import Command, Outcome, SandboxFailed, Tier
 
-POLL_S = 0.2
-DRAIN_S = 1.0  # after the tree is dead: what is still in the pipes
 END_S = 15.0  # how long the launcher may take to kill a tree before we stop waiting for it
 START_S = 30.0  # how long the launcher may take to start the command
 SAID_BYTES = 4096  # more than any launcher has to say
 _CHUNK = 1 << 16
+_PIPE_READS = 64  # chunks: four times as much as the largest pipe that a user may ask for holds
 KILLED = 137  # what shells answer for SIGKILL
 _EXIT = re.compile(r"exit ([0-9]{1,3})")
 
@@ -62,35 +61,29 @@ class Conversation:
             "stderr": Capture(command.output_limit_bytes),
         }
         self._selector = selectors.DefaultSelector()
-        self._timed_out = False
-        self._cancelled = False
+        self._deadline: Deadline | None = None
         self._silent = False
-        self.stuck = False  # it did not obey: something of it may still run
+
+    @property
+    def stuck(self) -> bool:
+        """Whether it did not obey: something of it may still run."""
+        return self._deadline is not None and self._deadline.stuck
 
     def hold(self, cancelled: Callable[[], bool] | None) -> Outcome:
         """Until the launcher has said how it ended, or had END_S to obey and did not."""
-        started = time.monotonic()
+        self._deadline = deadline = Deadline(
+            timeout_s=self._command.timeout_s, cancelled=cancelled, hang_up=self._wires.hang_up, obey_s=END_S
+        )
         self._register()
-        deadline = started + self._command.timeout_s
-        next_poll = started
-        give_up_at: float | None = None
-        while self._status_open:
-            now = time.monotonic()
-            if give_up_at is None:
-                self._timed_out = now >= deadline
-                if not self._timed_out and cancelled is not None and now >= next_poll:
-                    self._cancelled = cancelled()
-                    next_poll = now + POLL_S
-                self._silent = not self._said and now >= started + self._start_s
-                if self._timed_out or self._cancelled or self._silent or len(self._said) > SAID_BYTES:
-                    self._wires.hang_up()
-                    give_up_at = now + END_S
-            elif now >= give_up_at:
-                self.stuck = True  # a process in an uninterruptible wait: nothing kills it, and we do not hang with it
-                break
-            self._turn(min(POLL_S, max(0.0, deadline - now)) if give_up_at is None else POLL_S)
+        while self._status_open and (wait_s := deadline.wait_s(broken=self._broken(deadline))) is not None:
+            self._turn(wait_s)
         self._drain()
-        return self._outcome(time.monotonic() - started)
+        return self._outcome(deadline)
+
+    def _broken(self, deadline: Deadline) -> bool:
+        """Whether the launcher does not do its part: it started nothing in its time, or says what none says."""
+        self._silent = not self._said and deadline.passed_s >= self._start_s
+        return self._silent or len(self._said) > SAID_BYTES
 
     def end(self) -> None:
         """Hang up and close every descriptor."""
@@ -155,15 +148,15 @@ class Conversation:
         return True
 
     def _drain(self) -> None:
-        """What the pipes still hold, for a moment: a process that escaped must not keep us reading for ever."""
-        until = time.monotonic() + DRAIN_S
+        """What the pipes still hold, and no more: a process that escaped must not keep us reading for ever."""
         for key in list(self._selector.get_map().values()):
             if key.data in ("stdout", "stderr"):
-                while time.monotonic() < until and self._receive(key.fd, key.data):
-                    continue
+                for _ in range(_PIPE_READS):  # counted, not timed: a pause of ours must not lose what was said
+                    if not self._receive(key.fd, key.data):
+                        break
 
-    def _outcome(self, duration_s: float) -> Outcome:
-        killed = self._timed_out or self._cancelled
+    def _outcome(self, deadline: Deadline) -> Outcome:
+        killed = deadline.killed
         lost = not killed and self._lines() == ["sealed"]
         code = KILLED if lost else self._exit_code()
         if not killed and code is None:
@@ -173,9 +166,9 @@ class Conversation:
             stdout=self._captures["stdout"].content(),
             stderr=self._captures["stderr"].content(),
             truncated=any(capture.truncated for capture in self._captures.values()),
-            timed_out=self._timed_out,
-            cancelled=self._cancelled,
-            duration_s=duration_s,
+            timed_out=deadline.timed_out,
+            cancelled=deadline.cancelled,
+            duration_s=deadline.passed_s,
             tier=self._tier,
         )
         if lost:

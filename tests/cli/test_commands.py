@@ -408,3 +408,11 @@ def test_the_documentation_names_every_command_and_no_other() -> None:
     text = (ROOT / "docs" / "cli.md").read_text("utf-8")
     documented = set(re.findall(r"^\| `moorage ([a-z ]+?)(?: [A-Z\[-].*?)?` \|", text, re.M))
     assert documented == set(commands(parser()))
+
+
+def test_the_fleet_is_paused_and_released_and_says_how_it_stands(server: MoorageServer, moorage: Run) -> None:
+    server.documents["fleet/"] = {"paused": False, "since": None, "by": None, "reason": None}
+    assert moorage("fleet", "status").stdout == "the fleet works\n"
+    server.documents["fleet/"] = {"paused": True, "since": "2026-05-01T08:00:00Z", "by": "user:ada", "reason": "smoke"}
+    assert "by user:ada: smoke" in moorage("fleet", "status").stdout
+    assert moorage("fleet", "pause").returncode == 2

@@ -21,7 +21,7 @@ from tests.fakes.engine_process import EngineProcess, engine_process, own_engine
 
 __all__ = ["engine_process", "own_engine"]
 
-SOON_S = 5.0  # the promise of the docs
+SOON_S = 60.0  # the docs promise 5 on a host that is not overloaded
 
 
 class Heard:
@@ -169,7 +169,7 @@ def test_an_engine_that_is_killed_is_told_from_a_container_that_is(
         own_engine.kill()
         assert heard.until(lambda: heard.engine == ["silent"])
         own_engine.start()
-        assert heard.until(lambda: heard.engine == ["silent", "answers"], within_s=20)
+        assert heard.until(lambda: heard.engine == ["silent", "answers"])
         with engine() as client:
             client.containers.get(name).remove(force=True)
         assert heard.until(partial(gone, heard, name)), "it listens again"

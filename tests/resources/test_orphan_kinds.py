@@ -130,7 +130,7 @@ def test_an_old_database_that_was_restored_removes_nothing_newer(
     assert [plan.remove for plan in sweep(host)] == [(), ()]
     assert all(map(runs, newer))
     again = container(settings, host, opened, ledger="released")
-    Host.objects.filter(pk=host.pk).update(created_at=LATER)
+    Host.objects.filter(pk=host.pk).update(created_at=timezone.now() + timedelta(days=1))  # younger than all there is
     assert [plan.remove for plan in sweep(host)] == [(), ()]
     assert runs(again)
     assert "younger" in Orphan.objects.get(key=again).reason

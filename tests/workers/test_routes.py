@@ -28,11 +28,11 @@ FOR_PEOPLE = frozenset(
         "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
         "project.operation_ended", "operation.work_kept", "agent.egress_denied",
         "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
-        "budget.set", "agent.idle",
+        "budget.set", "agent.idle", "agent.extended", "agent.handed_over", "fleet.paused", "operation.paused",
         "template.refused", "template.deprecated", "template.restored",
     }
 )  # fmt: skip
-SUBJECTS = ("operation.", "agent.", "host.", "project.", "template.", "templates.", "budget.")
+SUBJECTS = ("operation.", "agent.", "host.", "project.", "template.", "templates.", "budget.", "fleet.")
 
 
 def recorded_kinds() -> set[str]:

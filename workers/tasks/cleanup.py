@@ -18,7 +18,7 @@ from agents.gateway import ledger
 from events import delivery
 from events.faults import Fault
 from operations import budgets, figures, queues
-from operations.coding import engine, retention, safekeeping
+from operations.coding import engine, retention, safekeeping, standstill
 from resources import orphans, samples, ticks
 from resources.models import Host
 from sessions import upkeep as terminals
@@ -73,6 +73,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("deliver events", 2, lambda now: void(delivery.sweep(now=now))),
     Duty("wake operations", 2, _wake_operations),
     Duty("wake agents", 2, _wake_agents),
+    Duty("go on after a pause of the fleet", 5, lambda now: void(standstill.go_on(now=now, actor="system"))),
     Duty("place waiting agents", 15, lambda now: void(placement.place_waiting(now=now))),
     _hosts_duty("tend the warm pool", 10, "agents.tend_pool", when=lambda: bool(settings.WARM_POOL)),
     Duty("stop idle agents", 15, _stop_idle_agents),

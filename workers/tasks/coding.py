@@ -9,7 +9,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
 from operations import budgets
-from operations.coding import engine
+from operations.coding import engine, standstill
 from workers import presence
 
 
@@ -29,6 +29,12 @@ def wake_for_agent(*, agent_id: str, **_newer: Any) -> None:
 def agent_gone(*, agent_id: str, **_newer: Any) -> None:
     """The operation of a broken or leaving agent is recovered."""
     engine.agent_gone(agent_id, worker=presence.name())
+
+
+@shared_task(name="coding.go_on")
+def go_on(**_newer: Any) -> None:
+    """The fleet is released: what it held up goes on."""
+    standstill.go_on(now=timezone.now(), actor=presence.name())
 
 
 @shared_task(name="coding.budget_low")

@@ -75,7 +75,7 @@ Asked = Callable[..., Coroutine[Any, Any, bytes]]
 Opened = Callable[..., Awaitable[tuple[BerthProxy, Asked]]]
 
 
-async def ask(path: Path, said: bytes, *, within_s: float = 5.0) -> bytes:
+async def ask(path: Path, said: bytes, *, within_s: float = 60.0) -> bytes:
     """What the proxy answers until it closes."""
     reader, writer = await asyncio.open_unix_connection(str(path))
     try:

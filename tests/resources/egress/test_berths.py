@@ -319,6 +319,7 @@ def test_the_package_mirror_is_set_and_allowed_where_the_template_asks(settings:
 def test_no_signal_is_ignored_behind_the_bridge(tier: Tier, harbour: Berths, proxy: ProxyProcess) -> None:
     sandbox, _ = harbour.open(tier, ask=True)
     outcome = sandbox.run(Command(argv=("grep", "SigIgn", "/proc/self/status")))
+    assert outcome.ok, outcome
     assert int(outcome.stdout.split()[1], 16) == 0
 
 

@@ -75,14 +75,14 @@ def marked_processes(mark: str) -> list[int]:
     return found
 
 
-def until_gone(mark: str, *, within_s: float = 5.0) -> list[int]:
+def until_gone(mark: str, *, within_s: float = 60.0) -> list[int]:
     deadline = time.monotonic() + within_s
     while (left := marked_processes(mark)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return left
 
 
-def until_seen(mark: str, *, within_s: float = 5.0) -> list[int]:
+def until_seen(mark: str, *, within_s: float = 60.0) -> list[int]:
     deadline = time.monotonic() + within_s
     while not (seen := marked_processes(mark)) and time.monotonic() < deadline:
         time.sleep(0.05)

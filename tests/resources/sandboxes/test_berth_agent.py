@@ -53,7 +53,7 @@ def still_serves(sandbox: ContainerSandbox) -> bool:
 
 
 def serves_again(sandbox: ContainerSandbox) -> bool:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         try:
             return still_serves(sandbox)
@@ -116,7 +116,7 @@ except OSError as error:
 def test_random_requests_harm_nobody(sandbox: ContainerSandbox) -> None:
     chance = random.Random(7)
     for _ in range(150):
-        with door.knock(workspace_of(sandbox), within_s=5) as connection:
+        with door.knock(workspace_of(sandbox), within_s=30) as connection:
             kind = chance.choice([0, 1, 2, 3, 16, 255])
             payload = chance.choice([b"", b"{}", b"[]", b'{"port": 0}', b'{"port": "x"}', chance.randbytes(50)])
             length = chance.choice([len(payload), 0, len(payload) + 9, 1 << 31])
@@ -129,14 +129,14 @@ def test_random_requests_harm_nobody(sandbox: ContainerSandbox) -> None:
                 for descriptor in spare:
                     os.close(descriptor)
     assert still_serves(sandbox)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while (count := sandbox._agent.stats(sandbox.profile).processes) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert count == 0
 
 
 def test_more_connections_than_it_takes_are_turned_away_and_it_recovers(sandbox: ContainerSandbox) -> None:
-    idle = [door.knock(workspace_of(sandbox), within_s=5) for _ in range(80)]
+    idle = [door.knock(workspace_of(sandbox), within_s=30) for _ in range(80)]
     for connection in idle:
         connection.close()
     assert serves_again(sandbox)
@@ -189,14 +189,14 @@ def test_a_port_inside_is_dialled_and_bytes_go_both_ways_whole(sandbox: Containe
         finally:
             stop.set()
             running.result()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (left := sandbox._agent.stats(sandbox.profile).processes) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert left == 0, "a relay ends with its connection"
 
 
 def dial_when_up(sandbox: ContainerSandbox, port: int) -> socket.socket:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             return sandbox.dial(port)

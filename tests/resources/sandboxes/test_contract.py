@@ -14,6 +14,7 @@ import pytest
 
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Command, Sandbox, SandboxFailed, SandboxGone
+from tests.patience import eventually
 
 from .conftest import ALL, Opener, python, shell, until_gone, until_seen
 
@@ -211,10 +212,8 @@ def test_interrupt_key_reaches_the_foreground_program(sandbox: Sandbox) -> None:
 
 def test_stats_count_what_runs(sandbox: Sandbox) -> None:
     pid, master = sandbox.spawn_pty(Command(argv=("sh", "-c", "sleep 60; true")), columns=80, rows=24)
-    stats = sandbox.stats()
-    assert stats.processes is not None
-    assert stats.processes >= 2
-    assert stats.memory_mb is not None
+    eventually(lambda: (sandbox.stats().processes or 0) >= 2)  # the shell comes after its supervisor
+    assert sandbox.stats().memory_mb is not None
     os.kill(pid, signal.SIGTERM)
     os.waitpid(pid, 0)
     os.close(master)
@@ -225,7 +224,7 @@ def test_python_runs_and_its_threads_do_too(sandbox: Sandbox) -> None:
     assert python(sandbox, program).ok
 
 
-def read_until(master: int, wanted: bytes, *, within_s: float = 10.0) -> bytes:
+def read_until(master: int, wanted: bytes, *, within_s: float = 60.0) -> bytes:
     seen, deadline = b"", time.monotonic() + within_s
     while wanted not in seen and time.monotonic() < deadline:
         if select.select([master], [], [], 0.1)[0]:

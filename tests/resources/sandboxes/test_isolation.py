@@ -241,13 +241,13 @@ def test_kill_9_of_the_worker_leaves_no_process(tier: Tier, opener: Opener) -> N
     root = Path(__file__).parents[3]
     settings = {**os.environ, "DJANGO_SETTINGS_MODULE": "config.settings"}
     with subprocess.Popen(argv, cwd=root, env=settings) as process:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(marked_processes(mark)) < 2 and time.monotonic() < deadline:
             time.sleep(0.05)
         assert len(marked_processes(mark)) >= 2
         process.kill()
     assert until_gone(mark) == []
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while local.launchers(sandbox.reference()["name"]) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert local.launchers(sandbox.reference()["name"]) == []
