@@ -16,7 +16,7 @@ from agents.gateway import money
 from events.faults import Fault
 from events.operator_pages import OperatorPage, badge, following, moment
 from events.plain_text import plain
-from operations import budgets, diff_lines, operation_page, policy, projects, submit
+from operations import budgets, diff_lines, operation_page, policy, projects, submit, takeover
 from operations.admin_forms import OperationForm, ProjectForm
 from operations.coding import changes, pull_requests, vault
 from operations.models import Operation, Project, PullRequest
@@ -83,7 +83,20 @@ class OperationAdmin(OperatorPage):
         budgets.raise_run(by=request.user, operation_id=operation.pk, usd=usd, now=timezone.now())
         return f"It may spend ${usd:,.2f} in all now, and goes on."
 
-    verbs = {"cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget}
+    def take_over(self, request: HttpRequest, operation: Operation) -> str:
+        """Have its berth to oneself."""
+        takeover.take_over(by=request.user, operation_id=operation.pk)
+        return "The berth is yours: open a terminal of its agent, and hand it back when done."
+
+    def hand_back(self, request: HttpRequest, operation: Operation) -> str:
+        """Let it go on with the files as they are."""
+        takeover.hand_back(by=request.user, operation_id=operation.pk)
+        return "Handed back; it goes on with the files as they are."
+
+    verbs = {
+        "cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget,
+        "take-over": take_over, "hand-back": hand_back,
+    }  # fmt: skip
 
     @admin.action(description="Cancel selected operations")
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sessions.host.people import People
+from sessions.host.people import People, Viewer
 from sessions.host.program import Program
 from sessions.host.recorder import Recorder
 from sessions.host.screen import Emulated, Screen
@@ -253,7 +253,7 @@ class Session:
             self._take(data)
         if hung_up:
             self._pause(_HANGUP_PAUSE_S)
-        elif self._paced:
+        elif self._pacer is not None:
             if self._behind() >= WINDOW:
                 self._hold()
         else:
@@ -293,16 +293,17 @@ class Session:
         self.tell_watchers()
 
     @property
-    def _paced(self) -> bool:
-        """Whether somebody has control and shows what is printed."""
-        return self.people.holder is not None and self.people.holder is not self._stalled
+    def _pacer(self) -> Viewer | None:
+        """Whoever has control and shows what is printed."""
+        holder = self.people.holder
+        return None if holder is self._stalled else holder
 
     def _behind(self) -> int:
         """How many bytes whoever has control has not acknowledged; 0 when nobody paces the program."""
-        holder = self.people.holder
-        if not self._paced:
+        pacer = self._pacer
+        if pacer is None:
             return 0
-        return self.ring.head - holder.acknowledged  # type: ignore[attr-defined] # every viewer here is a watcher
+        return self.ring.head - pacer.acknowledged  # type: ignore[attr-defined] # every viewer here is a watcher
 
     def _hold(self) -> None:
         self._held = True

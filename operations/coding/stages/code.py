@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from agents.engines.protocol import EngineKind, Task
 from events.faults import Fault
+from operations import takeover
 from operations.coding import changes, checkouts, repository, syntax, vault
 from operations.coding.context import Context, Done, Level, Outcome
 from operations.coding.git_faults import ContentRefused
@@ -33,8 +35,13 @@ class NoChanges(Fault):
 
 
 def code(context: Context) -> Outcome:
-    """One attempt. It starts from the base, or, for engines that correct themselves, from their last attempt."""
+    """One attempt. It starts from the base, or, for engines that correct themselves, from their last attempt.
+
+    After a person worked in the berth, what lies there is the attempt.
+    """
     operation = context.operation
+    if (back := takeover.handed_back(operation)) and (done := _by_hand(context, by=back["by"], stage=back["stage"])):
+        return done
     engine, task = engine_for(context), task_for(context)
     base_tree = context.tree(Stage.ANALYZE)
     start = _last_tree(context, task) if engine.kind in GO_ON_FROM_LAST else None
@@ -46,24 +53,52 @@ def code(context: Context) -> Outcome:
     tree = _taken(context, directory, base_tree=base_tree, leave_out=beside)
     if tree == base_tree:
         raise NoChanges("after this attempt the code is what it was before", tree=base_tree)
+    return _kept(
+        context, directory, tree=tree, base_tree=base_tree,
+        product={"summary": edits.summary, "attempt": task.attempt, "usage": engine.usage()},
+        # After the call it names the models that really answered.
+        label=engine.label(),
+    )  # fmt: skip
+
+
+def _by_hand(context: Context, *, by: str, stage: str) -> Done | None:
+    """What a person left in the berth, as this attempt; None where it is the base, and the engine's turn.
+
+    Where the tree is the one of before, all that was seen on it still holds, and the work goes on in ``stage``.
+    """
+    directory, base_tree = context.workspace / "tree", context.tree(Stage.ANALYZE)
+    if not directory.is_dir():
+        return None
+    beside = checkouts.left_by_hooks(context, tree=base_tree)
+    tree = _taken(context, directory, base_tree=base_tree, leave_out=beside)
+    context.check()
+    before = context.product(Stage.CODE)
+    if tree == before.get("tree"):
+        context.say(f"{by} handed the berth back with the files as they were")
+        return Done(before, fields={"resume_at": "" if stage == Stage.CODE else stage})
+    if tree == base_tree:
+        context.say(f"{by} handed the berth back without a change to the base")
+        return None
+    context.say(f"{by} handed the berth back with changes by hand")
+    return _kept(
+        context, directory, tree=tree, base_tree=base_tree,
+        product={"summary": f"Changed by hand by {by}.", "attempt": before.get("attempt", 0), "usage": {}},
+        label=f"{context.operation.engine_label[:80]} + by hand ({by[:30]})",
+    )  # fmt: skip
+
+
+def _kept(context: Context, directory: Path, *, tree: str, base_tree: str, product: dict[str, Any], label: str) -> Done:
+    """The tree in the vault, if all of it can be parsed, with its difference to the base. Raises DoesNotCompile."""
+    operation = context.operation
     vault.preserve(vault=context.vault, name=tree, operation_id=operation.pk, label=f"turn-{operation.turn}")
     diff = changes.diff(vault=context.vault, base_tree=base_tree, tree=tree)
     if broken := syntax.broken_by(context, diff, base_tree=base_tree, directory=directory):
         context.say(broken, level=Level.WARNING)
         raise DoesNotCompile(broken, tree=tree)
     context.say(f"{diff.files} files, +{diff.insertions} -{diff.deletions}")
-    return Done(
-        {
-            "tree": tree,
-            "summary": edits.summary,
-            "diffstat": {"files": diff.files, "insertions": diff.insertions, "deletions": diff.deletions},
-            "diff": diff.shortened(DIFF_KEPT).as_dict(),
-            "attempt": task.attempt,
-            "usage": engine.usage(),
-        },
-        # After the call it names the models that really answered.
-        fields={"engine_label": engine.label()[:120]},
-    )
+    counts = {"files": diff.files, "insertions": diff.insertions, "deletions": diff.deletions}
+    made = {"tree": tree, "diffstat": counts, "diff": diff.shortened(DIFF_KEPT).as_dict(), **product}
+    return Done(made, fields={"engine_label": label[:120]})
 
 
 def _last_tree(context: Context, task: Task) -> str | None:
