@@ -109,20 +109,25 @@ def _open(agent: Agent) -> Sandbox:
         sandbox = _move_in(agent, reference, port_numbers=port_numbers)
         if sandbox is not None:
             return sandbox
-    return _build(agent, port_numbers=port_numbers)
+    try:
+        return _build(agent, workspaces.offer(), port_numbers=port_numbers)
+    except workspaces.ImageFailed as failed:
+        return _build(agent, workspaces.other_offer(failed), port_numbers=port_numbers)
 
 
-def _build(agent: Agent, *, port_numbers: dict[str, int]) -> Sandbox:
-    """A berth made from nothing."""
+def _build(agent: Agent, offer: workspaces.Offer, *, port_numbers: dict[str, int]) -> Sandbox:
+    """A berth made from nothing: its workspace is made beside its sandbox, and waited for before anything starts."""
     workspace = workspace_of(agent, generation=agent.generation)
-    _make(agent, workspace)
-    fitted = _fitted(agent, workspace=workspace, port_numbers=port_numbers)
-    profile = _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers, uid=_uid(agent))
-    tier = _intend_sandbox(agent, fitted, profile)
-    way_out = _way_out(agent, fitted, key=workspace.name)
-    sandbox = selection.open_sandbox(
-        replace(profile, egress=way_out), minimum=tier, allow_bare=settings.ALLOW_BARE, prefer=tier
-    )
+    limit_mb = _intend_workspace(agent, workspace, offer)
+    with workspaces.being_created(workspace, limit_mb=limit_mb, kind=offer.kind) as ready:
+        fitted = _fitted(agent, workspace=workspace, port_numbers=port_numbers)
+        profile = _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers, uid=_uid(agent))
+        tier = _intend_sandbox(agent, fitted, profile)
+        way_out = _way_out(agent, fitted, key=workspace.name)
+        sandbox = selection.open_sandbox(
+            replace(profile, egress=way_out), minimum=tier, allow_bare=settings.ALLOW_BARE, prefer=tier,
+            workspace_ready=ready,
+        )  # fmt: skip
     _note_outfit(agent, fitted)
     return sandbox
 
@@ -167,19 +172,12 @@ def _uid(agent: Agent) -> int | None:
     )
 
 
-def _make(agent: Agent, workspace: Path) -> None:
-    """The bound is what admission reserved. The ledger says what will be made before it is."""
-
-    def make(offer: workspaces.Offer) -> None:
-        detail = {"kind": offer.kind.value, "limit_mb": limit_mb, "note": offer.note, "reason": offer.reason}
-        _intend(agent, kind=Lease.Kind.DIRECTORY, key=workspace.name, detail=detail)
-        workspaces.create(workspace, limit_mb=limit_mb, kind=offer.kind)
-
+def _intend_workspace(agent: Agent, workspace: Path, offer: workspaces.Offer) -> int:
+    """The ledger says what will be made before it is. The bound, in MB, is what admission reserved."""
     limit_mb = sizes.size_taken(agent.resolved).disk_mb
-    try:
-        make(workspaces.offer())
-    except workspaces.ImageFailed as failed:
-        make(workspaces.other_offer(failed))
+    detail = {"kind": offer.kind.value, "limit_mb": limit_mb, "note": offer.note, "reason": offer.reason}
+    _intend(agent, kind=Lease.Kind.DIRECTORY, key=workspace.name, detail=detail)
+    return limit_mb
 
 
 def _intend_sandbox(agent: Agent, fitted: outfits.Outfit, profile: Profile) -> Tier:

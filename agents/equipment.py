@@ -1,4 +1,4 @@
-"""What a template gives to the commands of an agent's work: side services beside them, secrets in their environment.
+"""What a template gives to the commands of an agent's work: side services, secrets, the packages that were got.
 
 Not to every command in the berth: git's own errands there need neither, and a person's terminal gets neither.
 """
@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+
 from agents.models import Agent
 from resources import operator_secrets
 from resources.operator_secrets import Mask
-from resources.sandboxes import side_services
+from resources.sandboxes import packages, side_services
 from resources.sandboxes.entrusted import Entrusted
 from resources.sandboxes.protocol import Sandbox
 
@@ -30,11 +32,16 @@ def equip(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Equi
     spec = agent.resolved["spec"]
     secrets = operator_secrets.read(spec.get("secrets", {}))
     mask = Mask(secrets)
+    sandbox = packages.furnished(sandbox)
+    environment = {**packages.environment(sandbox), **secrets}
     if secrets:
         sandbox = Entrusted(sandbox, secrets=secrets)
     services = side_services.read(spec, ports=sandbox.reference()["profile"].get("ports", {}))
     if services:
-        sandbox = side_services.Served(sandbox, services=services, say=say, clean=mask.text)
+        sandbox = side_services.Served(
+            sandbox, services=services, locks=settings.DATA / "run" / "services", say=say, environment=environment,
+            clean=mask.text,
+        )  # fmt: skip
     return Equipped(sandbox, mask)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,7 @@ class Outfit:
     layers: tuple[tuple[str, str, str], ...]
     spec: Mapping[str, Any]  # secrets masked: this is what rows and screens show
     least: Mapping[str, int]  # of the sizes that are ranges: what will do
+    adapts: bool  # what it asks of a host depends on the host
     clear: Mapping[str, Any] = field(repr=False)  # secrets in clear: for the sandbox alone
 
     def as_dict(self) -> dict[str, Any]:
@@ -35,12 +37,18 @@ class Outfit:
             "layers": [list(layer) for layer in self.layers],
             "spec": dict(self.spec),
             "least": dict(self.least),
+            "adapts": self.adapts,
         }
 
     @property
     def size(self) -> Size:
         """What a berth of this template needs."""
         return sizes.size_of(self.spec)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what a berth of it needs still refers to something that is not known yet."""
+        return _is_open(self.spec)
 
     @property
     def minimum(self) -> Tier:
@@ -53,17 +61,28 @@ class Outfit:
         return sizes.highest_tier_of(self.spec)
 
 
-def outfit(template: str, *, variables: Mapping[str, object] | None = None) -> Outfit:
+def _is_open(spec: Mapping[str, Any]) -> bool:
+    """Whether what has to be reserved still refers to something that is not known yet."""
+    return any("${" in json.dumps(spec.get(name)) for name in ("size", "isolation", "ports"))
+
+
+def outfit(
+    template: str, *, variables: Mapping[str, object] | None = None, host: Mapping[str, object] | None = None
+) -> Outfit:
     """Resolve a template now; without run-time ``variables`` its references to them stay as written.
 
-    Raises the template's faults; an abstract template is refused.
+    With the facts of a ``host`` instead, its rules are those that hold there. Raises the template's faults; an
+    abstract template is refused.
     """
-    resolved = active.resolved(template, variables=variables)
+    resolved = active.resolved(template, variables=variables, host=host)
     if resolved.abstract:
         raise TemplateAbstract(f"The template {template!r} is abstract.", name=template)
     layers = tuple((layer.name, layer.version, layer.digest) for layer in resolved.layers)
     least = {grant.field: grant.least for grant in resolved.sizes}
-    return Outfit(resolved.name, resolved.version, resolved.digest, layers, resolved.preview, least, resolved.spec)
+    return Outfit(
+        resolved.name, resolved.version, resolved.digest, layers, resolved.preview, least,
+        adapts=bool(resolved.adapted) or _is_open(resolved.preview), clear=resolved.spec,
+    )  # fmt: skip
 
 
 def variables_of(agent: Agent, *, workspace: str, ports: Mapping[str, int]) -> dict[str, object]:
@@ -75,9 +94,7 @@ def variables_of(agent: Agent, *, workspace: str, ports: Mapping[str, int]) -> d
         "agent.id": str(agent.pk),
         "agent.name": agent.name,
         "workspace.dir": workspace,
-        "host.name": host.name,
-        "host.cpus": host.facts.get("cores") or 1,
-        "host.memory_mb": host.memory_mb,
+        **sizes.standing_of(host),
         **{f"host.{name}": value for name, value in agent.resolved.get("facts", {}).items()},
         **{f"port.{name}": number for name, number in ports.items()},
     }

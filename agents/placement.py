@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from agents import lifecycle, line, shapes, sizes
+from agents import lifecycle, line, sizes, wishes
 from agents.faults import StaleGeneration
 from agents.models import Agent
 from events.journal import record
@@ -95,31 +95,21 @@ def _ends_the_pass(standing: line.Place, answer: admission.Blocked, *, now: date
 
 def _try(agent_id: uuid.UUID, *, now: datetime) -> admission.Blocked | _Tried:
     """One transaction: the reservation and the link to it stand or fall together."""
+    wished = wishes.of(agent_id)  # reads templates, which is nothing for a transaction
     with transaction.atomic():
         agent = lifecycle.load(agent_id)
         if agent.state != Agent.State.SPAWNING or agent.host_id is not None:
             return _Tried.NOT_WAITING
-        spec = agent.resolved["spec"]
-        answer = admission.admit(
-            owner=agent.owner,
-            generation=agent.generation,
-            size=sizes.size_of(spec),
-            least=sizes.least_of(agent.resolved),
-            lighter=sizes.lighter_of(agent.resolved),
-            minimum=sizes.minimum_of(spec),
-            highest=sizes.named_tier_of(spec),
-            party=line.party_of(agent),
-            shape=shapes.shape_of(spec),
-            now=now,
-            expires_at=now + LEASE_TTL,
-        )
+        if wished is None or wished.generation != agent.generation:
+            return _Tried.NOT_WAITING  # it asks for something else by now: the next pass looks again
+        answer = wishes.admit(wished, agent, now=now, expires_at=now + LEASE_TTL)
         if isinstance(answer, admission.Blocked):
             _blocked(agent, answer.reasons, now=now)
             return answer
         agent.resolved = {
             **agent.resolved,
-            "taken": sizes.taken(spec, answer.size, warm=answer.warm),
-            "facts": sizes.facts_of(answer.host, answer.size),
+            "taken": sizes.taken(answer.spec, answer.size, warm=answer.warm),
+            "facts": dict(answer.facts),
         }
         agent.host, agent.blocked_by, agent.waiting_since = answer.host, [], None
         agent.wake_up_at = now + timedelta(seconds=settings.REDISPATCH_S)

@@ -43,13 +43,23 @@ def taken(spec: Mapping[str, Any], size: Size, *, warm: bool) -> dict[str, Any]:
     return {**amounts, "lighter": lighter, "warm": warm}
 
 
-def facts_of(host: Host, size: Size) -> dict[str, Any]:
-    """What was so of the host when it was chosen, this berth's own share still free: what rules and ranges go by."""
+def facts_of(host: Host, size: Size | None = None) -> dict[str, Any]:
+    """What is so of the host now: what rules and ranges go by. The share that a berth has of it counts as free."""
     free = admission.free_on(host)
     return {
-        **{f"free_{name}": free[name] + getattr(size, name) for name in _AMOUNTS},
+        **{f"free_{name}": free[name] + (getattr(size, name) if size else 0) for name in _AMOUNTS},
         "tiers": [entry["tier"] for entry in host.facts.get("tiers", []) if entry["available"]],
     }
+
+
+def with_own(facts: Mapping[str, Any], size: Size) -> dict[str, Any]:
+    """Facts that a berth was chosen by; a host that had room made meanwhile had at least what the berth took."""
+    return {**facts, **{f"free_{name}": max(facts[f"free_{name}"], getattr(size, name)) for name in _AMOUNTS}}
+
+
+def standing_of(host: Host) -> dict[str, Any]:
+    """What never changes of a host while it serves, by the names that templates use."""
+    return {"host.name": host.name, "host.cpus": host.facts.get("cores") or 1, "host.memory_mb": host.memory_mb}
 
 
 def size_taken(resolved: Mapping[str, Any]) -> Size:

@@ -79,7 +79,7 @@ def _wishes(wanted: Mapping[str, int]) -> dict[str, Wish]:
     for template, count in wanted.items():
         try:
             fitted = outfits.outfit(template)
-            shape = shapes.shape_of(fitted.spec)
+            shape = "" if fitted.adapts else shapes.shape_of(fitted.spec)
             tier = selection.choose(
                 minimum=fitted.minimum,
                 allow_bare=False,

@@ -11,4 +11,4 @@ os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")  # a polite kill lets running 
 
 app = Celery("moorage")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.conf.imports = ("workers.tasks.coding", "workers.tasks.agents", "workers.tasks.cleanup")
+app.conf.imports = tuple(f"workers.tasks.{queue}" for queue in ("coding", "agents", "forges", "cleanup"))

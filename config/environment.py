@@ -139,6 +139,11 @@ TABLE: tuple[Setting, ...] = (
         "Package index for berths whose template says `network.mirror`: https://host/simple/, no credentials.",
     ),
     Setting("MOORAGE_NPM_REGISTRY_URL", "", "npm registry for the same berths; MOORAGE_PACKAGE_MIRROR_URL when empty."),
+    Setting(
+        "MOORAGE_DEBIAN_MIRROR",
+        "",
+        "Where the same berths get Debian's packages: a line of sources.list, `deb http://host/debian bookworm main`.",
+    ),
     Setting("MOORAGE_GIT_TOKEN_HOSTS", "github.com", "Hosts that are shown MOORAGE_GIT_TOKEN, comma-separated."),
     Setting("MOORAGE_GIT_SSH_KEY_FILE", "", "Private key for ssh remotes; empty: those that ssh itself finds."),
     Setting(
@@ -152,6 +157,17 @@ TABLE: tuple[Setting, ...] = (
         "Base URL of GitHub's REST API (GitHub Enterprise: https://host/api/v3).",
     ),
     Setting("MOORAGE_GITHUB_TOKEN", "", "Token for pull requests on GitHub.", secret=True),
+    Setting(
+        "MOORAGE_GITHUB_WEBHOOK_SECRET",
+        "",
+        "Secret that GitHub signs webhook deliveries with; without it none is taken. See docs/forges.md.",
+        secret=True,
+    ),
+    Setting(
+        "MOORAGE_FORGE_CALLS_PER_HOUR",
+        "200",
+        "Requests per hour and credential that routine looks at pull requests may take; 0: webhooks alone.",
+    ),
     Setting("MOORAGE_MODELS", "", "Chain of chat models, first to last: openai:NAME,anthropic:NAME,ollama:NAME."),
     Setting("OPENAI_API_KEY", "", "Key for models named openai:….", secret=True),
     Setting("OPENAI_BASE_URL", "", "Base URL of an OpenAI-compatible service."),
@@ -265,6 +281,14 @@ class Environment:
         if value and (not good or "@" in value or not re.fullmatch(r"[!-~]+", value)):
             # Without the value: what is wrong with it may be that it holds a password.
             raise BadSetting(f"{name} must be http(s)://host[:port]/path without user name and password")
+        return value
+
+    def debian_mirror(self, name: str) -> str:
+        """A line of sources.list with an http or https URL that holds no credentials, or nothing."""
+        value = self.text(name)
+        found = re.fullmatch(r"deb (?:\[[!-Z^-~ ]*\] )?(https?://[!-~]+)(?: [!-~]+)+", value)
+        if value and (found is None or "@" in value or not urlsplit(found[1]).hostname):
+            raise BadSetting(f"{name} must be `deb [options] http(s)://host[:port]/path SUITE COMPONENT…`")
         return value
 
     def names(self, name: str, *, separator: str = ",") -> list[str]:

@@ -8,6 +8,7 @@ from config import health, history, spend
 
 api_routes: list[URLPattern | URLResolver] = [
     path("", include("operations.api")),
+    path("", include("operations.webhooks_api")),
     path("", include("agents.api")),
     path("", include("sessions.api")),
     path("", include("templates_app.api")),

@@ -16,7 +16,7 @@ from rest_framework.routers import SimpleRouter
 
 from events.api_shapes import EventSerializer
 from events.journal import replay
-from operations import budgets, plans, policy, projects, submit, takeover
+from operations import budgets, delivered_page, plans, policy, projects, submit, takeover
 from operations.api_shapes import (
     AccountSerializer,
     AfterParameters,
@@ -34,6 +34,7 @@ from operations.api_shapes import (
     WaitParameters,
 )
 from operations.coding import pull_requests, recordings
+from operations.delivered_shapes import DeliveredSerializer
 from operations.models import Operation, Project
 
 LONGEST_KEY = 200
@@ -229,6 +230,12 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
     def diff(self, request: Request, pk: str) -> Response:
         """What its last coded tree changes on the base; empty before there is one."""
         return Response(DiffSerializer(pull_requests.diff_of(policy.operation(request.user, pk))).data)
+
+    @extend_schema(responses=DeliveredSerializer(many=True))
+    @action(detail=True, pagination_class=None)
+    def pull_requests(self, request: Request, pk: str) -> Response:
+        """Its pull requests: state, checks, rounds, and why nothing is done about them."""
+        return Response(DeliveredSerializer(delivered_page.of(policy.operation(request.user, pk)), many=True).data)
 
     @extend_schema(responses=RecordingSerializer)
     @action(detail=True, pagination_class=None)

@@ -9,6 +9,9 @@ from django.db import models
 from django.db.models import Q
 
 from agents.models import Agent, Capability, Priority
+from operations.pull_request_models import Delivery, PullRequest, Rework
+
+__all__ = ["Delivery", "Evidence", "Operation", "Project", "PullRequest", "Rework", "Stage", "Step"]
 
 
 class Project(models.Model):
@@ -238,43 +241,3 @@ class Evidence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} {'passed' if self.passed else 'failed'} on {self.tree[:10]}"
-
-
-class PullRequest(models.Model):
-    """A pull request that an operation opened, at whatever forge. The local forge has no other record."""
-
-    class State(models.TextChoices):
-        OPEN = "open", "Open"
-        MERGED = "merged", "Merged"
-        CLOSED = "closed", "Closed"
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="pull_requests")
-    operation = models.ForeignKey(Operation, on_delete=models.PROTECT, related_name="pull_requests")
-    forge = models.CharField(max_length=20, help_text="local or github")
-    number = models.PositiveIntegerField()
-    url = models.CharField(max_length=500)
-    title = models.CharField(max_length=200)
-    body = models.TextField(blank=True)
-    head_branch = models.CharField(max_length=200)
-    head_commit = models.CharField(max_length=64)
-    base_branch = models.CharField(max_length=200)
-    base_commit = models.CharField(max_length=64)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.OPEN)
-    created_at = models.DateTimeField()
-    merged_at = models.DateTimeField(null=True, blank=True)
-    merged_commit = models.CharField(max_length=64, blank=True)
-
-    class Meta:
-        ordering = ["-created_at"]
-        constraints = [
-            models.UniqueConstraint(fields=["project", "forge", "number"], name="one_pull_request_per_number"),
-            models.UniqueConstraint(
-                fields=["project", "forge", "head_branch"],
-                condition=Q(state="open"),
-                name="one_open_pull_request_per_head",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"#{self.number} {self.title}"

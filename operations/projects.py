@@ -14,7 +14,7 @@ from django.utils import timezone
 from agents.outfits import outfit
 from events.journal import record
 from operations import faults, policy
-from operations.coding import identity, remotes
+from operations.coding import identity, remotes, wishes
 from operations.models import Operation, Project
 
 CHANGEABLE = ("name", "repository_url", "base_branch", "default_template", "metadata")
@@ -109,6 +109,7 @@ def _active(project: Project) -> int:
 
 def _check(project: Project) -> None:
     checked_remote(project)
+    wishes.check(project.metadata)
     outfit(project.default_template)
     if project.base_branch and not identity.is_branch_name(project.base_branch):
         raise faults.RequirementRefused(

@@ -130,7 +130,7 @@ def retry(*, by: Any, operation_id: uuid.UUID | str) -> Operation:
         stage = operation.resume_at or operation.stage
         operation.resume_at = "" if stage == Stage.INIT else stage
         operation.stage, operation.status = Stage.INIT, Operation.Status.QUEUED
-        operation.error = operation.result = operation.attention = operation.completed_at = operation.agent = None
+        operation.error = operation.attention = operation.completed_at = operation.agent = None
         operation.retry_count += 1
         operation.retry_strategy, operation.last_retry_at = "manual", timezone.now()
         operation.counting_from = operation.turn + 1

@@ -82,6 +82,12 @@ class Blocked:
         return [[reason for reason in self.reasons if reason.get("host") == name] for name in hosts_named]
 
 
+def by_room() -> list[Host]:
+    """All hosts, the emptiest first."""
+    used = hosts.usages()
+    return sorted(Host.objects.all(), key=lambda host: _room(host, used.get(host.pk, hosts.UNUSED)), reverse=True)
+
+
 def admit(
     *,
     owner: str,
@@ -112,6 +118,9 @@ def admit(
     if isinstance(answer, Blocked) and lighter is not None and lighter != size:
         answer = _admit(claim, lighter, shape="", only=only)
     return answer
+
+
+NO_HOST = Blocked(({"kind": "no_host", "detail": "no worker has registered a host yet"},))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +157,9 @@ def _on_some_host(claim: _Claim, size: Size, *, only: Host | None, up_to: Size |
     A host that cannot take the berth is rolled back at once, which unlocks it: askers meet the hosts in different
     orders and would wait for each other in a circle.
     """
-    used = hosts.usages()
-    known = [only] if only else list(Host.objects.all())
-    known.sort(key=lambda host: _room(host, used.get(host.pk, hosts.UNUSED)), reverse=True)
+    known = [only] if only else by_room()
     if not known:
-        return Blocked(({"kind": "no_host", "detail": "no worker has registered a host yet"},))
+        return NO_HOST
     reasons: list[Reason] = []
     for candidate in known:
         with transaction.atomic():

@@ -4,7 +4,7 @@ A service that fails again and again is left alone for a while, and whoever asks
 waiting for a time-out. After the rest one caller probes it: success closes the breaker, failure makes the rest longer.
 Without Redis each process keeps its own: a breaker is a courtesy to a struggling service, never a source of errors.
 
-Doors: :func:`guard` around a call of the service, :func:`known` for screens.
+Doors: :func:`guard` around a call of the service, :func:`rest` where it named a time itself, :func:`known` for screens.
 """
 
 from __future__ import annotations
@@ -140,6 +140,23 @@ def guard(name: str, *, failures: tuple[type[Exception], ...]) -> Iterator[None]
         raise
     if before != State():
         _succeeded(name)
+
+
+def rest(name: str, *, seconds: float, reason: str) -> None:
+    """Leave the service alone for so long, because it asked for that itself: a quota that is used up until then."""
+
+    def change(state: State, now: float) -> tuple[State, bool]:
+        until = max(state.open_until, now + seconds)
+        resting = replace(
+            state, failures=max(1, state.failures), failed_at=now, reason=reason[:200],
+            opened_at=state.opened_at or now, open_until=until, rest_s=FIRST_REST_S, probe_until=0.0,
+        )  # fmt: skip
+        return resting, not state.opened_at
+
+    _, opened = _change(name, change)
+    if opened:
+        log.warning("service asked to be left alone", extra={"service": name, "reason": reason[:200]})
+        _tell("breaker.opened", name, reason=reason)
 
 
 def known() -> tuple[Breaker, ...]:

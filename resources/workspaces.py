@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import threading
 import uuid
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +29,7 @@ from resources.disk_images import ImageFailed
 from resources.files import Beneath
 from resources.models import Lease
 from resources.sandboxes import door
-from resources.sandboxes.protocol import Profile
+from resources.sandboxes.protocol import Profile, Ready, there_already
 
 log = logging.getLogger(__name__)
 
@@ -83,12 +85,16 @@ def place_of(name: str) -> Path:
     return root() / name
 
 
-def create(path: Path, *, limit_mb: int, kind: Kind) -> None:
-    """An empty workspace at ``path``. What an attempt that was killed left there was never handed out: it goes."""
+def create(path: Path, *, limit_mb: int, kind: Kind, on_place: Callable[[], object] = there_already) -> None:
+    """An empty workspace at ``path``. What an attempt that was killed left there was never handed out: it goes.
+
+    ``on_place`` is called when the directory is there, before it is bounded.
+    """
     with _alone(path):
         _remove(path)
         path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
         path.mkdir(mode=0o700)
+        on_place()
         if kind is Kind.IMAGE:
             try:
                 disk_images.make(_image_of(path), size_mb=limit_mb)
@@ -97,6 +103,21 @@ def create(path: Path, *, limit_mb: int, kind: Kind) -> None:
                 _remove(path)
                 raise
             path.chmod(0o700)
+
+
+@contextmanager
+def being_created(path: Path, *, limit_mb: int, kind: Kind) -> Iterator[Ready]:
+    """:func:`create`, beside what the block does: the directory is there when it begins, to be named but not used.
+
+    What the block is given waits until the workspace can be used, and raises what :func:`create` raised. Whatever
+    becomes of the block, nothing is being made any more at its end.
+    """
+    on_place = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="workspace") as beside:
+        made = beside.submit(create, path, limit_mb=limit_mb, kind=kind, on_place=on_place.set)
+        made.add_done_callback(lambda _: on_place.set())  # also when it failed before
+        on_place.wait()
+        yield made.result
 
 
 def adopt(path: Path) -> bool:

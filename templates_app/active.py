@@ -41,9 +41,11 @@ def templates() -> Library:
     return Library(documents, broken)
 
 
-def resolved(name: str, *, variables: Mapping[str, object] | None = None) -> Resolved:
+def resolved(
+    name: str, *, variables: Mapping[str, object] | None = None, host: Mapping[str, object] | None = None
+) -> Resolved:
     """A template in force, resolved; see :func:`templates_app.resolve.resolve`."""
-    return resolve(name, templates(), variables=variables)
+    return resolve(name, templates(), variables=variables, host=host)
 
 
 def document_of(version: Version) -> Document | TemplateFault:

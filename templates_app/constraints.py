@@ -1,7 +1,8 @@
 """Which versions of a parent will do: the words after ``@`` in ``extends``.
 
 Versions and their order are those of semver.org. A bare version (``2``, ``2.1``, ``2.1.3``) asks for at least that
-one within its major; everything else is read by the ``semantic-version`` library (``^``, ``~``, ``>=1.2,<3``, …).
+one within its major, ``^`` is npm's and cargo's (``^0`` is any 0.x, ``^1.0.0-rc.1`` takes a later candidate), a blank
+or a comma means "and"; everything else is read by the ``semantic-version`` library (``~``, ``>=1.2,<3``, …).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterable
 from semantic_version import SimpleSpec, Version
 
 _BARE = re.compile(r"\d+(\.\d+){0,2}")
+_CARET = re.compile(r"\^(\d+(?:\.\d+){0,2})((?:-[0-9A-Za-z.-]+)?)")
 
 
 def constraint_problem(text: str) -> str:
@@ -49,4 +51,17 @@ def _spec(text: str) -> SimpleSpec:
     if _BARE.fullmatch(text):
         version = Version.coerce(text)
         return SimpleSpec(f">={version},<{version.major + 1}")
-    return SimpleSpec(text.replace(" ", ""))
+    joined = re.sub(r"([<>=!^~])\s+", r"\1", text.strip())  # a blank after an operator says nothing
+    return SimpleSpec(",".join(map(_clause, re.split(r"\s*,\s*|\s+", joined))))
+
+
+def _clause(text: str) -> str:
+    """A caret as two bounds: up to where the first number that is not zero, or the last written, goes up."""
+    caret = _CARET.fullmatch(text)
+    if caret is None:
+        return text
+    numbers = [int(number) for number in caret[1].split(".")]
+    fixed = next((index for index, number in enumerate(numbers) if number), len(numbers) - 1)
+    above = [*numbers[:fixed], numbers[fixed] + 1]
+    least, most = (Version.coerce(".".join(map(str, bound))) for bound in (numbers, above))
+    return f">={least}{caret[2]},<{most}"

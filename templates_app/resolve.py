@@ -60,13 +60,21 @@ class Resolved:
         return tuple(entry for entry in self.provenance if _beneath(shown(entry.path), path))
 
 
-def resolve(name: str, documents: Mapping[str, Document], *, variables: Mapping[str, object] | None = None) -> Resolved:
+def resolve(
+    name: str,
+    documents: Mapping[str, Document],
+    *,
+    variables: Mapping[str, object] | None = None,
+    host: Mapping[str, object] | None = None,
+) -> Resolved:
     """The specification of template ``name``.
 
     ``variables`` are the run-time values by flat dotted name; those under ``host.`` are the facts that ``adapt`` and
     sizes go by. None means "before run time", to publish or to look at it: then a text that needs what only run time
-    knows stays as written. Raises :class:`TemplateNotFound`, :class:`TemplateAbstract` when values are given for a
-    template that cannot be spawned, :class:`SizeNotFree`, or one :class:`TemplateFault` with all that is wrong.
+    knows stays as written. ``host`` without ``variables`` is "before run time, but for this host": its facts
+    (``host.…``) decide the rules, and sizes stay as asked, for nothing is reserved yet. Raises
+    :class:`TemplateNotFound`, :class:`TemplateAbstract` when values are given for a template that cannot be spawned,
+    :class:`SizeNotFree`, or one :class:`TemplateFault` with all that is wrong.
     """
     layers = linearise(name, documents)
     own = layers[-1]
@@ -78,10 +86,11 @@ def resolve(name: str, documents: Mapping[str, Document], *, variables: Mapping[
         locks.check(merger.spec(), document)
         locks.take(merger.spec(), document)
     declarations = declared(layers)
-    declarations, rules = adapted(merger, locks, declarations, layers=layers, given=variables)
+    early, given = variables is None, host if variables is None else variables
+    declarations, rules = adapted(merger, locks, declarations, layers=layers, given=given)
     errors = merger.errors + locks.errors + secret_problems(layers, declarations)
-    values = Values(variables=declarations, given=variables, own=own)
-    spec = substituted(merger.spec(), values=values, layers=layers, early=variables is None)
+    values = Values(variables=declarations, given=given, own=own, early=early)
+    spec = substituted(merger.spec(), values=values, layers=layers, early=early)
     errors += spec.errors
     errors += _result_errors(spec.node, _clear(plain(spec.node)), layers=layers, own=own)
     if errors:

@@ -121,7 +121,8 @@ def problems_of(value: Json, schema: Schema) -> list[tuple[Path, str, str]]:
     if not schema:
         return []
     errors = sorted(_validator(id(schema), schema).iter_errors(value), key=lambda error: list(map(str, error.path)))
-    return [(tuple(error.absolute_path), *_worded(error)) for error in errors]
+    found = [(tuple(error.absolute_path), *_worded(error)) for error in errors]
+    return list(dict.fromkeys(found))  # all fields that are missing are named by the first error of theirs
 
 
 def matches(pattern: str, text: str) -> bool:

@@ -50,10 +50,12 @@ class Unresolved(Exception):
 class Values:
     """All values of one resolution. Computes each default at most once, and only when it is used."""
 
-    def __init__(self, *, variables: Mapping[str, Variable], given: Mapping[str, object] | None, own: Document) -> None:
+    def __init__(
+        self, *, variables: Mapping[str, Variable], given: Mapping[str, object] | None, own: Document, early: bool
+    ) -> None:
         self._variables = variables
         self._own = own  # where to report what no template declares
-        self._early = given is None  # before run time: what only run time knows is NOT_YET_KNOWN, no error
+        self._early = early  # before run time: what only run time knows is NOT_YET_KNOWN, no error
         given = given or {}
         self._known: dict[str, Json] = {}
         self.secret = any(variable.declaration.secret for variable in variables.values())

@@ -27,6 +27,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
     StreamEndEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 from templates_app.faults import Located, TemplateFault
 
@@ -84,16 +85,21 @@ def read(text: str | bytes, *, file: str) -> Text:
         try:
             text = text.decode("utf-8-sig")
         except UnicodeDecodeError as error:
-            raise _fault("bad_encoding", f"Byte {error.start} is not UTF-8.", file) from error
+            here = _place_of(error.start, error.object.decode("latin-1"))
+            raise _fault("bad_encoding", f"Byte {error.start} is not UTF-8.", file, here) from error
     if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise _fault("bad_character", "The file contains a NUL character.", file, Position(line, 1))
+        here = _place_of(text.index("\0"), text)
+        raise _fault("bad_character", "The file contains a NUL character.", file, here)
     try:
         return _Reader(text=text, file=file).document()
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        position = Position(mark.line + 1, mark.column + 1) if mark else Position(0, 0)
+        position = Position(mark.line + 1, mark.column + 1) if mark else Position(1, 1)
         raise _fault("bad_yaml", str(error.problem or error.context or "not YAML"), file, position) from error
+    except ReaderError as error:
+        words = f"The character U+{error.character:04X} cannot stand in a file."
+        here = _place_of(error.position, text)
+        raise _fault("bad_character", words, file, here, hint='write it as an escape in "…"') from error
     except (
         YAMLError,
         ValueError,
@@ -244,6 +250,12 @@ def _position(event: Event) -> Position:
     return Position(mark.line + 1, mark.column + 1)
 
 
-def _fault(code: str, message: str, file: str, position: Position = Position(0, 0), *, hint: str = "") -> TemplateFault:
+def _place_of(index: int, text: str) -> Position:
+    """Where the character of this index stands."""
+    before = text[:index]
+    return Position(before.count("\n") + 1, index - before.rfind("\n"))
+
+
+def _fault(code: str, message: str, file: str, position: Position = Position(1, 1), *, hint: str = "") -> TemplateFault:
     error = Located(code=code, message=message, file=file, line=position.line, column=position.column, hint=hint)
     return TemplateFault([error])

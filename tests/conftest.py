@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -114,7 +115,9 @@ def nothing_stays_mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def data_directory(tmp_path: Path, settings: object) -> Path:
-    """MOORAGE_DATA of one test: vaults, workspaces and logs beneath a temporary directory."""
+    """MOORAGE_DATA of one test: vaults, workspaces and logs beneath a temporary directory; and an install of its own,
+    for the engine is shared by all who test on this machine."""
+    settings.INSTALL_ID = f"test-{uuid.uuid4()}"  # type: ignore[attr-defined]
     settings.DATA = tmp_path / "data"  # type: ignore[attr-defined]
     settings.DATA.mkdir()  # type: ignore[attr-defined]
     return settings.DATA  # type: ignore[attr-defined]

@@ -47,6 +47,10 @@ def _low(event: Recorded) -> dict[str, Any]:
     return {"operation_id": event.subject_id, "reason": event.reason}
 
 
+def _pull_request(event: Recorded) -> dict[str, Any]:
+    return {"pull_request_id": event.data["pull_request_id"]}
+
+
 def _nothing(_event: Recorded) -> dict[str, Any]:
     return {}
 
@@ -82,6 +86,8 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "operation.retrying": (
         Route("coding.run_stage", _turn, Place.BERTH, when=lambda event: not event.data["pause_s"]),
     ),
+    "operation.rework_began": (Route("coding.run_stage", _turn),),
+    "operation.pull_request_hinted": (Route("forges.look", _pull_request),),
     "agent.spawn_requested": (Route("agents.place", _agent),),
     "agent.placed": (Route("agents.open_berth", _generation, Place.HOST),),
     "agent.running": (Route("coding.wake_for_agent", _agent, Place.BERTH),),

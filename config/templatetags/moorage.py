@@ -1,10 +1,12 @@
-"""The console's one template filter."""
+"""What the console's templates need beyond Django's."""
 
 from __future__ import annotations
 
 from django import template
 
 from events.plain_text import plain as made_plain
+from operations import delivered_page
+from operations.models import Operation
 
 register = template.Library()
 
@@ -13,3 +15,9 @@ register = template.Library()
 def plain(value: object) -> str:
     """Text from outside without terminal escapes and unseen characters; Django's escaping still applies."""
     return made_plain(str(value or ""))
+
+
+@register.inclusion_tag("moorage/delivered.html")
+def delivered(operation: Operation) -> dict[str, object]:
+    """The pull requests of an operation: state, checks, rounds."""
+    return {"pull_requests": delivered_page.of(operation)}

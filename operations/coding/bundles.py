@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from events.faults import Fault
@@ -30,14 +31,19 @@ _OURS = (ContentRefused, TooBig, NoSpace, GitMissing, VaultBusy)
 
 def bundle_of(*, vault: Vault, tree: str, limits: Limits = LIMITS) -> bytes:
     """A complete bundle of ``tree`` as a commit without parents: no history leaves with it."""
-    commit = base_commit(vault=vault, tree=tree)
+    return bundle_of_commits(vault=vault, refs={REF: base_commit(vault=vault, tree=tree)}, limits=limits)
+
+
+def bundle_of_commits(*, vault: Vault, refs: Mapping[str, str], limits: Limits = LIMITS) -> bytes:
+    """A complete bundle of these commits, ref → commit, with all that they build on."""
     pack = io.BytesIO()
     run(
         vault.path, "pack-objects", "--revs", "--stdout", "--quiet", "--delta-base-offset",
-        doing="Packing the checkout", stdin=f"{commit}\n".encode(), sink=pack,
+        doing="Packing the checkout", stdin="".join(f"{commit}\n" for commit in refs.values()).encode(), sink=pack,
         limit_bytes=limits.fetch_bytes, timeout_s=limits.fetch_timeout_s,
     )  # fmt: skip
-    return f"# v2 git bundle\n{commit} {REF}\n\n".encode() + pack.getvalue()
+    named = "".join(f"{commit} {ref}\n" for ref, commit in refs.items())
+    return f"# v2 git bundle\n{named}\n".encode() + pack.getvalue()
 
 
 def take_in(*, vault: Vault, bundle: bytes, base_tree: str, limits: Limits = LIMITS) -> str:

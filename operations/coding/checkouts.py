@@ -1,4 +1,4 @@
-"""Checkouts that commands run in: fresh from the vault, with the template's setup hooks run in each."""
+"""Checkouts that commands run in: fresh from the vault, with the template's packages there and its setup hooks run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from events.faults import Fault, FaultClass
-from operations.coding import repository
+from operations.coding import packages, repository
 from operations.coding.context import Context, Level
 from resources.sandboxes.protocol import Command
 
@@ -30,6 +30,7 @@ def make(context: Context, *, tree: str, directory: Path) -> tuple[str, ...]:
     repository.checkout(
         sandbox=context.sandbox, vault=context.vault, tree=tree, directory=directory, cancelled=context.lost
     )
+    packages.provide(context)
     hooks = context.spec["hooks"]["setup"]
     if not hooks:
         return ()

@@ -15,14 +15,14 @@ from django.utils import timezone
 from agents import equipment, health
 from agents.models import Agent, Fact
 from operations import projects
-from operations.coding import credentials, vault
+from operations.coding import credentials, rounds, vault
 from operations.coding.credentials import Credentials
 from operations.coding.git_faults import TreeMissing
 from operations.coding.remotes import Remote
 from operations.coding.stage_log import StageLog
 from operations.coding.storable import storable
 from operations.faults import StageInterrupted
-from operations.models import Evidence, Operation, Stage, Step
+from operations.models import Evidence, Operation, Rework, Stage, Step
 from resources.guarded import guarded
 from resources.operator_secrets import Mask
 from resources.sandboxes import selection
@@ -135,7 +135,17 @@ class Context:
             raise TreeMissing(f"the vault of this host does not hold tree {name[:12]} of stage {stage}")
         return name
 
+    @cached_property
+    def rework(self) -> Rework | None:
+        """The round that a delivered pull request came back with; None before there was one."""
+        return rounds.of(self.operation) if self.operation.result else None
+
     def sent_back(self) -> list[dict[str, Any]]:
+        """What the engine is told of its work so far, oldest first: what the round is about, then its own faults."""
+        told = self.rework is not None and self.rework.cause != Rework.Cause.CONFLICT
+        return [*([self.rework.fault] if told and self.rework else []), *self.sent_back_here()]
+
+    def sent_back_here(self) -> list[dict[str, Any]]:
         """The faults for which recovery sent the work back to CODE, oldest first."""
         rows = self._steps.filter(turn__gte=self.operation.counting_from, pk__gt=self._begun, action="rework")
         return [fault for fault in rows.order_by("id").values_list("fault", flat=True) if fault]

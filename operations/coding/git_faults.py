@@ -102,6 +102,22 @@ class BranchDiverged(Fault):
     http_status = 409
 
 
+class RebaseConflicts(Fault):
+    """The change and what happened to its base branch meanwhile do not fit together."""
+
+    code = "rebase.conflicts"
+    remedy = "Merge the base branch into the pull request's branch by hand, or request the change anew."
+    http_status = 409
+
+
+class RebaseEmpty(Fault):
+    """The base branch has the whole change by now."""
+
+    code = "rebase.empty"
+    remedy = "Close the pull request: there is nothing left to merge."
+    http_status = 409
+
+
 class TreeMissing(Fault):
     """The work of an earlier stage lies in the vault of another host, or its vault was lost."""
 

@@ -7,6 +7,7 @@ import textwrap
 import unicodedata
 from uuid import UUID
 
+OURS = "moorage/"  # what every branch of ours begins with
 _BRANCH_LIMIT = 80
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 
@@ -14,10 +15,10 @@ _FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//")
 def branch_name(requirement: str, operation_id: UUID | str) -> str:
     """``moorage/<slug>-<8 hex>``: readable, valid for git, at most 80 characters, the same each time."""
     unique = UUID(str(operation_id)).hex[:8]
-    room = _BRANCH_LIMIT - len("moorage/") - len(unique) - 1
+    room = _BRANCH_LIMIT - len(OURS) - len(unique) - 1
     plain = unicodedata.normalize("NFKD", first_line(requirement)).encode("ascii", "ignore").decode().lower()
     slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[: min(room, 48)].rstrip("-")
-    return f"moorage/{slug}-{unique}" if slug else f"moorage/change-{unique}"
+    return f"{OURS}{slug or 'change'}-{unique}"
 
 
 def is_branch_name(name: str) -> bool:

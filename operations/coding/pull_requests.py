@@ -1,8 +1,10 @@
-"""Pull requests: opened at the forge of the remote, described from evidence, merged where the forge is ours."""
+"""Pull requests: opened at the forge of the remote, delivered again after a round, merged where the forge is ours."""
 
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,17 +14,21 @@ from django.utils import timezone
 
 from events.journal import record
 from operations import faults, policy, projects
-from operations.coding import changes, credentials, identity, upstream, vault
+from operations.coding import bodies, changes, credentials, identity, upstream, vault, wishes
 from operations.coding.context import Context
 from operations.coding.forges.github_forge import GitHubForge
 from operations.coding.forges.local_forge import LocalForge
-from operations.coding.forges.protocol import Forge, OpenedPullRequest, PullRequestDraft
-from operations.models import Evidence, Operation, PullRequest, Stage, Step
+from operations.coding.forges.protocol import Check, Forge, Known, OpenedPullRequest, PullRequestDraft, Seen
+from operations.coding.git_faults import BranchDiverged
+from operations.models import Evidence, Operation, PullRequest, Rework, Stage, Step
+
+FIRST_LOOK = timedelta(seconds=60)  # at a fresh delivery: by then its checks are there to be seen
 
 
 def open_or_adopt(context: Context, *, made: dict[str, Any], proofs: list[Evidence]) -> OpenedPullRequest:
     """Open the operation's pull request, or find it; keep it as a row, whatever forge it is at."""
     operation, analysis = context.operation, context.product(Stage.ANALYZE)
+    wanted = wishes.pull_request(context.spec, operation.project.metadata)
     draft = PullRequestDraft(
         repository=context.remote.slug,
         head_branch=made["branch"],
@@ -30,7 +36,11 @@ def open_or_adopt(context: Context, *, made: dict[str, Any], proofs: list[Eviden
         base_branch=analysis["branch"],
         base_commit=analysis["commit"],
         title=identity.commit_message(operation.requirements, operation.engine_label, operation.pk).splitlines()[0],
-        body=describe(context, proofs),
+        body=bodies.describe(context, proofs),
+        draft=wanted.draft,
+        labels=wanted.labels,
+        reviewers=wanted.reviewers,
+        teams=wanted.teams,
     )
     forge = forge_for(operation)
     opened = forge.open_or_adopt(draft)
@@ -38,13 +48,41 @@ def open_or_adopt(context: Context, *, made: dict[str, Any], proofs: list[Eviden
         known = {
             "operation": operation, "url": opened.url, "title": opened.title[:200], "body": draft.body,
             "head_branch": draft.head_branch, "head_commit": draft.head_commit, "base_branch": draft.base_branch,
-            "base_commit": draft.base_commit, "state": opened.state,
+            "base_commit": draft.base_commit, "state": opened.state, "look_due_at": timezone.now() + FIRST_LOOK,
         }  # fmt: skip
         PullRequest.objects.update_or_create(
             project=operation.project, forge=forge.name, number=opened.number, defaults=known,
             create_defaults={**known, "created_at": timezone.now()},
         )  # fmt: skip
     return opened
+
+
+def deliver_again(context: Context, rework: Rework, *, made: dict[str, Any], proofs: list[Evidence]) -> PullRequest:
+    """The pull request of a round, whose branch was pushed: its body and our row say what it holds now."""
+    operation, body = context.operation, bodies.describe(context, proofs)
+    row = rework.pull_request
+    forge_for(operation).redescribe(known(row), body=body)
+    PullRequest.objects.filter(pk=row.pk).update(
+        head_commit=made["commit"], base_commit=context.product(Stage.ANALYZE)["commit"], body=body, seen={}, etags={},
+        quiet_looks=0, troubled_since=None, note="", look_due_at=timezone.now() + FIRST_LOOK,
+    )  # fmt: skip
+    row.refresh_from_db()
+    return row
+
+
+def note_check(operation: Operation, *, number: int, check: Check) -> None:
+    """Keep what the local forge's own check said of a delivery; a look is due at once."""
+    row = PullRequest.objects.get(project=operation.project, forge=LocalForge.name, number=number)
+    seen = LocalForge(operation).look(known(row))
+    row.seen = replace(seen, checks=(check,), conflicts=False).as_dict()
+    row.look_due_at = timezone.now()
+    row.save(update_fields=["seen", "look_due_at"])
+
+
+def known(row: PullRequest) -> Known:
+    """What we know of a pull request, for a look at it."""
+    slug = "" if row.forge == LocalForge.name else projects.checked_remote(row.project).slug
+    return Known(row.number, slug, Seen.from_dict(row.seen, etags=row.etags), handled=frozenset(row.handled))
 
 
 def forge_for(operation: Operation) -> Forge:
@@ -55,40 +93,6 @@ def forge_for(operation: Operation) -> Forge:
     if wanted == "github":
         return GitHubForge(base_url=settings.GITHUB_URL, token=settings.GITHUB_TOKEN)
     return LocalForge(operation)
-
-
-def describe(context: Context, proofs: list[Evidence]) -> str:
-    """The body, rendered from evidence alone."""
-    operation, analysis = context.operation, context.product(Stage.ANALYZE)
-    before, after = analysis["baseline"]["counts"], context.product(Stage.TEST)["counts"]
-    code = context.product(Stage.CODE)
-    gates = [f"- {'✓' if p.passed else '✗'} {p.name}: {p.detail.get('text', '')}" for p in proofs if p.kind == "gate"]
-    quoted = "\n".join(f"> {line}" for line in operation.requirements[:3000].splitlines())
-    return "\n".join(
-        [
-            f"**{operation.engine_label}**",
-            "",
-            code["summary"],
-            "",
-            "## Requirement",
-            quoted,
-            "",
-            "## Tests",
-            f"`{' '.join(analysis['baseline']['command'])}` on tree `{code['tree']}`, isolation {context.agent.tier}",
-            "",
-            "| | passed | failed | errors | skipped |",
-            "|---|---|---|---|---|",
-            *(
-                f"| {name} | {counts['passed']} | {counts['failed']} | {counts['errors']} | {counts['skipped']} |"
-                for name, counts in (("before", before), ("after", after))
-            ),
-            "",
-            "## Gates",
-            *gates,
-            "",
-            f"Moorage operation {operation.pk}",
-        ]
-    )
 
 
 def merge(*, by: Any, pull_request_id: uuid.UUID | str) -> PullRequest:
@@ -102,7 +106,10 @@ def merge(*, by: Any, pull_request_id: uuid.UUID | str) -> PullRequest:
     policy.operation(by, row.operation_id)
     if row.forge != LocalForge.name or row.state != PullRequest.State.OPEN:
         raise faults.NotPossibleNow(f"pull request #{row.number} is {row.state} at forge {row.forge}")
-    merged = _merge_commit(row)
+    try:
+        merged = _merge_commit(row)
+    except BranchDiverged as fault:
+        raise _rebased_first(row, fault) from fault
     with transaction.atomic():
         current = PullRequest.objects.select_for_update().get(pk=row.pk)
         if current.state == PullRequest.State.OPEN:
@@ -111,6 +118,21 @@ def merge(*, by: Any, pull_request_id: uuid.UUID | str) -> PullRequest:
             record("operation.pull_request_merged", current.operation, actor=f"user:{by}",
                    pull_request={"number": row.number, "state": "merged", "commit": merged})  # fmt: skip
     return current
+
+
+def _rebased_first(row: PullRequest, fault: BranchDiverged) -> faults.NotPossibleNow:
+    """Its base has other commits by now: the look that this leads to begins a round that puts it on them."""
+    with transaction.atomic():
+        current = PullRequest.objects.select_for_update().select_related("operation").get(pk=row.pk)
+        seen = LocalForge(current.operation).look(known(current))
+        current.seen = replace(seen, conflicts=True).as_dict()
+        current.save(update_fields=["seen"])
+        record("operation.pull_request_hinted", current.operation, actor="system", reason=fault.detail,
+               pull_request_id=str(row.pk))  # fmt: skip
+    return faults.NotPossibleNow(
+        f"{row.base_branch} moved since pull request #{row.number} was made",
+        remedy="It is put on the new base by itself; merge it once that round has succeeded.",
+    )
 
 
 def _merge_commit(row: PullRequest) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from agents.engines.protocol import EngineKind
 from events.faults import Fault, FaultClass
 from operations.models import Stage
 
@@ -91,7 +92,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(r"evidence\.missing", ErrorKind.EVIDENCE_MISSING),
     Symptom(r"stage\.timeout", ErrorKind.TIMEOUT),
     Symptom(r"budget\.exhausted", ErrorKind.BUDGET),
-    Symptom(r"llm\.rate_limited", ErrorKind.PROVIDER_RESTS),
+    Symptom(r"llm\.rate_limited|forge\.rate_limited", ErrorKind.PROVIDER_RESTS),
     Symptom(r"llm\.question|gates\.asked", ErrorKind.QUESTION),
 )
 
@@ -114,6 +115,10 @@ RECOVERY: dict[ErrorKind, Rule] = {
 
 # Engines that would do the very same thing again: sending the work back to them is no way on.
 ONE_TRY_ENGINES = frozenset({"patch", "codemod"})
+
+# Engines whose next attempt is about what the last one left; the others start from the base again. Only these can
+# answer what comes back from a forge.
+GO_ON_FROM_LAST = frozenset({EngineKind.LLM, EngineKind.EXTERNAL, EngineKind.REPLAY})
 
 
 def kind_of(fault: Fault, *, stage: Stage) -> ErrorKind:

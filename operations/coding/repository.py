@@ -11,15 +11,16 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from operations.coding import bundles
 from operations.coding.bundles import REF
-from operations.coding.git_faults import ContentRefused, GitMissing, SnapshotFailed
+from operations.coding.git_faults import ContentRefused, GitMissing, RebaseConflicts, RebaseEmpty, SnapshotFailed
 from operations.coding.limits import LIMITS, Limits
-from operations.coding.vault import Vault, base_commit, object_id
+from operations.coding.vault import MOORAGE, Vault, base_commit, commit, object_id
 from resources.files import Beneath
-from resources.sandboxes.protocol import Command, Sandbox
+from resources.sandboxes.protocol import Command, Outcome, Sandbox
 
 # Never part of a snapshot, whatever a .gitignore says: caches, environments, our own directory.
 NEVER_TAKEN = (
@@ -55,6 +56,8 @@ _SETTINGS = (
 )  # fmt: skip
 
 Cancelled = Callable[[], bool] | None
+_OURS = "refs/heads/change"  # beside the base, where a change is put on it
+_MOMENT = datetime(2020, 1, 1, tzinfo=UTC)  # of commits that never leave a berth
 
 
 def checkout(
@@ -112,6 +115,43 @@ def snapshot(
     finally:
         berth.clear()
     return bundles.take_in(vault=vault, bundle=bundle, base_tree=base_tree, limits=limits)
+
+
+def rebase(
+    *,
+    sandbox: Sandbox,
+    vault: Vault,
+    tree: str,
+    base_tree: str,
+    onto_tree: str,
+    directory: Path,
+    limits: Limits = LIMITS,
+    cancelled: Cancelled = None,
+) -> str:
+    """The tree of ``onto_tree`` with what ``tree`` changes on ``base_tree``, merged in the sandbox and let in as ever.
+
+    ``directory`` is a fresh checkout of it then. Raises RebaseConflicts, naming the files, where both changed the same
+    lines, and RebaseEmpty where ``onto_tree`` has it all already.
+    """
+    base = base_commit(vault=vault, tree=object_id(base_tree))
+    onto, ours = (
+        commit(vault=vault, tree=object_id(name), parents=(base,), message=words, author=MOORAGE, when=_MOMENT)
+        for name, words in ((onto_tree, "The base as it is now"), (tree, "The change"))
+    )
+    berth = _Berth(sandbox, vault, directory, limits, cancelled)
+    try:
+        berth.put(bundles.bundle_of_commits(vault=vault, refs={REF: onto, _OURS: ours}, limits=limits))
+        berth.inside("rm", "-rf", "--", str(directory), doing="Clearing the checkout")
+        berth.git(*berth.clone, str(directory), doing="Making the checkout")
+        berth.pick(ours)
+    finally:
+        berth.clear()
+    merged = snapshot(
+        sandbox=sandbox, vault=vault, directory=directory, base_tree=onto_tree, limits=limits, cancelled=cancelled
+    )
+    if merged == onto_tree:
+        raise RebaseEmpty("the base branch holds the whole change already")
+    return merged
 
 
 def untracked(*, sandbox: Sandbox, directory: Path, cancelled: Cancelled = None) -> tuple[str, ...]:
@@ -174,7 +214,10 @@ class _Berth:
 
     def hand_in(self, tree: str, leave_out: Sequence[str] = ()) -> None:
         """Put ``tree`` on the desk, as a bundle, and what the repository made of it ignores."""
-        content = bundles.bundle_of(vault=self.vault, tree=tree, limits=self.limits)
+        self.put(bundles.bundle_of(vault=self.vault, tree=tree, limits=self.limits), leave_out)
+
+    def put(self, content: bytes, leave_out: Sequence[str] = ()) -> None:
+        """Put a bundle on the desk."""
         self.files.write(f".moorage/{self.desk.name}/in.bundle", content)
         self.files.write(f".moorage/{self.desk.name}/template/info/attributes", _ATTRIBUTES)
         ignored = "".join("/" + re.sub(r"([\\*?\[\]!# ])", r"\\\1", path) + "\n" for path in leave_out)
@@ -200,20 +243,26 @@ class _Berth:
         left_out += [f":(exclude,glob)**/{name}/**" for name in NEVER_TAKEN]
         self.git(*self.work, "add", "--all", "--", ".", *left_out, doing="Collecting the changes")
 
+    def pick(self, change: str) -> None:
+        """Apply a commit of the bundle to the checkout. Raises RebaseConflicts."""
+        where = ("git", *_SETTINGS, "-C", str(self.directory))
+        picked = self.run(*where, "cherry-pick", "--no-commit", "--strategy=ort", change)
+        if picked.ok:
+            return
+        listed = self.run(*where, "diff", "--name-only", "--diff-filter=U", "-z")
+        names = [name for name in listed.stdout.decode("utf-8", "replace").split("\0") if name] if listed.ok else []
+        if not names:
+            raise SnapshotFailed(f"Putting the change on the new base: {picked.text(1000)}")
+        shown = ", ".join("".join(c if c.isprintable() else "?" for c in name)[:200] for name in names[:10])
+        raise RebaseConflicts(f"the change and the base branch both changed the same lines of {shown}")
+
     def git(self, *arguments: str, doing: str) -> None:
         """Run git inside, with settings that outrank those of any repository."""
         self.inside("git", *_SETTINGS, *arguments, doing=doing)
 
     def inside(self, *argv: str, doing: str) -> None:
         """Run a command inside, or say what went wrong with it."""
-        command = Command(
-            argv=argv,
-            cwd=self.directory.parent,
-            environment=_ENVIRONMENT,
-            timeout_s=self.limits.sandbox_timeout_s,
-            output_limit_bytes=65_536,
-        )
-        outcome = self.sandbox.run(command, cancelled=self.cancelled)
+        outcome = self.run(*argv)
         if outcome.ok:
             return
         if outcome.exit_code in {126, 127}:
@@ -224,3 +273,14 @@ class _Berth:
         if "does not have a commit checked out" in said or "adding files failed" in said:
             raise ContentRefused(f"{doing}: {said}")
         raise SnapshotFailed(f"{doing}: {said}")
+
+    def run(self, *argv: str) -> Outcome:
+        """Run a command inside, however it ends."""
+        command = Command(
+            argv=argv,
+            cwd=self.directory.parent,
+            environment=_ENVIRONMENT,
+            timeout_s=self.limits.sandbox_timeout_s,
+            output_limit_bytes=65_536,
+        )
+        return self.sandbox.run(command, cancelled=self.cancelled)

@@ -13,7 +13,7 @@ from operations.coding.changes import list_files
 from operations.coding.credentials import NO_CREDENTIALS, Credentials, shown_to
 from operations.coding.git_faults import BranchDiverged, BranchNotFound, RepositoryEmpty, TooBig, TreeMissing
 from operations.coding.host_git import Ran, run
-from operations.coding.identity import is_branch_name
+from operations.coding.identity import OURS, is_branch_name
 from operations.coding.limits import LIMITS, Limits
 from operations.coding.remotes import Kind, Remote, Resolve, admit, resolve_host
 from operations.coding.vault import Vault, has, locked, object_id, ref_of, tree_of
@@ -110,17 +110,60 @@ def move_branch(
     if above.code != 0:
         raise BranchDiverged(f"{commit[:12]} does not build on {expected[:12]}")
     with _line(vault, remote, credentials, limits, resolve) as line:
-        if line.tip(branch) == commit:
+        _put(line, branch, expected=expected, commit=commit)
+
+
+def replace_branch(
+    *,
+    vault: Vault,
+    remote: Remote,
+    branch: str,
+    expected: str,
+    commit: str,
+    credentials: Credentials = NO_CREDENTIALS,
+    limits: Limits = LIMITS,
+    resolve: Resolve = resolve_host,
+) -> None:
+    """Put a branch of ours, which is at ``expected``, at ``commit`` on a base that moved; in one step or not at all.
+
+    For branches that Moorage made, and only while nobody else pushed to them: else ``git.branch_diverged``.
+    """
+    if not branch.startswith(OURS):
+        raise BranchDiverged(f"{branch[:80]} is no branch of Moorage's: it is never rewritten")
+    with _line(vault, remote, credentials, limits, resolve) as line:
+        _put(line, branch, expected=expected, commit=object_id(commit))
+
+
+def fetch_commit(
+    *,
+    vault: Vault,
+    remote: Remote,
+    commit: str,
+    operation_id: UUID | str,
+    credentials: Credentials = NO_CREDENTIALS,
+    limits: Limits = LIMITS,
+    resolve: Resolve = resolve_host,
+) -> None:
+    """Have this commit in the vault, without history: another host made it. It is kept for the operation."""
+    if has(vault, commit):
+        return
+    with _line(vault, remote, credentials, limits, resolve) as line, locked(vault, timeout_s=limits.fetch_timeout_s):
+        line.fetch(object_id(commit), ref_of(operation_id, f"fetched-{commit[:12]}"))
+
+
+def _put(line: _Line, branch: str, *, expected: str, commit: str) -> None:
+    """Move the branch if it is where it is expected; after an error the remote is asked what it has."""
+    if line.tip(branch) == commit:
+        return
+    try:
+        line.push(commit, branch, expected=expected)
+    except Fault:
+        found = line.tip(branch)
+        if found == commit:
             return
-        try:
-            line.push(commit, branch, expected=expected)
-        except Fault:
-            found = line.tip(branch)
-            if found == commit:
-                return
-            if found != expected:
-                raise BranchDiverged(f"The branch {branch} moved to {(found or 'nothing')[:12]}") from None
-            raise
+        if found != expected:
+            raise BranchDiverged(f"The branch {branch} moved to {(found or 'nothing')[:12]}") from None
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,8 @@ def environment(network: Mapping[str, Any]) -> dict[str, str]:
         variables |= {"PIP_INDEX_URL": index, "UV_DEFAULT_INDEX": index}
     if registry := settings.NPM_REGISTRY_URL or settings.PACKAGE_MIRROR_URL:
         variables["npm_config_registry"] = registry
+    if settings.DEBIAN_MIRROR:
+        variables["MOORAGE_DEBIAN_MIRROR"] = settings.DEBIAN_MIRROR
     return variables
 
 
@@ -132,7 +134,8 @@ def _effective(detail: Mapping[str, Any], grants: Sequence[EgressGrant]) -> tupl
 
 def _mirrors() -> list[rules.Rule]:
     found = []
-    for url in (settings.PACKAGE_MIRROR_URL, settings.NPM_REGISTRY_URL):
+    debian = next((word for word in settings.DEBIAN_MIRROR.split() if "://" in word), "")
+    for url in (settings.PACKAGE_MIRROR_URL, settings.NPM_REGISTRY_URL, debian):
         if url:
             parts = urlsplit(url)
             found.append(rules.parse(f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"))

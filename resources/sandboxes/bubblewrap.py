@@ -24,7 +24,7 @@ from resources.sandboxes.protocol import (
 )
 from resources.sandboxes.seccomp import Network
 from resources.sandboxes.surroundings import environment
-from resources.sandboxes.visible import PROGRAMS, SETTINGS, toolchain
+from resources.sandboxes.visible import INSTALLED, PROGRAMS, SETTINGS, toolchain
 
 _LAUNCHER_INSIDE = "/run/moorage/launcher.py"
 _SHM = "/dev/shm"  # noqa: S108 — the sandbox's own
@@ -101,7 +101,8 @@ def wrapper(profile: Profile) -> tuple[str, ...]:
     if program is None:
         raise IsolationUnavailable("process: the program bwrap is not installed", remedy=_INSTALL)
     tools = [path for path in toolchain(profile.readable) if not _beneath(path, profile.workspace)]
-    shown = (*SETTINGS, *tools, Path(_LAUNCHER_INSIDE), profile.workspace)
+    settings = (*SETTINGS, INSTALLED)
+    shown = (*settings, *tools, Path(_LAUNCHER_INSIDE), profile.workspace)
     return (
         program,
         *_namespaces(),
@@ -109,7 +110,7 @@ def wrapper(profile: Profile) -> tuple[str, ...]:
         "--hostname", "berth",
         *_system(),
         *_parents(path for path in shown if path.exists() or path == Path(_LAUNCHER_INSIDE)),
-        *_read_only(path for path in (*SETTINGS, *tools) if path.exists()),
+        *_read_only(path for path in (*settings, *tools) if path.exists()),
         *_own_name(profile),
         *(word for source, inside in way_out.mounts(profile) for word in ("--ro-bind", str(source), inside)),
         "--ro-bind", str(LAUNCHER), _LAUNCHER_INSIDE,

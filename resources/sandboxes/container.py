@@ -38,6 +38,7 @@ from resources.sandboxes.protocol import (
     Keeping,
     Outcome,
     Profile,
+    Ready,
     Reference,
     SandboxFailed,
     SandboxGone,
@@ -103,13 +104,13 @@ class ContainerProvider:
         gvisor = "gVisor can be asked for (runtime: runsc)." if has_gvisor else "gVisor (runsc) is not installed."
         return Availability(self.tier, available=True, reason=f"{_NOTE} {gvisor}", remedy="")
 
-    def open(self, profile: Profile) -> ContainerSandbox:
+    def open(self, profile: Profile, *, workspace_ready: Ready) -> ContainerSandbox:
         """Create and start the container; one left over from a crash under the same name is replaced."""
         profile = dataclasses.replace(profile, uid=_uid(profile))
         require_runtime(profile.runtime)
         sandbox = ContainerSandbox(profile)
         try:
-            sandbox.create()
+            sandbox.create(workspace_ready)
         except docker.errors.ImageNotFound as error:
             image = profile.image or policy.DEFAULT_IMAGE
             raise IsolationUnavailable(f"container: the image {image} is not there", remedy="make images") from error
@@ -163,12 +164,11 @@ class ContainerSandbox:
             "profile": local.profile_as_json(self.profile),
         }
 
-    def create(self) -> None:
-        """Prepare the workspace, create, start, and see that a command runs."""
-        self._prepare_workspace()
+    def create(self, workspace_ready: Ready) -> None:
+        """Create, start, and see that a command runs. Between the two the workspace is waited for and prepared."""
         try:
             # Descriptors do not pass through gVisor's sockets, so its agent could not be given any.
-            self._make(Carrier.LAUNCHER if self.profile.runtime else Carrier.AGENT)
+            self._make(Carrier.LAUNCHER if self.profile.runtime else Carrier.AGENT, workspace_ready)
             if self.carrier is Carrier.LAUNCHER and not self._runs_commands().ok:
                 self._choose(Carrier.ENGINE)
             if self.carrier is Carrier.ENGINE and self.profile.egress is not None:
@@ -321,13 +321,15 @@ class ContainerSandbox:
             raise SandboxGone(f"{self.name} is gone: {error.detail}") from error
         log.warning("agent does not answer", extra={"container": self.name, "reason": error.detail})
 
-    def _make(self, carrier: Carrier) -> None:
+    def _make(self, carrier: Carrier, workspace_ready: Ready) -> None:
         """Create and start; where the agent cannot start for want of Python, once more without it."""
         self._choose(carrier)
         self._build_door()
         with engine() as client:
             made = self._create(client)
             self._image_id = str(made.attrs.get("Image", ""))
+            workspace_ready()
+            self._prepare_workspace()
             try:
                 if self._begin(made):
                     return
@@ -337,7 +339,7 @@ class ContainerSandbox:
             made.remove(force=True)
         if carrier is not Carrier.AGENT:
             raise SandboxFailed("The container ended at once: the image has no sleep.")
-        self._make(Carrier.ENGINE)
+        self._make(Carrier.ENGINE, workspace_ready)
 
     def _create(self, client: docker.DockerClient) -> Any:
         """The container; one that a crash left under the same name is replaced."""

@@ -19,11 +19,12 @@ from resources.sandboxes.protocol import (
     Availability,
     Command,
     Profile,
+    Ready,
     Tier,
 )
 from resources.sandboxes.seccomp import Network
 from resources.sandboxes.surroundings import environment
-from resources.sandboxes.visible import DEVICES, PROGRAMS, SETTINGS, reachable_by_others, toolchain
+from resources.sandboxes.visible import DEVICES, INSTALLED, PROGRAMS, SETTINGS, reachable_by_others, toolchain
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
 _MAKE_CHAR, _MAKE_BLOCK, _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 6, 1 << 11, 1 << 13, 1 << 14, 1 << 15
@@ -73,9 +74,9 @@ class LandlockProvider(local.LocalProvider):
             return self.unavailable(f"the kernel's Landlock version is {abi()}; 2 is needed", remedy)
         return Availability(self.tier, available=True, reason=_note(abi(), limited=bool(cgroups.covered())), remedy="")
 
-    def open(self, profile: Profile) -> local.LocalSandbox:
+    def open(self, profile: Profile, *, workspace_ready: Ready) -> local.LocalSandbox:
         """Prepare the workspace and mark the sandbox as open, as a uid that can walk to it."""
-        return super().open(_with_usable_uid(profile))
+        return super().open(_with_usable_uid(profile), workspace_ready=workspace_ready)
 
     def sandbox(self, profile: Profile) -> local.LocalSandbox:
         """The tier's sandbox of this profile."""
@@ -129,7 +130,7 @@ def rules(profile: Profile, *, version: int) -> dict[str, Any]:
     for since, right in ((2, _REFER), (3, _TRUNCATE), (5, _IOCTL_DEV)):
         handled |= right if version >= since else 0
     own = handled & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV)
-    readable = (*PROGRAMS, *SETTINGS, *_PROC, *_MACHINE, *toolchain(profile.readable))
+    readable = (*PROGRAMS, *SETTINGS, INSTALLED, *_PROC, *_MACHINE, *toolchain(profile.readable))
     paths = [(str(path), _READ) for path in readable]
     paths += [(str(path), _TO_DEVICES) for path in DEVICES]
     paths.append((str(profile.workspace), own))

@@ -27,6 +27,7 @@ from resources.sandboxes.protocol import (
     Keeping,
     Outcome,
     Profile,
+    Ready,
     Reference,
     SandboxFailed,
     SandboxGone,
@@ -52,8 +53,9 @@ class LocalProvider(ABC):
     def sandbox(self, profile: Profile) -> LocalSandbox:
         """The tier's sandbox of this profile, not opened yet."""
 
-    def open(self, profile: Profile) -> LocalSandbox:
+    def open(self, profile: Profile, *, workspace_ready: Ready) -> LocalSandbox:
         """Prepare the workspace and mark the sandbox as open."""
+        workspace_ready()
         available = self.probe()
         if not available.available:
             raise IsolationUnavailable(f"{self.tier}: {available.reason}", remedy=available.remedy)

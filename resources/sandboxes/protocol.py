@@ -168,6 +168,13 @@ class Sandbox(Protocol):
         """Kill all that runs inside and remove the sandbox, not the workspace. Closing twice is fine."""
 
 
+Ready = Callable[[], object]  # waits until something is there, and raises what kept it from being made
+
+
+def there_already() -> None:
+    """For what needs no waiting."""
+
+
 class Provider(Protocol):
     """One tier: probes itself, opens and adopts sandboxes."""
 
@@ -176,7 +183,8 @@ class Provider(Protocol):
     def probe(self) -> Availability:
         """Whether this host can do it, why not, and the command that gets it. Cheap: below 50 ms, cached by callers."""
 
-    def open(self, profile: Profile) -> Sandbox: ...
+    def open(self, profile: Profile, *, workspace_ready: Ready) -> Sandbox:
+        """Open it. The workspace may still be made meanwhile: ``workspace_ready`` is called before it is used."""
 
     def at(self, reference: Reference) -> Sandbox:
         """The sandbox of this reference, neither looked for nor started: to be closed. SandboxGone for no reference."""

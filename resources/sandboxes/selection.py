@@ -17,10 +17,12 @@ from resources.sandboxes.protocol import (
     IsolationUnavailable,
     Profile,
     Provider,
+    Ready,
     Reference,
     Sandbox,
     SandboxGone,
     Tier,
+    there_already,
 )
 
 PROVIDERS: dict[Tier, Callable[[], Provider]] = {
@@ -71,11 +73,21 @@ def choose(*, minimum: Tier, allow_bare: bool, prefer: Tier | None = None) -> Pr
     )
 
 
-def open_sandbox(profile: Profile, *, minimum: Tier, allow_bare: bool, prefer: Tier | None = None) -> Sandbox:
-    """A sandbox of the tier that :func:`choose` picks. No weaker tier is tried when opening fails."""
+def open_sandbox(
+    profile: Profile,
+    *,
+    minimum: Tier,
+    allow_bare: bool,
+    prefer: Tier | None = None,
+    workspace_ready: Ready = there_already,
+) -> Sandbox:
+    """A sandbox of the tier that :func:`choose` picks. No weaker tier is tried when opening fails.
+
+    ``workspace_ready``: for a workspace that is still being made, see :func:`workspaces.being_created`.
+    """
     provider = choose(minimum=minimum, allow_bare=allow_bare, prefer=prefer)
     way_out.check(profile, provider.tier)
-    return provider.open(profile)
+    return provider.open(profile, workspace_ready=workspace_ready)
 
 
 def adopt(reference: Reference) -> Sandbox:

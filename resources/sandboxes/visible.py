@@ -19,6 +19,8 @@ SETTINGS = tuple(
         "timezone",
     )
 )  # fmt: skip
+# Which packages the host has: what a template wants of them is looked up there.
+INSTALLED = Path("/var/lib/dpkg/status")
 DEVICES = tuple(Path("/dev", name) for name in ("null", "zero", "full", "random", "urandom", "tty"))
 
 

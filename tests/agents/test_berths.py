@@ -19,6 +19,7 @@ from resources import hosts, leases, orphans
 from resources.models import Host, Lease
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Command, SandboxGone, Tier
+from resources.workspaces import create, lease_of, offer
 from tests import factories
 from tests.at_once import at_once
 
@@ -248,7 +249,8 @@ def test_an_opener_killed_before_its_sandbox_is_followed_by_one_that_starts_clea
     killed = berths._claim(agent.pk, generation=1, state=State.SPAWNING)
     assert killed is not None
     leftover = berths.workspace_of(agent, generation=1)
-    berths._make(killed, leftover)
+    limit_mb = berths._intend_workspace(killed, leftover, offer())
+    create(leftover, limit_mb=limit_mb, kind=offer().kind)
     (leftover / "half").write_text("written")
     open_it(agent)
     assert loaded(agent).state == State.SPAWNING, "its claim still lives"
@@ -258,6 +260,24 @@ def test_an_opener_killed_before_its_sandbox_is_followed_by_one_that_starts_clea
     assert not (leftover / "half").exists()
     kinds_held = [lease.kind for lease in leases.live(owner=agent.owner)]
     assert len(kinds_held) == len(set(kinds_held)), "nothing was taken twice"
+
+
+@pytest.mark.needs_loop_devices
+def test_an_image_that_cannot_be_made_is_no_reason_for_no_berth(
+    settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert offer().kind == "image", "this host has made one before"
+    (tmp_path / "mkfs.ext4").write_text("#!/bin/sh\necho no room >&2; exit 1\n")
+    (tmp_path / "mkfs.ext4").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    factories.host()
+    agent = factories.placed()
+    open_it(agent)
+    assert loaded(agent).state == State.RUNNING
+    lease = lease_of(agent.owner)
+    assert lease is not None
+    assert (lease.detail["kind"], "no room" in lease.detail["reason"]) == ("directory", True)
+    assert loaded(agent).tier_note.startswith("Disk is counted, not bounded.")
 
 
 def test_an_opener_killed_after_its_sandbox_is_followed_by_one_that_makes_it_anew(settings: Any) -> None:

@@ -10,7 +10,9 @@ from django.utils import timezone
 
 from agents import berths, lifecycle, outfits, placement
 from agents.models import Agent
-from resources import hosts
+from resources import hosts, leases
+from resources.models import Lease
+from resources.reasons import in_words
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Command, Tier
 from templates_app.faults import TemplateFault
@@ -93,6 +95,94 @@ def test_rules_know_what_was_free_on_the_host_and_which_tiers_it_has(write: Any)
     assert "TIGHT" not in environment(roomy)
     assert environment(tight)["TIGHT"] == "952"
     assert "ENGINE" not in environment(tight)
+
+
+SMALL_HERE = """spec: {size: {memory_mb: 2048, cpu_millis: 100}}
+adapt:
+  - when: host.memory_mb < 1500
+    set: {size: {memory_mb: 700, disk_mb: 64}, ports: [{name: aside}]}
+"""
+
+
+def reserved(agent: Agent) -> tuple[int, int, set[str]]:
+    """What the ledger holds for an agent: memory, disk, the names of its ports."""
+    held = leases.live(owner=agent.owner)
+    amounts = {lease.kind: lease.amount for lease in held}
+    names = {lease.name for lease in held if lease.kind == Lease.Kind.PORT}
+    return amounts[Lease.Kind.MEMORY], amounts[Lease.Kind.DISK], names
+
+
+def test_what_a_rule_says_of_size_and_ports_is_what_is_reserved_on_that_host(write: Any) -> None:
+    write(SMALL_HERE)
+    factories.host("small", memory_mb=1400)
+    agent = factories.placed("mine")
+    assert reserved(agent) == (700, 64, {"aside"})
+    assert agent.resolved["taken"] == {
+        "memory_mb": 700, "cpu_millis": 100, "disk_mb": 64, "lighter": False, "warm": False,
+    }  # fmt: skip
+    berths.open_berth(agent.pk, generation=agent.generation, worker="worker:node-a")
+    agent = Agent.objects.get(pk=agent.pk)
+    assert agent.state == Agent.State.RUNNING, agent.error
+    assert agent.sandbox is not None
+    assert agent.sandbox["profile"]["memory_mb"] == 700
+    assert list(agent.sandbox["profile"]["ports"]) == ["aside"]
+    assert agent.resolved["spec"]["size"]["memory_mb"] == 700
+    stopping = lifecycle.request_stop(agent.pk, actor="user:ada", reason="test")
+    berths.clear_berth(agent.pk, generation=stopping.generation, worker="worker:node-a")
+    assert not leases.live(owner=agent.owner)
+
+
+def test_each_host_is_asked_for_what_the_template_wants_of_it_and_of_no_other(write: Any) -> None:
+    write(SMALL_HERE)
+    factories.host("large", memory_mb=3000)
+    factories.host("small", memory_mb=1400)
+    agents = [factories.placed("mine") for _ in range(3)]
+    taken = sorted((agent.host.name, reserved(agent)[0]) for agent in agents if agent.host)
+    assert taken == [("large", 2048), ("small", 700), ("small", 700)]
+    waits = factories.agent("mine")
+    assert not placement.place(waits.pk, now=timezone.now())
+    blocked = {one["host"]: one["needs_mb"] for one in Agent.objects.get(pk=waits.pk).blocked_by}
+    assert blocked == {"large": 2048, "small": 700}
+
+
+def test_a_rule_that_asks_for_a_stronger_tier_is_heeded_by_placement(write: Any) -> None:
+    write("adapt: [{when: \"host.name == 'weak'\", set: {isolation: {min: container}}}]\n")
+    factories.host("weak", tiers=[Tier.PROCESS])
+    agent = factories.agent("mine")
+    assert not placement.place(agent.pk, now=timezone.now())
+    assert Agent.objects.get(pk=agent.pk).blocked_by == [{"kind": "isolation", "host": "weak", "needs": "container"}]
+    other = factories.host("other", tiers=[Tier.PROCESS])
+    assert placement.place(agent.pk, now=timezone.now())
+    assert Agent.objects.get(pk=agent.pk).host == other
+
+
+def test_a_host_without_the_facts_that_a_rule_needs_is_passed_over_and_says_so(write: Any) -> None:
+    write("adapt: [{when: host.gpu > 0, set: {size: {memory_mb: 700}}}]\n")
+    factories.host()
+    agent = factories.agent("mine")
+    assert not placement.place(agent.pk, now=timezone.now())
+    (reason,) = Agent.objects.get(pk=agent.pk).blocked_by
+    assert (reason["kind"], reason["host"], reason["code"]) == ("template", "node-a", "template.invalid")
+    assert "on node-a" in in_words(reason)
+    assert "host.gpu" in in_words(reason)
+
+
+def test_a_size_that_refers_to_the_host_is_the_size_that_is_reserved(write: Any) -> None:
+    write("variables: {SHARE: {type: integer, default: 700}}\nspec: {size: {memory_mb: '${SHARE}', cpu_millis: 100}}\n")
+    factories.host()
+    assert reserved(factories.placed("mine"))[0] == 700
+    write("spec: {size: {memory_mb: '${host.memory_mb}', cpu_millis: 100}}\n")
+    factories.host("all-of-it", memory_mb=9000)
+    agent = factories.placed("mine")
+    assert (agent.host and agent.host.name, reserved(agent)[0]) == ("all-of-it", 9000)
+
+
+def test_a_size_that_nobody_knows_before_there_is_a_berth_is_said_and_not_guessed(write: Any) -> None:
+    write("spec: {size: {memory_mb: '${port.web}'}}\n")
+    factories.host()
+    agent = factories.agent("mine")
+    assert not placement.place(agent.pk, now=timezone.now())
+    assert [one["code"] for one in Agent.objects.get(pk=agent.pk).blocked_by] == ["template.size_unknown"]
 
 
 def test_a_retried_agent_meets_its_new_host_with_its_ranges(write: Any) -> None:

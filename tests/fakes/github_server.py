@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -38,6 +42,16 @@ class GitHubServer(ThreadingHTTPServer):
         self.pulls: list[dict[str, Any]] = []
         self.script: list[Misfortune] = []
         self.asked: list[tuple[str, str]] = []
+        self.git: Path | None = None  # the bare repository behind team/app: heads are what it says
+        self.runs: dict[str, list[dict[str, Any]]] = {}  # commit -> check runs
+        self.statuses: dict[str, list[dict[str, Any]]] = {}  # commit -> statuses of the older kind
+        self.logs: dict[str, str] = {}  # job -> log
+        self.reviews: list[dict[str, Any]] = []
+        self.comments: list[dict[str, Any]] = []
+        self.permissions: dict[str, str] = {}  # user -> admin, write, read or none
+        self.drafts = True
+        self.not_modified = 0  # how often it answered 304
+        self.strange: list[str] = []  # credentials that came where none belong
         self.listed_late = 0  # so many listings do not show the newest pull request yet
         self.state = threading.Lock()
         self.closing = threading.Event()
@@ -50,6 +64,35 @@ class GitHubServer(ThreadingHTTPServer):
         """How often this method was asked."""
         return sum(asked == method for asked, _ in self.asked)
 
+    def head_of(self, branch: str) -> str:
+        """The commit of a branch: git's, where there is a repository."""
+        if self.git is None:
+            return hashlib.sha1(branch.encode(), usedforsecurity=False).hexdigest()
+        done = subprocess.run(
+            ["git", "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"], cwd=self.git, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    def check(self, commit: str, name: str, conclusion: str | None, *, job: int = 0, summary: str = "") -> None:
+        """A check run of a commit; None while it runs. A later one of the same name takes its place."""
+        run = {
+            "id": job, "name": name, "status": "completed" if conclusion else "in_progress", "conclusion": conclusion,
+            "details_url": f"{self.url}/team/app/actions/runs/7/job/{job}" if job else "",
+            "output": {"title": None, "summary": summary},
+        }  # fmt: skip
+        self.runs[commit] = [old for old in self.runs.get(commit, []) if old["name"] != name] + [run]
+
+    def say(self, author: str, words: str, *, at: str, number: int = 0, vetoes: bool = False) -> None:
+        """A review of one pull request, with what it says in one comment on a line."""
+        number = number or len(self.reviews) + 1
+        state = "CHANGES_REQUESTED" if vetoes else "COMMENTED"
+        self.reviews.append({"id": number, "user": {"login": author}, "body": "", "state": state, "submitted_at": at})
+        self.comments.append(
+            {"id": number, "user": {"login": author}, "body": words, "path": "calc.py", "line": 6, "created_at": at,
+             "pull_request_review_id": number}
+        )  # fmt: skip
+
     def add(self, repository: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Open a pull request; the caller holds ``state``."""
         owner = repository.partition("/")[0]
@@ -61,8 +104,16 @@ class GitHubServer(ThreadingHTTPServer):
             "body": asked.get("body", ""),
             "url": f"{self.url}/repos/{repository}/pulls/{number}",
             "html_url": f"{self.url}/{repository}/pull/{number}",
+            "issue_url": f"{self.url}/repos/{repository}/issues/{number}",
             "head": {"ref": asked["head"], "label": f"{owner}:{asked['head']}"},
             "base": {"ref": asked["base"], "label": f"{owner}:{asked['base']}"},
+            "draft": asked.get("draft", False),
+            "merged": False,
+            "mergeable": True,
+            "merge_commit_sha": None,
+            "labels": [],
+            "requested_reviewers": [],
+            "requested_teams": [],
         }
         self.pulls.append(pull)
         return pull
@@ -93,6 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._handle("GET", b"")
 
+    def do_PATCH(self) -> None:
+        self._handle("PATCH", self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
     def do_POST(self) -> None:
         self._handle("POST", self.rfile.read(int(self.headers.get("Content-Length", 0))))
 
@@ -106,8 +160,11 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = (0, None)
             if misfortune is None or misfortune.after_the_effect:
                 status, answer = self._effect(method, body)
-        if misfortune is None:
-            self._say(status, json.dumps(answer).encode())
+        if misfortune is None and isinstance(answer, str):
+            kind = {302: {"Location": answer}}.get(status, {})
+            self._say(status, b"" if kind else answer.encode(), kind)
+        elif misfortune is None:
+            self._say_unless_known(method, status, json.dumps(answer).encode())
         elif misfortune.hang:
             self.server.closing.wait(30)
             self.close_connection = True
@@ -117,7 +174,19 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.close_connection = True
 
+    def _say_unless_known(self, method: str, status: int, body: bytes) -> None:
+        tag = f'W/"{hashlib.sha256(body).hexdigest()}"'
+        if method == "GET" and self.headers.get("If-None-Match") == tag:
+            self.server.not_modified += 1
+            self._say(304, b"", {"ETag": tag})
+        else:
+            self._say(status, body, {"ETag": tag})
+
     def _effect(self, method: str, body: bytes) -> tuple[int, Any]:
+        if self.path.startswith("/blobs/"):
+            if self.headers.get("Authorization"):
+                self.server.strange.append(self.path)
+            return 200, self.server.logs[self.path.removeprefix("/blobs/")]
         if self.headers.get("Authorization") not in {
             f"token {self.server.token}",
             f"Bearer {self.server.token}",
@@ -130,11 +199,54 @@ class _Handler(BaseHTTPRequestHandler):
             return 404, {"message": "Not Found"}
         if len(words) == 3:
             return 200, {"full_name": repository, "url": f"{self.server.url}/repos/{repository}"}
-        if words[3:] != ["pulls"]:
-            return 404, {"message": "Not Found"}
-        if method == "GET":
+        if words[3:] == ["pulls"] and method == "GET":
             return 200, self._listing({k: v[0] for k, v in parse_qs(parts.query).items()})
-        return self._creation(repository, json.loads(body))
+        if words[3:] == ["pulls"]:
+            return self._creation(repository, json.loads(body))
+        return self._inside(method, "/".join(words[3:]), json.loads(body or b"{}"))
+
+    def _inside(self, method: str, path: str, asked: dict[str, Any]) -> tuple[int, Any]:
+        """What lies beneath a repository: one line for each kind."""
+        found: re.Match[str] | None
+        if found := re.fullmatch(r"commits/(\w+)/check-runs", path):
+            return 200, {"total_count": 0, "check_runs": self.server.runs.get(found[1], [])}
+        if found := re.fullmatch(r"commits/(\w+)/status", path):
+            return 200, {"state": "pending", "statuses": self.server.statuses.get(found[1], [])}
+        if found := re.fullmatch(r"collaborators/([\w-]+)/permission", path):
+            known = self.server.permissions.get(found[1])
+            return (200, {"permission": known}) if known else (404, {"message": "Not Found"})
+        if found := re.fullmatch(r"actions/jobs/(\d+)/logs", path):
+            kept = found[1] in self.server.logs
+            return (302, f"{self.server.url}/blobs/{found[1]}") if kept else (404, {"message": "Not Found"})
+        if not (found := re.fullmatch(r"(?:pulls|issues)/(\d+)(?:/(\w+))?", path)):
+            return 404, {"message": "Not Found"}
+        pull = next((pull for pull in self.server.pulls if pull["number"] == int(found[1])), None)
+        if pull is None:
+            return 404, {"message": "Not Found"}
+        return self._of_pull(method, pull, found[2] or "", asked)
+
+    def _of_pull(self, method: str, pull: dict[str, Any], part: str, asked: Any) -> tuple[int, Any]:
+        if (method, part) == ("GET", ""):
+            return 200, self._shown(pull)
+        if (method, part) == ("PATCH", ""):
+            pull.update(asked)
+            return 200, self._shown(pull)
+        if method == "GET":
+            return 200, {"reviews": self.server.reviews, "comments": self.server.comments}[part]
+        if part == "labels":
+            names = asked["labels"] if isinstance(asked, dict) else asked
+            pull["labels"] += [{"name": name} for name in names]
+            return 200, pull["labels"]
+        if unknown := [name for name in asked.get("reviewers", []) if name not in self.server.permissions]:
+            return 422, {"message": f"Reviews may only be requested from collaborators: {', '.join(unknown)}"}
+        pull["requested_reviewers"] += [{"login": name} for name in asked.get("reviewers", [])]
+        return 201, self._shown(pull)
+
+    def _shown(self, pull: dict[str, Any]) -> dict[str, Any]:
+        """As GitHub shows it: its head is where the branch is now, or was last."""
+        sha = self.server.head_of(pull["head"]["ref"]) or pull["head"].get("sha", "")
+        pull["head"]["sha"] = sha
+        return pull
 
     def _listing(self, query: dict[str, str]) -> list[dict[str, Any]]:
         found = self.server.pulls
@@ -153,6 +265,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return 422, {"message": "Validation Failed", "errors": [{"code": "custom", "message": words}]}
         if asked["base"] not in self.server.repositories[repository]:
             return 422, {"message": "Validation Failed", "errors": [{"field": "base", "code": "invalid"}]}
+        if asked.get("draft") and not self.server.drafts:
+            return 422, {"message": "Draft pull requests are not supported in this repository."}
         return 201, self.server.add(repository, asked)
 
     def _say(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:

@@ -16,6 +16,7 @@ from tests.fakes.llm_server import LlmServer, Say
 from tests.flows.inline import PLAIN_TEMPLATE, Inline, left_held
 from tests.flows.repositories import FIX, PROJECT, make
 from tests.flows.test_llm import DONE, MEND, PLAN, REQUIREMENT, server
+from tests.resources.sandboxes.test_packages import wheel
 
 __all__ = ["server"]
 
@@ -103,6 +104,59 @@ def test_the_database_template_runs_postgresql_in_the_berth(
     assert operation.steps.get(stage="test").product["counts"]["passed"] == 3
     assert "service db: ready after" in operation.steps.get(stage="test").log
     assert left_held() == []
+
+
+# --- packages ---------------------------------------------------------------------------------------------------------
+
+
+def test_packages_that_are_not_there_and_cannot_be_got_are_named_before_anything_runs(
+    inline: Inline, data_directory: Path
+) -> None:
+    operation = finished(inline, worn(data_directory, "  packages: [git, moorage-no-such, 'pip:moorage-neither']\n"))
+    assert (operation.status, operation.error["code"]) == ("failed", "packages.missing")
+    assert operation.error["detail"] == "not in this berth: moorage-no-such pip:moorage-neither"
+    assert "network.mirror" in operation.error["remedy"]
+    assert operation.steps.get(stage="analyze").outcome != "done"
+    assert left_held() == []
+
+
+@pytest.mark.needs_bubblewrap
+def test_packages_that_the_way_out_does_not_bring_fail_with_the_end_of_the_output(
+    inline: Inline, data_directory: Path, settings: Any
+) -> None:
+    settings.ISOLATION = "process"
+    inline.register_host()
+    settings.DEBIAN_MIRROR = "deb [trusted=yes] copy:/nowhere ./"
+    spec = "  packages: [moorage-no-such]\n  network: {mirror: true}\n"
+    operation = finished(inline, worn(data_directory, spec))
+    assert (operation.status, operation.error["code"]) == ("failed", "packages.failed")
+    assert "apt-get ended with exit code 100" in operation.error["facts"]["output"]
+    assert "packages: getting moorage-no-such, within 900 s" in operation.steps.get(stage="analyze").log
+
+
+@pytest.mark.needs_bubblewrap
+def test_packages_are_got_once_and_the_projects_tests_find_them(
+    inline: Inline, data_directory: Path, settings: Any
+) -> None:
+    settings.ISOLATION = "process"
+    inline.register_host()
+    spec = (
+        "  packages: ['pip:moorage-hello']\n  network: {mirror: true}\n"
+        "  environment: {PIP_NO_INDEX: '1', PIP_FIND_LINKS: '${workspace.dir}/mirror'}\n"
+    )
+    remote = make(inline.roots / "mine.git", with_test("import moorage_hello\ndef test_it():\n    pass\n"))
+    template = worn(data_directory, spec)
+    operation = inline.submit(inline.project(remote, default_template=template))
+    inline.run(until=lambda: Agent.objects.filter(state=Agent.State.RUNNING).exists())
+    mirror = Path((Agent.objects.get().sandbox or {})["profile"]["workspace"]) / "mirror"
+    mirror.mkdir(mode=0o755)
+    wheel(mirror)
+    operation = inline.finish(operation)
+    assert operation.status == "succeeded", operation.error
+    assert operation.result["tests"]["after"]["passed"] == 3
+    logs = "".join(operation.steps.values_list("log", flat=True))
+    assert logs.count("packages: getting pip:moorage-hello") == 1
+    assert logs.count("packages: there after") == 1
 
 
 # --- secrets ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,7 @@ class Heard:
 @pytest.fixture
 def heard(settings: Any, tmp_path: Path) -> Iterator[Heard]:
     """A listener of this test's own install, listening."""
-    settings.INSTALL_ID = f"test-{tmp_path.name}"
+    settings.INSTALL_ID = f"test-{uuid.uuid4()}"
     settings.REDIS_URL = f"unix://{tmp_path}/nobody.sock"
     heard, stop = Heard(), threading.Event()
 

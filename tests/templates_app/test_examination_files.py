@@ -61,6 +61,7 @@ FILES: list[tuple[str, str | bytes, str]] = [
     ("a name with a new line", HEAD.replace("name: t", 'name: "t\\n"'), "bad_value"),
     ("a dot as name", HEAD.replace("name: t", "name: ."), "bad_value"),
     ("no name", HEAD.replace("name: t\n", ""), "missing_field"),
+    ("nothing of the envelope", "spec: {}", "missing_field"),
     ("a parent that is a path", HEAD + "extends: ../../etc/passwd", "bad_value"),
     ("a version that is none", HEAD.replace("1.0.0", "v1.0"), "bad_value"),
     ("a version with leading zeros", HEAD.replace("1.0.0", "01.0.0"), "bad_value"),
@@ -94,6 +95,8 @@ def test_a_bad_file_is_refused_with_code_and_place(text: str | bytes, code: str)
     errors = errors_of(published)
     assert {error.code for error in errors} == {code}
     assert all(error.file == "t.yaml" and error.message for error in errors)
+    assert all(error.line > 0 and error.column > 0 for error in errors)
+    assert len(set(errors)) == len(errors)
 
 
 def test_yaml_1_2_reads_as_written() -> None:

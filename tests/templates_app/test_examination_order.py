@@ -96,9 +96,29 @@ def test_an_impossible_order_says_why(graph: dict[str, Any], code: str, words: l
     assert errors_of(resolve, "t", dict(reversed(documents.items()))) == errors
 
 
-@pytest.mark.parametrize(("constraint", "fits"), [("1", True), ("1.0", True), (">=0.9,<2", True), ("<1", False)])
-def test_a_constraint_is_held_against_the_version(constraint: str, fits: bool) -> None:
-    documents = written(a=([], {}), t=([f"a@{constraint}"], {}))
+CONSTRAINTS = [
+    ("1", "1.0.0", True),
+    ("1.0", "1.0.0", True),
+    (">=0.9,<2", "1.0.0", True),
+    (">=0.9 <2", "1.0.0", True),
+    (">= 0.9, < 1", "1.0.0", False),
+    ("<1", "1.0.0", False),
+    ("^0", "0.2.3", True),
+    ("^0.0", "0.2.3", False),
+    ("^0.2.1", "0.2.3", True),
+    ("^0.2.1", "0.3.0", False),
+    ("^0.0.3", "0.0.4", False),
+    ("^1.0.0-rc.1", "1.0.0-rc.2", True),
+    ("^1.0.0-rc.1", "1.4.0", True),
+    ("^1.0.0-rc.1", "2.0.0-rc.1", False),
+    ("^1", "1.0.0-rc.2", False),
+    ("~1.4", "1.5.0", False),
+]
+
+
+@pytest.mark.parametrize(("constraint", "version", "fits"), CONSTRAINTS)
+def test_a_constraint_is_held_against_the_version(constraint: str, version: str, fits: bool) -> None:
+    documents = written(a=([], {}, {"version": version}), t=([f"a@{constraint}"], {}))
     if fits:
         assert resolve("t", documents).layers[0].name == "a"
     else:

@@ -61,7 +61,6 @@ def test_aliases_are_values_placed_where_they_are_used() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", ("empty", 0, 0)),
         ("a: 1\na: 2", ("duplicate_key", 2, 1)),
         ("a:\n  - {b: 1, b: 1}", ("duplicate_key", 2, 12)),
         ("a: *nothing", ("bad_alias", 1, 4)),
@@ -82,8 +81,11 @@ def test_aliases_are_values_placed_where_they_are_used() -> None:
         ("? " + "k" * 201 + "\n: a", ("bad_key", 1, 3)),
         ("<<: {a: 1}", ("bad_key", 1, 1)),
         ("%YAML 1.1\n---\na: 1", ("bad_yaml", 2, 1)),
-        (b"a: \xff", ("bad_encoding", 0, 0)),
-        ('"\\U00110000"', ("bad_yaml", 0, 0)),
+        (b"a: 1\nb: \xff", ("bad_encoding", 2, 4)),
+        ("a: 1\nb: x\0", ("bad_character", 2, 5)),
+        ("a: 1\nb: x\x07", ("bad_character", 2, 5)),
+        ('"\\U00110000"', ("bad_yaml", 1, 1)),
+        ("", ("empty", 1, 1)),
     ],
 )
 def test_what_is_not_accepted_is_located(text: str | bytes, expected: tuple[str, int, int]) -> None:

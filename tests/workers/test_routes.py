@@ -24,7 +24,8 @@ FOR_PEOPLE = frozenset(
     {
         "operation.waiting", "operation.budget_low", "operation.input_required",
         "operation.plan_edited", "operation.approval_required", "operation.succeeded", "operation.failed",
-        "operation.cancelled", "operation.pull_request_merged", "agent.blocked", "agent.stopped", "agent.cleared",
+        "operation.cancelled", "operation.pull_request_merged", "operation.checks_changed", "operation.attention_over",
+        "operation.rework_withdrawn", "project.pull_request_changed", "agent.blocked", "agent.stopped", "agent.cleared",
         "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
         "project.operation_ended", "operation.work_kept", "agent.egress_denied",
         "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
@@ -32,6 +33,7 @@ FOR_PEOPLE = frozenset(
         "template.refused", "template.deprecated", "template.restored",
     }
 )  # fmt: skip
+NOBODY = "7d9fffa2-3a5c-4a6d-b1e4-0d1c5b0c9d11"
 SUBJECTS = ("operation.", "agent.", "host.", "project.", "template.", "templates.", "budget.", "fleet.")
 
 
@@ -73,8 +75,8 @@ ALL = [(kind, route) for kind, routes in ROUTES.items() for route in routes]
 
 
 def an_event(kind: str, **data: Any) -> Recorded:
-    subject = f"{kind.partition('.')[0]}.7d9fffa2-3a5c-4a6d-b1e4-0d1c5b0c9d11"
-    full = {"turn": 4, "generation": 2, "pause_s": 0, "host": None, **data}
+    subject = f"{kind.partition('.')[0]}.{NOBODY}"
+    full = {"turn": 4, "generation": 2, "pause_s": 0, "host": None, "pull_request_id": NOBODY, **data}
     return Recorded(1, subject, 1, kind, "system", "", full, datetime(2026, 1, 1, tzinfo=UTC))
 
 

@@ -18,7 +18,7 @@ from agents.gateway import ledger
 from events import delivery
 from events.faults import Fault
 from operations import budgets, figures, queues
-from operations.coding import engine, retention, safekeeping, standstill
+from operations.coding import engine, retention, safekeeping, standstill, watching, webhooks
 from resources import orphans, samples, ticks
 from resources.models import Host
 from sessions import upkeep as terminals
@@ -66,6 +66,11 @@ def _hosts_duty(name: str, every_s: float, task: str, *, when: Callable[[], bool
     return Duty(name, every_s, _on_every_host(task, every_s=every_s, when=when))
 
 
+def _look_at_pull_requests(now: datetime) -> None:
+    for pull_request_id in watching.due(now=now):
+        routes.send("forges.look_routinely", pull_request_id=str(pull_request_id))
+
+
 UNSETTLED_S = 1500.0  # longer than the gateway holds any call
 KEEP_REPLIES = timedelta(days=2)  # for runs that are resumed
 
@@ -88,6 +93,8 @@ DUTIES: tuple[Duty, ...] = (
     Duty("settle calls of dead gateways", 60, lambda now: void(ledger.expire(now=now, after_s=UNSETTLED_S))),
     Duty("forget replies", 3600, lambda now: void(ledger.forget_replies(before=now - KEEP_REPLIES))),
     Duty("budgets of a new day", 60, lambda now: void(budgets.resume_renewed(now=now))),
+    Duty("look at pull requests", 5, _look_at_pull_requests),
+    Duty("forget deliveries", 3600, lambda now: void(webhooks.forget(now=now))),
     _hosts_duty("tidy vaults", 86_400, "cleanup.tidy_vaults"),
     Duty("lose unattended terminals", 30, lambda now: void(terminals.lose_unattended(now=now))),
     Duty("forget old recordings", 3600, lambda now: void(forget_recordings(now))),

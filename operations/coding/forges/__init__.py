@@ -1,1 +1,1 @@
-"""Where pull requests are opened. Doors: protocol, github_forge, local_forge. Never knows: git, stages."""
+"""Where pull requests live. Doors: protocol, github_forge, local_forge, allowance. Never knows: git, stages."""

@@ -6,7 +6,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from operations.coding.forges.protocol import ForgeUnavailable, OpenedPullRequest, PullRequestDraft
+from operations.coding.forges.protocol import Check, ForgeUnavailable, Known, OpenedPullRequest, PullRequestDraft, Seen
 from operations.models import Operation, PullRequest
 
 ATTEMPTS = 5
@@ -31,6 +31,28 @@ class LocalForge:
             except IntegrityError:
                 continue  # somebody was first, with this head or with this number: look again
         raise ForgeUnavailable(f"{ATTEMPTS} times in a row another pull request took the next number")
+
+    def look(self, known: Known) -> Seen:
+        """The row, with what its own check said when it was delivered."""
+        row = self._row(known)
+        kept = Seen.from_dict(row.seen, etags={})
+        checks, conflicts = (kept.checks, kept.conflicts) if kept else ((), False)
+        return Seen(
+            state=row.state, head_commit=row.head_commit, base_branch=row.base_branch, conflicts=conflicts,
+            merged_commit=row.merged_commit, checks=checks,
+        )  # fmt: skip
+
+    def log_of(self, known: Known, check: Check) -> str:
+        """The check's output is its summary already."""
+        return ""
+
+    def redescribe(self, known: Known, *, body: str) -> OpenedPullRequest:
+        """A new body."""
+        PullRequest.objects.filter(pk=self._row(known).pk).update(body=body)
+        return _as_opened(self._row(known), adopted=True)
+
+    def _row(self, known: Known) -> PullRequest:
+        return PullRequest.objects.get(project=self._operation.project, forge=self.name, number=known.number)
 
     def _found(self, request: PullRequestDraft) -> PullRequest | None:
         """The open one of this head; else the one of this very commit that was merged or closed in between."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
 
 from events.faults import Fault, FaultClass
 
@@ -19,6 +21,10 @@ class PullRequestDraft:
     base_commit: str
     title: str
     body: str
+    draft: bool = False
+    labels: tuple[str, ...] = ()
+    reviewers: tuple[str, ...] = ()  # user names
+    teams: tuple[str, ...] = ()  # slugs of the repository's organisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +36,107 @@ class OpenedPullRequest:
     state: str  # "open", "closed" or "merged"
     title: str
     adopted: bool
+    left_out: tuple[str, ...] = ()  # labels and reviewers that the forge refused, in its words
+
+
+class CheckState(StrEnum):
+    """What became of a check. A neutral one (skipped, cancelled by a person) says nothing either way."""
+
+    PENDING = "pending"
+    PASSED = "passed"
+    FAILED = "failed"
+    NEUTRAL = "neutral"
+    WAITS = "waits"  # for a person at the forge
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of a commit. ``source`` says in which of its dialects the forge told of it, and where its log is."""
+
+    name: str
+    state: CheckState
+    url: str = ""
+    summary: str = ""
+    source: str = ""  # "job:<id>", "run" or "status" at GitHub, "local" at ours
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Check:
+        """Of the row's JSON."""
+        return cls(**{**kept, "state": CheckState(kept["state"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """What somebody said in a review. ``may_write``: the forge says that this person may push to the repository."""
+
+    id: str
+    author: str
+    may_write: bool
+    body: str
+    place: str = ""  # path:line
+    created_at: str = ""  # RFC 3339, UTC
+    vetoes: bool = False  # it belongs to a review that requests changes
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any]) -> Comment:
+        """Of the row's JSON."""
+        return cls(**kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A pull request as the forge shows it now. What it did not tell again (304) is as it was known."""
+
+    state: str  # "open", "closed" or "merged"
+    head_commit: str
+    base_branch: str
+    conflicts: bool = False  # the forge cannot merge it; False also while it does not know yet
+    merged_commit: str = ""
+    checks: tuple[Check, ...] = ()
+    comments: tuple[Comment, ...] = ()
+    etags: Mapping[str, str] = field(default_factory=dict)
+    calls: int = 0  # requests it took
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the row; the etags are kept beside it."""
+        kept = asdict(self)
+        del kept["etags"], kept["calls"]
+        return kept
+
+    @classmethod
+    def from_dict(cls, kept: Mapping[str, Any], *, etags: Mapping[str, str]) -> Seen | None:
+        """Of the row's JSON; None while it was never looked at."""
+        if not kept:
+            return None
+        checks = tuple(map(Check.from_dict, kept.get("checks", ())))
+        comments = tuple(map(Comment.from_dict, kept.get("comments", ())))
+        return cls(**{**kept, "checks": checks, "comments": comments}, etags=dict(etags))
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was seen last: a look asks only for what may have changed since."""
+
+    number: int
+    repository: str
+    seen: Seen | None = None
+    thorough: bool = True  # False: a routine look at one that was quiet, by as few requests as possible
+    handled: Collection[str] = ()  # comments that were answered: nobody asks again who wrote them
 
 
 class Forge(Protocol):
     """A place that keeps pull requests."""
 
     name: str
+
+    def look(self, known: Known) -> Seen:
+        """Read the pull request."""
+
+    def log_of(self, known: Known, check: Check) -> str:
+        """The end of a failed check's log, trimmed to its failing step; empty where there is none to be had."""
+
+    def redescribe(self, known: Known, *, body: str) -> OpenedPullRequest:
+        """Give an open pull request a new body, after a round."""
 
     def open_or_adopt(self, request: PullRequestDraft) -> OpenedPullRequest:
         """Open the pull request, or find the one that is open for this head already; never a second one."""

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agents.engines.protocol import EngineKind, Task
 from events.faults import Fault
 from operations import takeover
-from operations.coding import changes, checkouts, repository, syntax, vault
+from operations.coding import carrying, changes, checkouts, repository, syntax, vault
 from operations.coding.context import Context, Done, Level, Outcome
 from operations.coding.git_faults import ContentRefused
+from operations.coding.recovery import GO_ON_FROM_LAST
 from operations.coding.tasks_for_engines import engine_for, plan_of, task_for, within_limits
-from operations.models import Stage
+from operations.models import Rework, Stage, Step
 
 DIFF_KEPT = 400_000  # characters of the diff that the step row keeps, for people; the vault has all of it
-
-# Engines whose next attempt is about what the last one left; the others start from the base again.
-GO_ON_FROM_LAST = frozenset({EngineKind.LLM, EngineKind.REPLAY})
 
 
 class DoesNotCompile(Fault):
@@ -37,15 +35,25 @@ class NoChanges(Fault):
 def code(context: Context) -> Outcome:
     """One attempt. It starts from the base, or, for engines that correct themselves, from their last attempt.
 
-    After a person worked in the berth, what lies there is the attempt.
+    In a round of rework it starts from the pull request's branch, put on the base as that is now. After a person worked
+    in the berth, what lies there is the attempt.
     """
-    operation = context.operation
+    operation, rework = context.operation, context.rework
     if (back := takeover.handed_back(operation)) and (done := _by_hand(context, by=back["by"], stage=back["stage"])):
         return done
-    engine, task = engine_for(context), task_for(context)
     base_tree = context.tree(Stage.ANALYZE)
-    start = _last_tree(context, task) if engine.kind in GO_ON_FROM_LAST else None
     directory = context.workspace / "tree"
+    if rework is not None and rework.cause == Rework.Cause.CONFLICT and not context.sent_back_here():
+        tree = carrying.branch_on_base(context, rework, directory=directory)
+        context.say(f"the change of {rework.head_commit[:12]} fits on the new base without conflicts")
+        summary = f"{_last_summary(context)} (Put on {context.product(Stage.ANALYZE)['commit'][:12]}.)"
+        return _finished(context, directory, tree, summary=summary)
+    engine, task = engine_for(context), task_for(context)
+    start = None
+    if engine.kind in GO_ON_FROM_LAST:
+        start = _last_tree(context) or (
+            carrying.branch_on_base(context, rework, directory=directory) if rework else None
+        )
     context.say(f"attempt {task.attempt} with {engine.label()}")
     beside = checkouts.make(context, tree=start or base_tree, directory=directory)
     edits = within_limits(context, directory, lambda bench: engine.code(task, plan_of(context), bench))
@@ -53,11 +61,13 @@ def code(context: Context) -> Outcome:
     tree = _taken(context, directory, base_tree=base_tree, leave_out=beside)
     if tree == base_tree:
         raise NoChanges("after this attempt the code is what it was before", tree=base_tree)
-    return _kept(
-        context, directory, tree=tree, base_tree=base_tree,
-        product={"summary": edits.summary, "attempt": task.attempt, "usage": engine.usage()},
+    if rework is not None and tree == carrying.delivered_tree(context, rework):
+        raise NoChanges("after this attempt the code is what the pull request holds already", tree=tree)
+    vault.preserve(vault=context.vault, name=tree, operation_id=operation.pk, label=f"turn-{operation.turn}")
+    return _finished(
+        context, directory, tree, summary=edits.summary, attempt=task.attempt, usage=engine.usage(),
         # After the call it names the models that really answered.
-        label=engine.label(),
+        fields={"engine_label": engine.label()[:120]},
     )  # fmt: skip
 
 
@@ -80,34 +90,54 @@ def _by_hand(context: Context, *, by: str, stage: str) -> Done | None:
         context.say(f"{by} handed the berth back without a change to the base")
         return None
     context.say(f"{by} handed the berth back with changes by hand")
-    return _kept(
-        context, directory, tree=tree, base_tree=base_tree,
-        product={"summary": f"Changed by hand by {by}.", "attempt": before.get("attempt", 0), "usage": {}},
-        label=f"{context.operation.engine_label[:80]} + by hand ({by[:30]})",
+    vault.preserve(
+        vault=context.vault, name=tree, operation_id=context.operation.pk, label=f"turn-{context.operation.turn}"
+    )
+    label = f"{context.operation.engine_label[:80]} + by hand ({by[:30]})"
+    return _finished(
+        context, directory, tree, summary=f"Changed by hand by {by}.", attempt=before.get("attempt", 1),
+        fields={"engine_label": label[:120]},
     )  # fmt: skip
 
 
-def _kept(context: Context, directory: Path, *, tree: str, base_tree: str, product: dict[str, Any], label: str) -> Done:
-    """The tree in the vault, if all of it can be parsed, with its difference to the base. Raises DoesNotCompile."""
-    operation = context.operation
-    vault.preserve(vault=context.vault, name=tree, operation_id=operation.pk, label=f"turn-{operation.turn}")
+def _finished(
+    context: Context, directory: Path, tree: str, *, summary: str, attempt: int = 1,
+    usage: Mapping[str, Any] | None = None, fields: Mapping[str, Any] | None = None,
+) -> Done:  # fmt: skip
+    """The product for a tree that still parses."""
+    base_tree = context.tree(Stage.ANALYZE)
     diff = changes.diff(vault=context.vault, base_tree=base_tree, tree=tree)
     if broken := syntax.broken_by(context, diff, base_tree=base_tree, directory=directory):
         context.say(broken, level=Level.WARNING)
         raise DoesNotCompile(broken, tree=tree)
     context.say(f"{diff.files} files, +{diff.insertions} -{diff.deletions}")
-    counts = {"files": diff.files, "insertions": diff.insertions, "deletions": diff.deletions}
-    made = {"tree": tree, "diffstat": counts, "diff": diff.shortened(DIFF_KEPT).as_dict(), **product}
-    return Done(made, fields={"engine_label": label[:120]})
+    return Done(
+        {
+            "tree": tree,
+            "summary": summary,
+            "diffstat": {"files": diff.files, "insertions": diff.insertions, "deletions": diff.deletions},
+            "diff": diff.shortened(DIFF_KEPT).as_dict(),
+            "attempt": attempt,
+            "usage": dict(usage or {}),
+        },
+        fields=fields or {},
+    )
 
 
-def _last_tree(context: Context, task: Task) -> str | None:
+def _last_tree(context: Context) -> str | None:
     """What the last attempt left, be it sent back by CODE itself; None where the vault of this host lacks it."""
-    if task.attempt == 1:
+    sent_back = context.sent_back_here()
+    if not sent_back:
         return None
-    facts = context.sent_back()[-1].get("facts") or {}
+    facts = sent_back[-1].get("facts") or {}
     tree = str(facts.get("tree") or context.product(Stage.CODE).get("tree") or "")
     return tree if tree and vault.has(context.vault, tree) else None
+
+
+def _last_summary(context: Context) -> str:
+    """What the delivered change was said to be."""
+    coded = context.operation.steps.filter(stage=Stage.CODE, outcome=Step.Outcome.DONE).order_by("-id").first()
+    return str(coded.product.get("summary", "")) if coded else ""
 
 
 def _taken(context: Context, directory: Path, *, base_tree: str, leave_out: tuple[str, ...]) -> str:

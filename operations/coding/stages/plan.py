@@ -7,11 +7,14 @@ from dataclasses import asdict
 from operations.coding import repository
 from operations.coding.context import Context, Done, Outcome
 from operations.coding.tasks_for_engines import bench_in, engine_for, task_for
-from operations.models import Stage
+from operations.models import Rework, Stage
 
 
 def plan(context: Context) -> Outcome:
     """Pick the engine and let it plan on a fresh checkout of the base."""
+    rework = context.rework
+    if rework is not None and rework.cause == Rework.Cause.CONFLICT:
+        return Done({"summary": "Put the change on the base branch as it is now.", "steps": [], "usage": {}})
     engine = engine_for(context)
     context.say(f"engine {engine.kind.value}: {engine.label()}")
     directory = context.workspace / "tree"

@@ -55,11 +55,14 @@ def test_no_argument_list_of_the_machine_and_nothing_the_engine_tells_has_it(san
     assert VALUE not in told
 
 
-def test_the_log_of_a_service_is_shown_without_it(sandbox: Sandbox) -> None:
+def test_the_log_of_a_service_is_shown_without_it(sandbox: Sandbox, tmp_path: Path) -> None:
     broken = Service("db", ("sh", "-c", "echo cannot log in with $TOKEN; exit 1"), ready=("false",))
     mask = Mask({"TOKEN": VALUE})
     said: list[str] = []
-    served = Served(Entrusted(sandbox, secrets={"TOKEN": VALUE}), services=[broken], say=said.append, clean=mask.text)
+    served = Served(
+        Entrusted(sandbox, secrets={"TOKEN": VALUE}), services=[broken], locks=tmp_path / "locks", say=said.append,
+        environment={"TOKEN": VALUE}, clean=mask.text,
+    )  # fmt: skip
     with pytest.raises(ServiceFailed) as caught:
         served.run(Command(argv=("true",)))
     assert caught.value.facts["log"] == "cannot log in with ••••\n"

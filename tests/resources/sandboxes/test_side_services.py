@@ -1,8 +1,11 @@
-"""Side services: there when the command starts, gone when it has ended, in every tier."""
+"""Side services: started once, there for every command, watched, and gone with the berth, in every tier."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
+import time
 from pathlib import Path
 
 import pytest
@@ -41,20 +44,59 @@ def sandbox(request: pytest.FixtureRequest, opener: Opener, port: int) -> Sandbo
 
 def served(sandbox: Sandbox, *services: Service) -> tuple[Served, list[str]]:
     said: list[str] = []
-    return Served(sandbox, services=services, say=said.append), said
+    locks = Path(sandbox.reference()["profile"]["workspace"]).parent / "locks"
+    return Served(sandbox, services=services, locks=locks, say=said.append), said
 
 
-def test_a_command_reaches_the_service_at_its_port_and_nothing_of_it_stays(sandbox: Sandbox, port: int) -> None:
+def test_every_command_reaches_the_one_service_at_its_port_until_the_berth_is_closed(
+    sandbox: Sandbox, port: int
+) -> None:
     mark = f"moorage-test-{port}"
     echo = Service("echo", ("python3", "-c", SERVER, str(port), mark), port=port)
     with_echo, said = served(sandbox, echo)
     for _again in range(2):
         outcome = with_echo.run(Command(argv=("python3", "-c", CLIENT, str(port)), timeout_s=30))
         assert (outcome.exit_code, outcome.stdout) == (0, b"from the service\n"), outcome.text()
-    assert said[0] == "side services start with each command: echo"
+    assert said[0] == "side services start: echo"
     assert said[1].startswith("service echo: ready after ")
-    assert len(said) == 2, "what happens at every command is told once"
+    assert len(said) == 2, "it was started once"
+    another, said_to_another = served(sandbox, echo)  # a later stage, in another worker
+    assert another.run(Command(argv=("python3", "-c", CLIENT, str(port)), timeout_s=30)).ok
+    assert len(said_to_another) == 1
+    assert said_to_another[0].startswith("service echo: ready after ")
+    sandbox.close()
     assert until_gone(mark) == []
+
+
+MORTAL = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+for _ in range(2):  # whether it is ready, and one client
+    listener.accept()[0].sendall(b"from the service")
+"""
+
+
+def test_one_that_dies_is_started_again_and_that_is_told(sandbox: Sandbox, port: int) -> None:
+    with_echo, said = served(sandbox, Service("echo", ("python3", "-c", MORTAL, str(port)), port=port))
+    assert with_echo.run(Command(argv=("python3", "-c", CLIENT, str(port)), timeout_s=30)).ok
+    until = time.monotonic() + 60
+    while not (told := [line for line in said if "started again" in line]) and time.monotonic() < until:
+        assert with_echo.run(Command(argv=("true",))).ok
+    assert told == ["service echo: it ended with exit code 0; started again, 1 of 5 times"]
+
+
+def test_a_keeper_that_is_killed_takes_the_services_along_and_the_next_command_starts_them(
+    sandbox: Sandbox, port: int
+) -> None:
+    mark = f"moorage-kept-{port}"
+    with_echo, said = served(sandbox, Service("echo", ("python3", "-c", SERVER, str(port), mark), port=port))
+    client = Command(argv=("python3", "-c", CLIENT, str(port)), timeout_s=30)
+    assert with_echo.run(client).ok
+    (lock,) = (Path(sandbox.reference()["profile"]["workspace"]).parent / "locks").iterdir()
+    os.kill(int(lock.read_text().split()[1]), signal.SIGKILL)
+    assert until_gone(mark) == []
+    assert with_echo.run(client).ok
+    assert "side services had ended and start again: echo" in said
 
 
 def test_streams_and_exit_code_are_the_commands_own(sandbox: Sandbox) -> None:
@@ -97,7 +139,7 @@ def test_a_service_whose_program_is_missing_says_which(sandbox: Sandbox) -> None
         with_missing.run(Command(argv=("true",)))
 
 
-def test_cancelling_the_command_ends_its_services(sandbox: Sandbox, port: int) -> None:
+def test_cancelling_a_command_leaves_the_services_to_the_next(sandbox: Sandbox, port: int) -> None:
     mark = f"moorage-cancelled-{port}"
     with_idle, _said = served(sandbox, Service("idle", ("sh", "-c", "sleep 60; true", mark)))
     workspace = Path(sandbox.reference()["profile"]["workspace"])
@@ -106,10 +148,15 @@ def test_cancelling_the_command_ends_its_services(sandbox: Sandbox, port: int) -
         Command(argv=("sh", "-c", f"touch {began}; sleep 60"), timeout_s=50), cancelled=began.exists
     )
     assert outcome.cancelled
+    assert with_idle.run(Command(argv=("true",))).ok
+    assert _said[2:] == []
+    sandbox.close()
     assert until_gone(mark) == []
 
 
-@pytest.mark.parametrize("lie", ["[]", "{", '{"echo": 3}', '{"echo": {"phase": ["x"], "why": {}}}', "[" * 9000])
+@pytest.mark.parametrize(
+    "lie", ["[]", "{", '{"run": 3}', '{"services": {"echo": {"phase": ["x"], "why": {}}}}', "[" * 9000]
+)
 def test_what_the_inside_writes_about_its_services_is_not_believed(opener: Opener, lie: str) -> None:
     sandbox = opener(ALL[0].values[0])
     with_echo, said = served(sandbox, Service("echo", ("sleep", "60")))
@@ -117,7 +164,7 @@ def test_what_the_inside_writes_about_its_services_is_not_believed(opener: Opene
         Command(argv=("sh", "-c", 'printf %s "$1" > .moorage/services/state.json; exit 125', "sh", lie), timeout_s=20)
     )
     assert outcome.exit_code == 125
-    assert said == ["side services start with each command: echo", *said[1:]]
+    assert said == ["side services start: echo", *said[1:]]
     assert all("ready after" in line for line in said[1:])
 
 

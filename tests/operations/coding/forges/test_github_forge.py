@@ -20,6 +20,8 @@ from operations.coding.forges.protocol import (
 )
 from tests.fakes.github_server import GitHubServer, Misfortune, github_server
 
+pytestmark = pytest.mark.django_db  # a breaker that opens is journalled
+
 TOKEN = "ghp_averysecrettoken0123456789"
 DRAFT = PullRequestDraft(
     repository="team/app",
