@@ -1,8 +1,8 @@
-"""Who may use agents of a template: whom its ``allowed_users`` names, and everybody where it names nobody."""
+"""Who may use agents of a template, and for what: as its ``allowed_users`` and ``capabilities`` say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from events.faults import Fault, FaultClass
@@ -15,6 +15,26 @@ class UserNotAllowed(Fault):
     code = "template.user_not_allowed"
     http_status = 403
     remedy = "Choose another template, or ask whoever keeps this one to name you in `allowed_users`."
+
+
+class CapabilityNotOffered(Fault):
+    """The template says what its agents may be asked to do, and this is not among it."""
+
+    fault_class = FaultClass.CONFIGURATION
+    code = "template.capability_not_offered"
+    http_status = 400
+
+
+def check_capabilities(spec: Mapping[str, Any], wanted: Iterable[str], *, template: str, pointer: str) -> None:
+    """Raises CapabilityNotOffered for what the template does not list."""
+    offered = spec.get("capabilities")
+    if offered is not None and (beyond := sorted(set(wanted) - set(offered))):
+        may = f"It may be asked for {', '.join(sorted(offered))}." if offered else "It may be asked for nothing."
+        raise CapabilityNotOffered(
+            f"agents of the template {template!r} may not be asked for {', '.join(beyond)}",
+            remedy=f"{may} Choose another template, or ask whoever keeps this one to list it under `capabilities`.",
+            pointer=pointer,
+        )
 
 
 def check(spec: Mapping[str, Any], *, template: str, user: Any) -> None:

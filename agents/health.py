@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, Q
 
 from agents.models import Agent, Fact
 from resources import hosts
@@ -78,6 +79,15 @@ def _of_a_living_one(facts: Mapping[str, Fact], inspected: Fact, *, now: datetim
     if last_sign is not None and now - last_sign > IDLE:
         return Judgement(Verdict.HEALTHY, f"a stage runs quietly; last output {_ago(last_sign, now)}")
     return Judgement(Verdict.HEALTHY, f"a worker holds it, heartbeat {_ago(heartbeat.observed_at, now)}")
+
+
+def stuck(*, now: datetime) -> Q:
+    """Which agents :func:`judge` finds stuck, for a query over all of them."""
+    mine = Fact.objects.filter(agent=OuterRef("pk"))
+    held = mine.filter(kind=Fact.Kind.WORKER_HEARTBEAT, observed_at__gte=now - FRESH)
+    signs = mine.filter(kind__in=(Fact.Kind.LAST_OUTPUT, Fact.Kind.LAST_TOOL_RESULT))
+    silent = Exists(signs) & ~Exists(signs.filter(observed_at__gte=now - STUCK))
+    return Q(state=Agent.State.RUNNING) & Q(Exists(held)) & silent
 
 
 def facts_of(agent: Agent) -> dict[str, Fact]:

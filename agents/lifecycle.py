@@ -57,12 +57,13 @@ def request_spawn(
     """Ask for an agent from a template: a row in ``spawning``, nothing taken yet. 202 material.
 
     ``fitted`` is the template as the caller resolved it, for one who calls inside a transaction: resolving reads files.
-    Raises the template's faults (unknown, invalid, abstract), UserNotAllowed and UnknownCapability before anything
-    is written.
+    Raises the template's faults (unknown, invalid, abstract), UserNotAllowed, UnknownCapability and
+    CapabilityNotOffered before anything is written.
     """
     wanted = check_capabilities(capabilities)
     fitted = fitted or outfit(template)
     admittance.check(fitted.spec, template=template, user=by)
+    admittance.check_capabilities(fitted.spec, wanted, template=template, pointer="/capabilities")
     now = timezone.now()
     with transaction.atomic():
         agent = Agent(

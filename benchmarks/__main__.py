@@ -26,6 +26,7 @@ NAMES = (
     "fan_out",
     "idle_stack",
     "terminals",
+    "console",
     "templates_resolve",
     "templates_change",
     "repair",

@@ -1,6 +1,7 @@
 """The repair engine on seeded defects: how many it mends within its default budget, and how fast it tries.
 
-``python -m benchmarks.repair [NAME …]`` runs some by name; ``--seconds N`` changes the budget of each.
+``python -m benchmarks.repair [NAME …]`` runs some by name; ``--seconds N`` changes the budget of each; ``--unseen``
+takes the set that was run before any operator was tuned on it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from agents.engines.repair.harness import Command, Harness
 from agents.engines.repair.options import Options
 from agents.engines.repair.search import limit_s_of
 from agents.engines.repair.source import Source
-from benchmarks.defects.seeded import DEFECTS, PROGRAMS, Defect
+from benchmarks.defects.seeded import DEFECTS, Defect
+from benchmarks.defects.unseen_defects import UNSEEN, Unseen
 from benchmarks.report import Figure, main
 from events.faults import Fault
 from resources.sandboxes.protocol import Outcome
@@ -110,12 +112,11 @@ def _green(root: Path) -> bool:
         return False
 
 
-def run(defects: Sequence[Defect], *, seconds: float, loud: bool) -> list[Trial]:
+def run(defects: Sequence[Defect | Unseen], *, seconds: float, loud: bool) -> list[Trial]:
     """Each defect, one after the other."""
     trials = []
     for defect in defects:
-        right = (PROGRAMS / f"{defect.program}.py").read_text()
-        trial = attempt(defect.files(), name=defect.name, seconds=seconds, loud=loud, wanted=right)
+        trial = attempt(defect.files(), name=defect.name, seconds=seconds, loud=loud, wanted=defect.text)
         trials.append(trial)
         mark = ("✓" if trial.mended else "✗") + ("=" if trial.exact else " ")
         print(
@@ -166,10 +167,12 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--unseen", action="store_true")
     parser.add_argument("--loud", action="store_true")
     options = parser.parse_args()
-    if options.names or options.all:
-        chosen = [one for one in DEFECTS if not options.names or any(name in one.name for name in options.names)]
+    if options.names or options.all or options.unseen:
+        known: Sequence[Defect | Unseen] = UNSEEN if options.unseen else DEFECTS
+        chosen = [one for one in known if not options.names or any(name in one.name for name in options.names)]
         trials = run(chosen, seconds=options.seconds, loud=options.loud)
         print(f"{sum(trial.mended for trial in trials)} of {len(trials)} mended on {os.cpu_count()} cores")
     else:

@@ -23,7 +23,8 @@ def add_to(group: Any) -> None:
     leaf(group, "show", show, "One operation: state, steps, outcome.", "operation")
     add_patience(leaf(group, "watch", watch, "Follow an operation to its end.", "operation"))
     leaf(group, "cancel", cancel, "Stop an operation.", "operation")
-    leaf(group, "retry", retry, "Try a failed operation again.", "operation")
+    again = leaf(group, "retry", retry, "Try a failed operation again.", "operation")
+    again.add_argument("--stage", help="go on from this stage; from the one that failed where it is not given")
     leaf(group, "approve", approve, "Say yes to what an operation waits for.", "operation")
     answered = leaf(group, "answer", answer, "Answer an operation's question.", "operation")
     answered.add_argument("text", metavar="TEXT", help="the answer; - reads it from stdin")
@@ -129,7 +130,7 @@ def cancel(call: Call) -> int:
 
 
 def retry(call: Call) -> int:
-    return _steer(call, "retry")
+    return _steer(call, "retry", {"stage": call.given.stage} if call.given.stage else None)
 
 
 def approve(call: Call) -> int:

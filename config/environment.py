@@ -203,6 +203,11 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("MOORAGE_REPAIR_S", "120", "How long the repair engine searches, in seconds, unless a template says."),
     Setting("MOORAGE_REPAIR_CANDIDATES", "50000", "How many edits it tries at most, unless a template says."),
+    Setting(
+        "MOORAGE_KEPT_RESULTS",
+        "500",
+        "How many results of analysis and clean tests are kept, to be used again for the same tree; 0 is none.",
+    ),
     Setting("MOORAGE_CLAIM_TTL_S", "30", "How long a stage claim lives without a heartbeat, in seconds."),
     Setting("MOORAGE_REDISPATCH_S", "20", "After how long a wake-up that nobody took is sent again, in seconds."),
     Setting("MOORAGE_SWEEP_S", "5", "How often the sweeps run, in seconds."),

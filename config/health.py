@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import redis
 from django.db import DatabaseError, connection
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
@@ -20,11 +21,12 @@ from rest_framework.views import APIView
 from agents.models import Agent
 from events import live as live_stream
 from events.models import Undelivered
+from events.plain_text import ago
 from operations import figures, queues
 from operations.models import Operation
 from resources import breakers, hosts
 from resources.api import HostSerializer, shape_for
-from resources.models import Host
+from resources.models import Host, Tick
 
 
 def live(_request: HttpRequest) -> HttpResponse:
@@ -42,29 +44,35 @@ class Part:
     remedy: str = ""
 
 
-def _database() -> list[Part]:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except DatabaseError as error:
-        return [Part("database", False, type(error).__name__, "Check MOORAGE_DATABASE_URL and that the server runs.")]
-    return [Part("database", True, connection.vendor)]
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the parts are judged by, as read from the database."""
+
+    hosts: Sequence[Host]
+    undelivered: int
+    late: int  # of them, those whose event is older than half a minute
+    swept_at: datetime | None
 
 
-def _redis() -> list[Part]:
+LATE = timedelta(seconds=30)
+SILENT = timedelta(seconds=60)  # a sweep comes every few seconds
+SWEEP = "wake operations"  # the duty whose tick tells of the sweep
+
+
+def _seen(now: datetime) -> Seen:
+    # By the event's own age: every sweep that tries again in vain moves the row's next attempt.
+    late = Count("pk", filter=Q(event__created_at__lt=now - LATE))
+    outbox = Undelivered.objects.aggregate(all=Count("pk"), late=late)
+    swept = Tick.objects.filter(name=SWEEP).values_list("due_at", flat=True).first()
+    return Seen(list(Host.objects.all()), outbox["all"], outbox["late"], swept)
+
+
+def _redis() -> Part:
     try:
         live_stream.client().ping()
     except redis.RedisError as error:
-        return [
-            Part("redis", False, type(error).__name__, "Start Redis; accepted work waits in the database meanwhile.")
-        ]
-    return [Part("redis", True, "answers")]
-
-
-def _machines() -> list[Part]:
-    """The hosts and what their workers said at the last beat, by one query: the console asks often."""
-    known, now = list(Host.objects.all()), timezone.now()
-    return [_hosts(known, now=now), _egress(known, now=now)]
+        return Part("redis", False, type(error).__name__, "Start Redis; accepted work waits in the database meanwhile.")
+    return Part("redis", True, "answers")
 
 
 def _hosts(known: Sequence[Host], *, now: datetime) -> Part:
@@ -78,26 +86,32 @@ def _hosts(known: Sequence[Host], *, now: datetime) -> Part:
     return Part("hosts", True, f"{len(known)} alive")
 
 
-def _outbox() -> list[Part]:
-    # By the event's own age: every sweep that tries again in vain moves the row's next attempt.
-    late = Undelivered.objects.filter(event__created_at__lt=timezone.now() - timedelta(seconds=30)).count()
+def _sweep(swept_at: datetime | None, *, now: datetime) -> Part:
+    remedy = "Start beat and a worker of the queue control: `make up` does."
+    if swept_at is None:
+        return Part("sweep", False, "nobody has swept yet", remedy)
+    if now - swept_at > SILENT:
+        return Part("sweep", False, f"the last one was due {ago(swept_at, now=now)}", remedy)
+    return Part("sweep", True, "beat and a worker take their turns")
+
+
+def _outbox(undelivered: int, late: int) -> Part:
     if late:
-        return [Part("outbox", False, f"{late} events wait for delivery", "Check that beat, a worker and Redis run.")]
-    waiting = Undelivered.objects.count()
-    return [Part("outbox", True, f"{waiting} events are on their way" if waiting else "empty")]
+        return Part("outbox", False, f"{late} events wait for delivery", "Check that beat, a worker and Redis run.")
+    return Part("outbox", True, f"{undelivered} events are on their way" if undelivered else "empty")
 
 
-def _services() -> list[Part]:
+def _services() -> Part:
     """The breakers: which outside services are left alone because they fail."""
     resting = [breaker for breaker in breakers.known() if breaker.position is not breakers.Position.CLOSED]
     if not resting:
-        return [Part("outside services", True, "none is failing")]
+        return Part("outside services", True, "none is failing")
     said = "; ".join(
         f"{one.name} is left alone since {one.opened_at:%H:%M:%S} UTC ({one.reason}); "
         + (f"next try in {one.next_try_in_s:.0f} s" if one.next_try_in_s else "the next call tries it")
         for one in resting
     )
-    return [Part("outside services", False, said, "Look whether the service runs; it is tried again by itself.")]
+    return Part("outside services", False, said, "Look whether the service runs; it is tried again by itself.")
 
 
 def _egress(known: Sequence[Host], *, now: datetime) -> Part:
@@ -110,12 +124,18 @@ def _egress(known: Sequence[Host], *, now: datetime) -> Part:
     return Part("egress proxy", True, f"serves {served} berths" if served else "no berth may reach out")
 
 
-CHECKS: tuple[Callable[[], list[Part]], ...] = (_database, _redis, _machines, _outbox, _services)
-
-
-def parts() -> list[Part]:
-    """Every part now."""
-    return [part for check in CHECKS for part in check()]
+def parts(seen: Seen | None = None, *, now: datetime | None = None) -> list[Part]:
+    """Every part now; ``seen`` by a caller who has read the database already."""
+    now = now or timezone.now()
+    try:
+        seen = seen or _seen(now)
+    except DatabaseError as error:
+        broken = Part("database", False, type(error).__name__, "Check MOORAGE_DATABASE_URL and that the server runs.")
+        return [broken, _redis()]
+    return [
+        Part("database", True, connection.vendor), _redis(), _hosts(seen.hosts, now=now),
+        _egress(seen.hosts, now=now), _sweep(seen.swept_at, now=now), _outbox(seen.undelivered, seen.late), _services(),
+    ]  # fmt: skip
 
 
 class PartSerializer(serializers.Serializer[Part]):

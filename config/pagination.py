@@ -1,4 +1,4 @@
-"""Lists by cursor, newest first."""
+"""Lists by cursor, newest first unless the view says another ``ordering``."""
 
 from __future__ import annotations
 
@@ -24,12 +24,19 @@ class NewestFirst(pagination.CursorPagination):
             raise exceptions.ValidationError({"page_size": [f"must be a number from 1 to {self.max_page_size}"]})
         return int(given)
 
+    def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
+        return getattr(view, "ordering", None) or self.ordering
+
     def decode_cursor(self, request: Request) -> pagination.Cursor | None:
         try:
             cursor = super().decode_cursor(request)
         except exceptions.NotFound:
             raise _NOT_OURS from None
-        if cursor is not None and cursor.position is not None and not _is_position(str(cursor.position)):
+        if (
+            cursor is not None
+            and cursor.position is not None
+            and not _is_position(str(cursor.position), of=self.ordering[0])
+        ):
             raise _NOT_OURS
         return cursor
 
@@ -44,8 +51,10 @@ class NewestFirst(pagination.CursorPagination):
 _NOT_OURS = exceptions.ValidationError({"cursor": ["is not a cursor of this list"]})
 
 
-def _is_position(text: str) -> bool:
-    """Whether a cursor's position is a point in time that a database takes: it comes from the client."""
+def _is_position(text: str, *, of: str) -> bool:
+    """Whether a cursor's position is a row number, or a point in time, that a database takes: the client sent it."""
+    if of == "pk":
+        return text.isascii() and text.isdigit() and len(text) < 19
     try:
         moment = parse_datetime(text)
     except ValueError:

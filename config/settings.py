@@ -140,6 +140,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 
 LANGUAGE_CODE = "en"
+USE_I18N = False  # one language: to ask which one at each value costs a sixth of a page
 TIME_ZONE = "UTC"
 USE_TZ = True
 
@@ -291,6 +292,7 @@ MODEL_ENVIRONMENT = {
 }  # fmt: skip
 MODEL_TIMEOUT_S = env.number("MOORAGE_MODEL_TIMEOUT_S", least=1)
 REPAIR_S = env.number("MOORAGE_REPAIR_S", least=1)
+KEPT_RESULTS = int(env.number("MOORAGE_KEPT_RESULTS", least=0))
 REPAIR_CANDIDATES = env.number("MOORAGE_REPAIR_CANDIDATES", least=1)
 
 GATEWAY_PORT = env.whole("MOORAGE_GATEWAY_PORT", least=1)

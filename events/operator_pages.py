@@ -2,12 +2,13 @@
 
 A page never edits a row. What changes something is a *verb*: a method that calls one door of its room and says what
 it did. Verbs are reached by POST with a CSRF token only, one URL each; a :class:`Fault` becomes a message with its
-remedy.
+remedy. For many rows at once a verb is foreseen first: what it would do to each, and for which it would be refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -31,6 +32,20 @@ from events.faults import Fault
 from events.plain_text import ago, plain
 
 Verb = Callable[[Any, HttpRequest, Any], str]  # (admin, request, object) → what was done, in words
+
+
+MOST_AT_ONCE = 500  # rows of one bulk action
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a bulk action did to one row, or would do; ``refused``: why not."""
+
+    key: str
+    name: str
+    link: str
+    words: str
+    refused: bool
 
 
 def badge(value: object, *, topic: str = "", field: str = "") -> SafeString:
@@ -63,6 +78,10 @@ def moment(when: datetime | None) -> SafeString | str:
 def told(fault: Fault) -> str:
     """A fault for people: what is wrong, and the way on."""
     return plain(f"{fault.detail.rstrip('.')}. {fault.remedy_text}".strip())
+
+
+def _asked(_page: Any, _request: HttpRequest, _obj: Any) -> str:
+    return "will be asked to"
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -111,6 +130,7 @@ class OperatorPage(ReadOnly):
     page_template: ClassVar[str]
     parts_template: ClassVar[str] = ""
     verbs: ClassVar[Mapping[str, Verb]] = {}
+    foresights: ClassVar[Mapping[str, Verb]] = {}  # what a verb would do, in words, or the fault that it would meet
 
     def page_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         """What the templates show of the object."""
@@ -152,20 +172,36 @@ class OperatorPage(ReadOnly):
         self.attempt(request, verb, obj)
         return redirect(self.address(obj))
 
-    def attempt(self, request: HttpRequest, verb: str, obj: Any, *, label: str = "") -> None:
+    def attempt(self, request: HttpRequest, verb: str, obj: Any) -> None:
         """Call the verb once; what it did, or the fault with its remedy, becomes a message."""
-        prefix = f"{plain(label)}: " if label else ""
         try:
             done = self.verbs[verb](self, request, obj)
         except Fault as fault:
-            self.message_user(request, f"{prefix}{told(fault)}", messages.ERROR)
+            self.message_user(request, told(fault), messages.ERROR)
         else:
-            self.message_user(request, f"{prefix}{done}", messages.SUCCESS)
+            self.message_user(request, done, messages.SUCCESS)
 
-    def attempt_each(self, request: HttpRequest, verb: str, rows: QuerySet[Any]) -> None:
-        """A bulk action: the verb once per row, each with a result of its own."""
-        for obj in rows:
-            self.attempt(request, verb, obj, label=str(obj))
+    def attempt_each(self, request: HttpRequest, verb: str, rows: QuerySet[Any]) -> HttpResponse:
+        """A bulk action in two steps: what it would do to each row; then, confirmed, the verb once for each."""
+        confirmed = request.POST.get("confirmed") == verb
+        chosen = list(rows[:MOST_AT_ONCE])
+        step = self.verbs[verb] if confirmed else self.foresights.get(verb, _asked)
+        outcomes = [self._outcome(step, request, obj) for obj in chosen]
+        action = request.POST.get("action", "")
+        _, _, words = self.get_actions(request)[action] or (None, "", verb)
+        context = {
+            **self.base_context(request), "title": words, "verb": verb, "action": action, "done": confirmed,
+            "outcomes": outcomes, "possible": sum(not outcome.refused for outcome in outcomes),
+            "left_out": rows.count() - len(chosen),
+        }  # fmt: skip
+        return TemplateResponse(request, "moorage/bulk.html", context)
+
+    def _outcome(self, step: Verb, request: HttpRequest, obj: Any) -> Outcome:
+        try:
+            words, refused = step(self, request, obj), False
+        except Fault as fault:
+            words, refused = told(fault), True
+        return Outcome(str(obj.pk), plain(str(obj)), self.address(obj), words, refused)
 
     def form_view(
         self, request: HttpRequest, form: forms.Form, verb: Callable[[dict[str, Any]], Model], **context: Any

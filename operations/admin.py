@@ -1,4 +1,4 @@
-"""Projects, operations and pull requests in the console: pages to read, verbs by POST."""
+"""Projects and pull requests in the console: pages to read, verbs by POST."""
 
 from __future__ import annotations
 
@@ -9,130 +9,18 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from agents.gateway import money
 from events.faults import Fault
-from events.operator_pages import OperatorPage, badge, following, moment
+from events.operator_pages import OperatorPage, ReadOnly, badge, moment
 from events.plain_text import plain
-from operations import budgets, diff_lines, operation_page, policy, projects, submit, takeover
-from operations.admin_forms import OperationForm, ProjectForm
+from operations import diff_lines, projects
+from operations.admin_forms import ProjectForm
 from operations.coding import changes, pull_requests, vault
-from operations.models import Operation, Project, PullRequest
-from operations.snapshots import blocked_by
-from resources.reasons import in_words
+from operations.models import KeptResult, Operation, Project, PullRequest
+from operations.operation_admin import OperationAdmin
 
-
-@admin.register(Operation)
-class OperationAdmin(OperatorPage):
-    """Requested work. What is waiting for a person or has failed says so in its row."""
-
-    list_display = ("requirement", "status_now", "stage_now", "project", "engine_used", "requested", "why")
-    list_filter = ("status", "stage", "engine_kind", "project")
-    list_select_related = ("project", "agent__host")
-    search_fields = ("requirements", "project__name", "id")
-    actions = ("cancel_selected", "retry_selected")
-    add_words = "Request work"
-    page_template = "moorage/operation.html"
-    parts_template = "moorage/operation_parts.html"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Operation]:
-        return policy.visible_operations(request.user)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
-
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Request an operation."""
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        form = OperationForm(request.POST or None, user=request.user, initial={"project": request.GET.get("project")})
-        return self.form_view(
-            request, form, lambda data: submit.submit(by=request.user, **data), title="Request work",
-            lead="A requirement becomes a tested branch and a pull request, in nine stages that you can watch.",
-            send="Request it",
-        )  # fmt: skip
-
-    def page_context(self, request: HttpRequest, obj: Operation) -> dict[str, Any]:
-        return {"operation": obj, "page": operation_page.of(obj, now=timezone.now()), "title": plain(obj.title)}
-
-    def cancel(self, request: HttpRequest, operation: Operation) -> str:
-        """Stop it at any point."""
-        submit.cancel(by=request.user, operation_id=operation.pk, reason="asked in the console")
-        return "Cancelled."
-
-    def retry(self, request: HttpRequest, operation: Operation) -> str:
-        """Go on from the stage that failed."""
-        submit.retry(by=request.user, operation_id=operation.pk)
-        return "Goes on from the stage that failed, in a new berth."
-
-    def approve(self, request: HttpRequest, operation: Operation) -> str:
-        """Let it go on."""
-        submit.approve(by=request.user, operation_id=operation.pk)
-        return "Approved; it goes on."
-
-    def answer(self, request: HttpRequest, operation: Operation) -> str:
-        """Answer its question."""
-        submit.answer(by=request.user, operation_id=operation.pk, text=request.POST.get("text", ""))
-        return "Answered; it goes on."
-
-    def budget(self, request: HttpRequest, operation: Operation) -> str:
-        """Raise what it may spend."""
-        usd = money.amount(request.POST.get("usd", ""))
-        budgets.raise_run(by=request.user, operation_id=operation.pk, usd=usd, now=timezone.now())
-        return f"It may spend ${usd:,.2f} in all now, and goes on."
-
-    def take_over(self, request: HttpRequest, operation: Operation) -> str:
-        """Have its berth to oneself."""
-        takeover.take_over(by=request.user, operation_id=operation.pk)
-        return "The berth is yours: open a terminal of its agent, and hand it back when done."
-
-    def hand_back(self, request: HttpRequest, operation: Operation) -> str:
-        """Let it go on with the files as they are."""
-        takeover.hand_back(by=request.user, operation_id=operation.pk)
-        return "Handed back; it goes on with the files as they are."
-
-    verbs = {
-        "cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget,
-        "take-over": take_over, "hand-back": hand_back,
-    }  # fmt: skip
-
-    @admin.action(description="Cancel selected operations")
-    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> None:
-        """Each with its own result."""
-        self.attempt_each(request, "cancel", queryset)
-
-    @admin.action(description="Retry selected operations")
-    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Operation]) -> None:
-        """Each with its own result."""
-        self.attempt_each(request, "retry", queryset)
-
-    @admin.display(description="requirement")
-    def requirement(self, operation: Operation) -> str:
-        return plain(operation.title)
-
-    @admin.display(description="status", ordering="status")
-    def status_now(self, operation: Operation) -> SafeString:
-        return badge(operation.status, topic=operation.topic, field="status")
-
-    @admin.display(description="stage", ordering="stage")
-    def stage_now(self, operation: Operation) -> SafeString:
-        return following(operation.stage, topic=operation.topic, field="stage")
-
-    @admin.display(description="engine", ordering="engine_kind")
-    def engine_used(self, operation: Operation) -> str:
-        return operation.engine_kind or operation.engine
-
-    @admin.display(description="requested", ordering="created_at")
-    def requested(self, operation: Operation) -> SafeString | str:
-        return moment(operation.created_at)
-
-    @admin.display(description="why")
-    def why(self, operation: Operation) -> str:
-        if operation.status == Operation.Status.FAILED:
-            return plain(str((operation.error or {}).get("detail", "")))[:160] or "—"
-        return "; ".join(plain(in_words(reason)) for reason in blocked_by(operation))[:160] or "—"
+__all__ = ["KeptResultAdmin", "OperationAdmin", "ProjectAdmin", "PullRequestAdmin"]
 
 
 @admin.register(Project)
@@ -265,3 +153,19 @@ def _diff(row: PullRequest) -> tuple[diff_lines.DiffView | None, str]:
     except Fault as fault:
         return None, plain(f"{fault.detail} {fault.remedy_text}".strip())
     return diff_lines.lines_of(diff.text, cut=diff.truncated), ""
+
+
+@admin.register(KeptResult)
+class KeptResultAdmin(ReadOnly):
+    """Results that are used again, with how often they were."""
+
+    list_display = ("kind", "key", "hits", "used", "made")
+    list_filter = ("kind",)
+
+    @admin.display(description="last used", ordering="used_at")
+    def used(self, row: KeptResult) -> SafeString | str:
+        return moment(row.used_at)
+
+    @admin.display(description="made", ordering="created_at")
+    def made(self, row: KeptResult) -> SafeString | str:
+        return moment(row.created_at)

@@ -6,11 +6,6 @@ from typing import Any
 
 from django import forms
 
-from agents.engines import registry
-from agents.engines.protocol import EngineKind
-from agents.models import Priority
-from operations import policy
-from operations.models import Operation, Project
 from templates_app import active, states
 
 _WIDE = {"class": "vTextField", "autocomplete": "off", "spellcheck": "false"}
@@ -45,32 +40,3 @@ class ProjectForm(forms.Form):
             choices = [(current, f"{current} (not available now)"), *choices]
         self.fields["default_template"].choices = choices  # type: ignore[attr-defined]
         self.fields["default_template"].initial = "python"
-
-
-class OperationForm(forms.Form):
-    """A requirement to turn into a tested branch and a pull request."""
-
-    project = forms.ModelChoiceField(queryset=Project.objects.none(), empty_label=None)
-    requirements = forms.CharField(
-        label="Requirement", strip=False, widget=forms.Textarea(attrs={"class": "vLargeTextField", "rows": 12}),
-        help_text="What should change, and how one would know. A diff in it is applied as it is.",
-    )  # fmt: skip
-    engine = forms.ChoiceField(
-        choices=[(kind.value, kind.value) for kind in registry.available()], initial=EngineKind.AUTO.value,
-        help_text="auto: patch or codemod where the requirement carries one, else a model where one is configured, "
-        "else repair where a test fails.",
-    )  # fmt: skip
-    template = forms.ChoiceField(required=False, help_text="The environment that its agent gets.")
-    approval = forms.ChoiceField(
-        choices=Operation.Approval.choices, initial=Operation.Approval.NONE,
-        help_text="Where it stops and waits for a person.",
-    )  # fmt: skip
-    priority = forms.TypedChoiceField(
-        coerce=lambda value: Priority(int(value)), choices=[(value, label) for value, label in Priority.choices],
-        initial=Priority.NORMAL,
-    )  # fmt: skip
-
-    def __init__(self, *args: Any, user: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["project"].queryset = policy.visible_projects(user)  # type: ignore[attr-defined]
-        self.fields["template"].choices = [("", "the project's"), *template_choices()]  # type: ignore[attr-defined]

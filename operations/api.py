@@ -18,21 +18,22 @@ from events.api_shapes import EventSerializer
 from events.journal import replay
 from operations import budgets, delivered_page, plans, policy, projects, submit, takeover
 from operations.api_shapes import (
-    AccountSerializer,
     AfterParameters,
     AnswerSerializer,
     DiffSerializer,
     EvidenceSerializer,
     OperationFilter,
+    OperationLineSerializer,
     OperationSerializer,
     PlanEditSerializer,
     ProjectSerializer,
     RecordingSerializer,
-    RunBudgetSerializer,
+    RetrySerializer,
     StepSerializer,
     SubmissionSerializer,
     WaitParameters,
 )
+from operations.budget_shapes import AccountSerializer, RunBudgetSerializer
 from operations.coding import pull_requests, recordings
 from operations.delivered_shapes import DeliveredSerializer
 from operations.models import Operation, Project
@@ -97,17 +98,19 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
 
     queryset = Operation.objects.all()
     serializer_class = OperationSerializer
+    ordering: tuple[str, ...] = ()  # of a list; empty: newest first
 
     def get_queryset(self) -> Any:
         wanted = OperationFilter(data=self.request.query_params)
         wanted.is_valid(raise_exception=True)
-        return policy.visible_operations(self.request.user).filter(**wanted.validated_data)
+        return policy.operation_lines(self.request.user).filter(**wanted.validated_data)
 
-    @extend_schema(parameters=[OperationFilter])
+    @extend_schema(parameters=[OperationFilter], responses=OperationLineSerializer(many=True))
     def list(self, request: Request) -> Response:
-        """Operations, newest first."""
+        """Operations, newest first; of each requirement the first 200 characters."""
         page = self.paginate_queryset(self.get_queryset())
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        lines = OperationLineSerializer(page, many=True, context=self.get_serializer_context())
+        return self.get_paginated_response(lines.data)
 
     @extend_schema(request=SubmissionSerializer, responses={202: OperationSerializer}, parameters=[IDEMPOTENCY_KEY])
     def create(self, request: Request) -> Response:
@@ -141,11 +144,15 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
         """Stop it at any point. Cancelling again changes nothing."""
         return self._answer(submit.cancel(by=request.user, operation_id=pk))
 
-    @extend_schema(request=None, responses={202: OperationSerializer})
+    @extend_schema(request=RetrySerializer, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
-        """Go on from the stage that failed."""
-        return self._answer(submit.retry(by=request.user, operation_id=pk), status.HTTP_202_ACCEPTED)
+        """Go on from the stage that failed, or from one before it."""
+        data = RetrySerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        return self._answer(
+            submit.retry(by=request.user, operation_id=pk, **data.validated_data), status.HTTP_202_ACCEPTED
+        )
 
     @extend_schema(request=None, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])
@@ -204,10 +211,12 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
         return self._answer(operation, status.HTTP_202_ACCEPTED)
 
     @extend_schema(responses=StepSerializer(many=True))
-    @action(detail=True, pagination_class=None)
+    @action(detail=True, ordering=("pk",))
     def steps(self, request: Request, pk: str) -> Response:
         """Every attempt at every stage, in order."""
-        return Response(StepSerializer(policy.operation(request.user, pk).steps.all(), many=True).data)
+        steps: Any = policy.operation(request.user, pk).steps.all()
+        page: Any = self.paginate_queryset(steps)
+        return self.get_paginated_response(StepSerializer(page, many=True).data)
 
     @extend_schema(parameters=[AfterParameters], responses=EventSerializer(many=True))
     @action(detail=True, pagination_class=None)

@@ -10,14 +10,13 @@ from rest_framework import serializers
 
 from agents import placement
 from agents.engines.protocol import EngineKind
-from agents.gateway.limits import State
-from agents.gateway.money import usd
 from agents.models import Capability, Priority
 from operations import snapshots, submit
 from operations.coding.changes import Diff, FileChange
-from operations.models import Evidence, Operation, Project, Step
+from operations.models import Evidence, Operation, Project, Stage, Step, title_of
 
 LONGEST_WAIT_S = 30.0
+START_SHOWN = 200  # characters of a requirement in a list
 
 
 class JsonObject(serializers.JSONField):
@@ -117,6 +116,10 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     queue_position = serializers.SerializerMethodField()
     attention = serializers.SerializerMethodField()
     title = serializers.CharField(read_only=True)
+    requirements_size = serializers.SerializerMethodField(help_text="Characters of the whole requirement.")
+    requirements_truncated = serializers.SerializerMethodField(
+        help_text="Whether `requirements` is only its start, as in lists."
+    )
     error = serializers.DictField(read_only=True, allow_null=True)
     result = serializers.DictField(read_only=True, allow_null=True)
     metadata = serializers.DictField(read_only=True)
@@ -124,12 +127,18 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     class Meta:
         model = Operation
         fields = (
-            "id", "type", "title", "project_id", "agent_id", "capability", "requirements", "engine", "template",
-            "status", "stage", "turn", "progress", "priority", "approval", "blocked_by", "queue_position", "attention",
-            "retry_count", "retry_strategy", "last_retry_at", "created_at", "started_at", "completed_at", "error",
-            "result", "metadata",
+            "id", "type", "title", "project_id", "agent_id", "capability", "requirements", "requirements_size",
+            "requirements_truncated", "engine", "template", "status", "stage", "turn", "progress", "priority",
+            "approval", "blocked_by", "queue_position", "attention", "retry_count", "retry_strategy", "last_retry_at",
+            "created_at", "started_at", "completed_at", "error", "result", "metadata",
         )  # fmt: skip
         read_only_fields = fields
+
+    def get_requirements_size(self, operation: Operation) -> int:
+        return len(operation.requirements)
+
+    def get_requirements_truncated(self, operation: Operation) -> bool:
+        return False
 
     @extend_schema_field(EngineShape)
     def get_engine(self, operation: Operation) -> dict[str, str]:
@@ -147,6 +156,25 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     @extend_schema_field(AttentionShape)
     def get_attention(self, operation: Operation) -> dict[str, Any]:
         return snapshots.attention(operation)
+
+
+class OperationLineSerializer(OperationSerializer):
+    """An operation in a list: of its requirement the first 200 characters; the operation itself has all of it."""
+
+    title = serializers.SerializerMethodField()  # type: ignore[assignment] # for a line, made from the start
+    requirements = serializers.SerializerMethodField()
+
+    def get_title(self, operation: Any) -> str:
+        return title_of(operation.requirements_start)
+
+    def get_requirements(self, operation: Any) -> str:
+        return str(operation.requirements_start[:START_SHOWN])
+
+    def get_requirements_size(self, operation: Any) -> int:
+        return int(operation.requirements_size)
+
+    def get_requirements_truncated(self, operation: Any) -> bool:
+        return self.get_requirements_size(operation) > START_SHOWN
 
 
 class OperationFilter(serializers.Serializer[Any]):
@@ -185,6 +213,14 @@ class AnswerSerializer(serializers.Serializer[Any]):
     """The answer to a question."""
 
     text = serializers.CharField(max_length=submit.LONGEST_ANSWER)
+
+
+class RetrySerializer(serializers.Serializer[Any]):
+    """Where to go on."""
+
+    stage = serializers.ChoiceField(
+        choices=Stage.choices, required=False, help_text="The stage that failed, where none is given; or one before it."
+    )
 
 
 class StepSerializer(serializers.ModelSerializer[Step]):
@@ -239,38 +275,6 @@ class RecordingSerializer(serializers.Serializer[Any]):
     engine_label = serializers.CharField()
     base_tree = serializers.CharField()
     attempts = serializers.ListField(child=serializers.DictField())
-
-
-class RunBudgetSerializer(serializers.Serializer[Any]):
-    """What an operation may spend in all; null is no limit."""
-
-    usd = serializers.FloatField(allow_null=True, min_value=0, max_value=1e9)
-    tokens = serializers.IntegerField(allow_null=True, min_value=0, max_value=2**53, default=None)
-    calls = serializers.IntegerField(allow_null=True, min_value=0, max_value=2**53, default=None)
-
-
-class AccountSerializer(serializers.Serializer[State]):
-    """One account that its calls are booked on; ``held_usd`` is what calls in flight may cost."""
-
-    scope = serializers.CharField(source="place.scope")
-    key = serializers.CharField(source="place.key")
-    period = serializers.CharField(source="place.period")
-    spent_usd = serializers.SerializerMethodField()
-    held_usd = serializers.SerializerMethodField()
-    limit_usd = serializers.SerializerMethodField()
-    tokens = serializers.IntegerField()
-    limit_tokens = serializers.IntegerField(source="limit.tokens", allow_null=True)
-    calls = serializers.IntegerField()
-    limit_calls = serializers.IntegerField(source="limit.calls", allow_null=True)
-
-    def get_spent_usd(self, state: State) -> float:
-        return usd(state.spent_nanos)
-
-    def get_held_usd(self, state: State) -> float:
-        return usd(state.held_nanos)
-
-    def get_limit_usd(self, state: State) -> float | None:
-        return None if state.limit.nanos is None else usd(state.limit.nanos)
 
 
 class PlannedStepSerializer(serializers.Serializer[Any]):

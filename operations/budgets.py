@@ -19,7 +19,11 @@ from operations.snapshots import snapshot
 
 def of(*, by: Any, operation_id: uuid.UUID | str, now: datetime) -> list[State]:
     """What the operation and those it belongs to have spent, and may."""
-    operation = policy.operation(by, operation_id)
+    return accounts(policy.operation(by, operation_id), now=now)
+
+
+def accounts(operation: Operation, *, now: datetime) -> list[State]:
+    """The accounts that its calls are booked on: its own first, then those that it shares."""
     wanted = limits.places(
         run_id=operation.pk, agent_id=operation.agent_id, user_id=operation.created_by_id,
         project_id=operation.project_id, day=now.date(),

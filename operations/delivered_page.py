@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from events.plain_text import plain
@@ -50,18 +50,23 @@ def _delivered(row: PullRequest) -> Delivered:
     seen = Seen.from_dict(row.seen, etags={})
     return Delivered(
         number=row.number,
-        url=row.url if row.url.startswith(("/admin/", "https://", "http://")) else "",
+        url=_link(row.url),
         title=plain(row.title),
         forge=row.forge,
         state=str(row.state),
         conflicts=bool(seen and seen.conflicts),
-        checks=seen.checks if seen else (),
+        checks=tuple(replace(check, url=_link(check.url)) for check in seen.checks) if seen else (),
         rounds=tuple(_round(rework) for rework in row.reworks.all()),
         ignored=reactions.ignored_comments(seen) if seen else 0,
         note=plain(row.note),
         looked_at=row.looked_at,
         look_due_at=row.look_due_at,
     )
+
+
+def _link(url: str) -> str:
+    """Nothing for an address that a forge made up to be something else than a page."""
+    return url if url.startswith(("/admin/", "https://", "http://")) else ""
 
 
 def _round(rework: Rework) -> Round:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import PurePosixPath
+
+from django.utils.safestring import SafeString
 
 from events.plain_text import plain
+from operations import highlight
 
 LINES = 1500  # shown of one diff
 COLUMNS = 400  # shown of one line
@@ -21,6 +27,7 @@ class Line:
     before: str
     after: str
     text: str
+    html: SafeString | str = ""  # the text, escaped, with its syntax marked
 
     @property
     def sign(self) -> str:
@@ -45,15 +52,65 @@ class FileLines:
 
 
 @dataclass(frozen=True, slots=True)
+class Branch:
+    """One line of the tree of changed files: a directory, or a file with its place in the diff from 1."""
+
+    name: str
+    depth: int
+    place: int = 0
+    file: FileLines | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DiffView:
     """What is shown; ``cut`` when there is more."""
 
     files: tuple[FileLines, ...]
     cut: bool
 
+    @property
+    def tree(self) -> tuple[Branch, ...]:
+        """The files in their directories, in the order of the diff; a directory stands where it is first entered."""
+        return tuple(_tree(self.files))
 
+
+@lru_cache(maxsize=32)  # a page that follows its operation shows the same diff again and again
 def lines_of(text: str, *, cut: bool = False, limit: int = LINES) -> DiffView:
-    """The diff's files and lines, at most ``limit`` lines of ``COLUMNS`` characters."""
+    """The diff's files and lines, at most ``limit`` lines of ``COLUMNS`` characters, with their syntax marked."""
+    view = _taken_apart(text, cut=cut, limit=limit)
+    for file in view.files:
+        _mark_syntax(file)
+    return view
+
+
+def _tree(files: tuple[FileLines, ...]) -> Iterator[Branch]:
+    before: tuple[str, ...] = ()
+    for place, file in enumerate(files, start=1):
+        path = PurePosixPath(file.path)
+        inside = path.parts[:-1]
+        shared = next((n for n, (a, b) in enumerate(zip(before, inside, strict=False)) if a != b),
+                      min(len(before), len(inside)))  # fmt: skip
+        for depth in range(shared, len(inside)):
+            yield Branch(inside[depth], depth)
+        yield Branch(path.name, len(inside), place, file)
+        before = inside
+
+
+def _mark_syntax(file: FileLines) -> None:
+    """Each side of each hunk is read by itself: a string that begins above a removed line does not end in it."""
+    sides = ({"context", "removed"}, {"context", "added"})
+    start = 0
+    while start < len(file.lines):
+        end = next((n for n in range(start + 1, len(file.lines)) if file.lines[n].kind == "hunk"), len(file.lines))
+        for kinds in sides:
+            places = [n for n in range(start, end) if file.lines[n].kind in kinds]
+            texts = highlight.marked(file.path, [file.lines[n].text for n in places])
+            for n, html in zip(places, texts, strict=True):
+                file.lines[n] = replace(file.lines[n], html=html)
+        start = end
+
+
+def _taken_apart(text: str, *, cut: bool, limit: int) -> DiffView:
     files: list[FileLines] = []
     before = after = 0
     in_hunk = False

@@ -62,6 +62,13 @@ class Stage(models.TextChoices):
         return list(Stage).index(self)
 
 
+def title_of(requirement: str) -> str:
+    """The first line of a requirement that says something, at most 80 characters."""
+    lines = (line.strip("# \t`") for line in requirement.splitlines())
+    first = next((line for line in lines if line), "(no title)")
+    return first if len(first) <= 80 else first[:79] + "…"
+
+
 class Operation(models.Model):
     """One requested piece of work. ``turn`` is the fencing token: every write of the engine raises it by one."""
 
@@ -151,9 +158,7 @@ class Operation(models.Model):
     @property
     def title(self) -> str:
         """The first line of the requirement that says something, at most 80 characters."""
-        lines = (line.strip("# \t`") for line in self.requirements.splitlines())
-        first = next((line for line in lines if line), "(no title)")
-        return first if len(first) <= 80 else first[:79] + "…"
+        return title_of(self.requirements)
 
     @property
     def topic(self) -> str:
@@ -241,3 +246,24 @@ class Evidence(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} {'passed' if self.passed else 'failed'} on {self.tree[:10]}"
+
+
+class KeptResult(models.Model):
+    """A result by the hash of what it depends on. Deleting any of them loses time and nothing else."""
+
+    class Kind(models.TextChoices):
+        ANALYSIS = "analysis", "Analysis"
+        TESTS = "tests", "Clean tests"
+
+    key = models.CharField(max_length=64, unique=True)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    result = models.JSONField()
+    hits = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+    used_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        ordering = ["-used_at"]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key[:12]}"

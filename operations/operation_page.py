@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.utils.safestring import SafeString
+
 from agents.gateway import spend
+from agents.gateway.limits import State
+from agents.gateway.money import usd
 from agents.gateway.spend import Spend
 from events import journal
 from events.plain_text import plain, span, tail
 from events.recorded import Recorded
-from operations import diff_lines, snapshots, takeover
+from operations import budgets, diff_lines, snapshots, step_logs, takeover
 from operations.coding import pull_requests
 from operations.models import Evidence, Operation, Stage, Step
+from operations.step_logs import FINISHED_SHOWN, SHOWN
 from resources.reasons import in_words
 
-LOG_TAIL = 20_000  # characters shown of one log; the API has all that is kept
 EVENTS = 60
 
 
@@ -41,8 +45,10 @@ class Attempt:
     duration: str
     fault: str
     remedy: str
-    log: str
+    log: SafeString
     log_cut: bool
+    lines: int
+    live: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +63,22 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What one account has spent and may, in words."""
+
+    name: str
+    spent: str
+    held: str
+    limit: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What the planner said it would do."""
 
     summary: str
     steps: tuple[dict[str, str], ...]
+    edited_by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +102,10 @@ class OperationPage:
     events: tuple[Recorded, ...]
     cursor: int
     can: dict[str, bool]
+    impact: dict[str, str]
+    stages_to_retry: tuple[Stage, ...]
     spend: Spend
+    accounts: tuple[Account, ...]
 
 
 def of(operation: Operation, *, now: datetime) -> OperationPage:
@@ -97,7 +117,7 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
     ended = operation.completed_at or now
     return OperationPage(
         title=plain(operation.title),
-        requirement=plain(operation.requirements[:LOG_TAIL]),
+        requirement=plain(operation.requirements[:SHOWN]),
         pull_request_link=_pull_request_link(operation),
         stages=timeline(operation, steps, now=now),
         attempts=tuple(_attempt(step, now=now) for step in steps),
@@ -113,7 +133,10 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
         events=tuple(journal.replay(operation.topic, after=max(0, cursor - EVENTS))[::-1]),
         cursor=cursor,
         can=possible(operation),
+        impact=impact(operation),
+        stages_to_retry=_reached(operation),
         spend=spend.of_run(operation.pk),
+        accounts=tuple(_account(state) for state in budgets.accounts(operation, now=now) if _of_interest(state)),
     )
 
 
@@ -125,10 +148,51 @@ def possible(operation: Operation) -> dict[str, bool]:
         "retry": operation.status in {Operation.Status.FAILED, Operation.Status.CANCELLED},
         "approve": waits_for == "approval_required",
         "answer": waits_for == "input_required",
-        "raise_budget": waits_for == "budget",
+        "answer_budget": waits_for == "budget",
         "take_over": takeover.possible(operation),
         "hand_back": waits_for == takeover.TAKEN_OVER,
+        "raise_budget": operation.status in Operation.ACTIVE,
+        "edit_plan": waits_for == "approval_required" and operation.stage == Stage.CODE,
     }
+
+
+def impact(operation: Operation) -> dict[str, str]:
+    """What each verb would do to what is there now, in a sentence: read before the button is pressed."""
+    agent = operation.agent
+    berth = f"the berth of {plain(agent.name)} is cleared" if agent else "it gives up its place in the line"
+    stage = operation.get_stage_display()
+    gate = "it begins to code" if operation.stage == Stage.CODE else "its branch is pushed and a pull request opened"
+    return {
+        "cancel": f"It stops at {stage}, and {berth}. What its finished stages made is kept: it can be retried.",
+        "retry": "It takes a new berth and goes on with what the stages before made; later results are made again.",
+        "approve": f"Once approved, {gate}.",
+        "raise_budget": "Models are paid up to this sum in all; what it has spent counts.",
+    }
+
+
+def _reached(operation: Operation) -> tuple[Stage, ...]:
+    """Where a retry may begin, the stage that it came to first."""
+    reached = Stage(operation.resume_at or operation.stage)
+    return tuple(reversed([stage for stage in Stage if stage.position <= reached.position]))
+
+
+_PAYERS = {
+    "run": "this operation", "agent": "its agent", "user": "whoever asked, this month",
+    "project": "the project, this month", "day": "everybody, today",
+}  # fmt: skip
+
+
+def _of_interest(state: State) -> bool:
+    return bool(state.calls or state.spent_nanos or state.limit.nanos is not None)
+
+
+def _account(state: State) -> Account:
+    limit = state.limit.nanos
+    return Account(
+        name=_PAYERS.get(state.place.scope, state.place.scope),
+        spent=f"${usd(state.spent_nanos):,.2f}", held=f"${usd(state.held_nanos):,.2f}" if state.held_nanos else "",
+        limit="no limit" if limit is None else f"${usd(limit):,.2f}",
+    )  # fmt: skip
 
 
 def timeline(operation: Operation, steps: Sequence[Step], *, now: datetime) -> tuple[StageMark, ...]:
@@ -159,14 +223,17 @@ def _mark(stage: Stage, operation: Operation, steps: list[Step], *, now: datetim
 
 def _attempt(step: Step, *, now: datetime) -> Attempt:
     fault = step.fault or {}
-    log, cut = tail(step.log, limit=LOG_TAIL)
+    open_now = step.outcome in {Step.Outcome.RUNNING, Step.Outcome.FAULT}
+    log = step_logs.shown(step, limit=SHOWN if open_now else FINISHED_SHOWN)
     return Attempt(
         step=step,
         duration=span((step.finished_at or now) - step.started_at),
         fault=plain(": ".join(filter(None, [str(fault.get("code", "")), str(fault.get("detail", ""))]))),
         remedy=plain(str(fault.get("remedy", ""))),
-        log=plain(log),
-        log_cut=cut,
+        log=log.html,
+        log_cut=log.cut,
+        lines=log.lines,
+        live=log.live,
     )
 
 
@@ -184,7 +251,7 @@ def _plan(steps: Sequence[Step]) -> Plan | None:
         for line in product.get("steps") or []
         if isinstance(line, dict)
     ]
-    return Plan(plain(str(product.get("summary", ""))), tuple(lines))
+    return Plan(plain(str(product.get("summary", ""))), tuple(lines), plain(str(product.get("edited_by", ""))))
 
 
 def _proof(row: Evidence, operation: Operation) -> Proof:
@@ -195,7 +262,7 @@ def _proof(row: Evidence, operation: Operation) -> Proof:
         row=row,
         title=plain(row.name).capitalize() if row.name else row.get_kind_display(),
         words=words if row.counts else plain(str(row.detail.get("text", ""))),
-        output=plain(tail(str(row.detail.get("output", "")), limit=LOG_TAIL)[0]),
+        output=plain(tail(str(row.detail.get("output", "")), limit=SHOWN)[0]),
         current=tree is None or row.tree == tree or row.kind == Evidence.Kind.BASELINE,
     )
 

@@ -6,9 +6,12 @@ import uuid
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import Left, Length
 
 from operations import faults
 from operations.models import Operation, Project
+
+START_READ = 1000  # characters of a requirement that a list reads; its title is in them
 
 
 def visible_projects(user: Any) -> QuerySet[Project]:
@@ -21,6 +24,13 @@ def visible_operations(user: Any) -> QuerySet[Operation]:
     """The operations that a user may see and steer."""
     rows = Operation.objects.select_related("project", "agent__host")
     return rows if user.is_staff else rows.filter(project__owner=user)
+
+
+def operation_lines(user: Any) -> QuerySet[Operation]:
+    """The same for a list: of each requirement its start and its size, for it may be half a megabyte."""
+    start = Left("requirements", START_READ)
+    rows = visible_operations(user).defer("requirements")
+    return rows.annotate(requirements_start=start, requirements_size=Length("requirements"))
 
 
 def project(user: Any, project_id: uuid.UUID | str) -> Project:

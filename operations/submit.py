@@ -51,14 +51,17 @@ def submit(
 ) -> Operation:
     """Request a coding operation. The same Idempotency-Key and request again answers the first operation.
 
-    Raises for an empty or oversized requirement, an unknown engine, template or capability, an archived project.
+    Raises for an empty or oversized requirement, an unknown engine, template or capability, one that the template does
+    not offer, an archived project.
     """
     _check_requirement(requirements)
     kind = registry.kind_of(engine)
     registry.check_available(kind)
     (capability,) = lifecycle.check_capabilities([capability], pointer="/capability")
     template = template or project.default_template
-    admittance.check(outfit(template).spec, template=template, user=by)
+    spec = outfit(template).spec
+    admittance.check(spec, template=template, user=by)
+    admittance.check_capabilities(spec, [capability], template=template, pointer="/capability")
     now = timezone.now()
     operation = Operation(
         project=project, requirements=requirements, engine=kind.value, template=template, priority=priority,
@@ -116,10 +119,15 @@ def cancel(*, by: Any, operation_id: uuid.UUID | str, reason: str = "") -> Opera
     return operation
 
 
-def retry(*, by: Any, operation_id: uuid.UUID | str) -> Operation:
-    """Go on from the stage that failed, in a new berth, with all that earlier stages made."""
+def retry(*, by: Any, operation_id: uuid.UUID | str, stage: str = "") -> Operation:
+    """Go on from ``stage``, or from the one that failed, in a new berth, with all that the stages before it made.
+
+    Raises NotPossibleNow for a stage that it has not come to: those before it made nothing to go on with.
+    """
     visible = policy.operation(by, operation_id)
-    admittance.check(outfit(visible.template).spec, template=visible.template, user=by)
+    spec = outfit(visible.template).spec
+    admittance.check(spec, template=visible.template, user=by)
+    admittance.check_capabilities(spec, [visible.capability], template=visible.template, pointer="")
     with transaction.atomic():
         operation = load(visible.pk)
         if operation.status not in {Operation.Status.FAILED, Operation.Status.CANCELLED}:
@@ -127,8 +135,9 @@ def retry(*, by: Any, operation_id: uuid.UUID | str) -> Operation:
                 f"the operation is {operation.status}", remedy="Only failed and cancelled operations are retried."
             )
         projects.lock_open(operation.project_id)
-        stage = operation.resume_at or operation.stage
-        operation.resume_at = "" if stage == Stage.INIT else stage
+        reached = Stage(operation.resume_at or operation.stage)
+        start = _start_of_retry(stage, reached=reached)
+        operation.resume_at = "" if start is Stage.INIT else start
         operation.stage, operation.status = Stage.INIT, Operation.Status.QUEUED
         operation.error = operation.attention = operation.completed_at = operation.agent = None
         operation.retry_count += 1
@@ -200,6 +209,18 @@ def end(operation: Operation, *, status: Operation.Status) -> None:
     operation.attention = operation.notice = None
     tokens.revoke(operation.pk, now=operation.completed_at)
     advance(operation, wake_up_in_s=None)
+
+
+def _start_of_retry(stage: str, *, reached: Stage) -> Stage:
+    """The stage to begin at: the one asked for, if it was come to."""
+    if not stage:
+        return reached
+    if stage not in Stage or Stage(stage).position > reached.position:
+        raise faults.NotPossibleNow(
+            f"it cannot go on from {stage[:20]!r}: it came to {reached.value}",
+            remedy=f"Name {reached.value} or a stage before it.", pointer="/stage",
+        )  # fmt: skip
+    return Stage(stage)
 
 
 def _check_requirement(text: str) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import groupby
+from datetime import timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
@@ -19,8 +18,10 @@ from django.utils.safestring import SafeString
 from events import journal
 from events.faults import Fault
 from events.operator_pages import OperatorPage, ReadOnly, badge, moment, told
-from resources import hosts, quotas
+from events.plain_text import ago
+from resources import charts, hosts, quotas, samples
 from resources.egress import grants
+from resources.host_map import bars, holders
 from resources.models import Account, EgressGrant, Host, Lease, Orphan
 
 _FIGURES = {
@@ -32,52 +33,7 @@ _FIGURES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """One resource of a host: what live leases reserve of what it lends."""
-
-    label: str
-    used: int
-    capacity: int
-    unit: str = ""
-
-    @property
-    def nearly_full(self) -> int:
-        """From here on the bar is drawn as a warning."""
-        return self.capacity * 85 // 100
-
-    @property
-    def words(self) -> str:
-        return f"{self.used} of {self.capacity}{self.unit}"
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who holds what of a host. ``agent_id`` is empty for an owner that is no agent."""
-
-    owner: str
-    agent_id: str
-    leases: tuple[Lease, ...]
-
-
-def bars(host: Host, used: hosts.Usage) -> tuple[Bar, ...]:
-    """The host's capacity bars, in the units that people read."""
-    return (
-        Bar("Berths", used.slots, host.slots),
-        Bar("Memory", used.memory_mb, host.memory_mb, " MB"),
-        Bar("Processor", used.cpu_millis, host.cpu_millis, " m"),
-        Bar("Disk", used.disk_mb, host.disk_mb, " MB"),
-        Bar("Ports", used.ports, host.port_last - host.port_first + 1),
-    )
-
-
-def holders(leases: Iterable[Lease]) -> list[Holder]:
-    """The leases by owner."""
-    ordered = sorted(leases, key=lambda lease: (lease.owner, lease.kind, lease.key))
-    return [
-        Holder(owner, owner.removeprefix("agent:") if owner.startswith("agent:") else "", tuple(theirs))
-        for owner, theirs in groupby(ordered, key=lambda lease: lease.owner)
-    ]
+HISTORY = timedelta(hours=1)
 
 
 @admin.register(Host)
@@ -90,13 +46,18 @@ class HostAdmin(OperatorPage):
     parts_template = "moorage/host_parts.html"
 
     def page_context(self, request: HttpRequest, obj: Host) -> dict[str, Any]:
-        topic = hosts.topic(obj)
-        leases = Lease.objects.filter(host=obj, state__in=Lease.LIVE)
+        topic, now = hosts.topic(obj), timezone.now()
+        since, facts = now - HISTORY, obj.facts
         return {
             "host": obj,
-            "verdict": hosts.verdict(obj, now=timezone.now()),
+            "verdict": hosts.verdict(obj, now=now),
+            "heard": ago(obj.heartbeat_at, now=now),
             "bars": bars(obj, hosts.usage(obj)),
-            "holders": holders(leases),
+            "holders": holders(obj, now=now),
+            "drawn": charts.draw(
+                samples.history(host_id=obj.pk, since=since), since=since, until=now, period_s=settings.SAMPLE_S,
+                tops=((facts.get("cores") or 0) * 1000, facts.get("memory_total_mb") or 0),
+            ),
             "tiers": obj.facts.get("tiers", []),
             "figures": [(words, obj.facts[name]) for name, words in _FIGURES.items() if name in obj.facts],
             "events": journal.replay(topic, after=max(0, journal.head(topic) - 20))[::-1],

@@ -1,6 +1,6 @@
 """Samples: what hosts and berths use, taken every few seconds, kept for a day, read as a history.
 
-Doors: :func:`take`, :func:`prune`, :func:`latest`, :func:`history`.
+Doors: :func:`take`, :func:`prune`; :func:`latest`, :func:`history`, :func:`of_hosts`, :func:`of_berths`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 from django.conf import settings
@@ -25,6 +25,21 @@ from resources.sandboxes.protocol import Stats
 
 MOST_POINTS = 240
 _AT_ONCE = 5000
+_FRESH = 4  # sample periods: an older one says nothing about now
+
+
+_COLUMNS = ("host_id", "at", "cpu_s", "memory_mb", "disk_mb", "processes")
+
+
+class _Seen(Protocol):
+    """A sample, as a row or as a tuple of its columns: half the time where there are hundreds."""
+
+    host_id: uuid.UUID
+    at: datetime
+    cpu_s: float | None
+    memory_mb: int | None
+    disk_mb: int | None
+    processes: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +77,7 @@ def prune(*, now: datetime) -> int:
 
 def latest(*, now: datetime) -> dict[uuid.UUID, Point]:
     """The last point of each host itself, if it is fresh. Keys are host ids."""
-    since = now - timedelta(seconds=settings.SAMPLE_S * 4)
+    since = now - timedelta(seconds=settings.SAMPLE_S * _FRESH)
     mine = Sample.objects.filter(host_id=OuterRef("pk"), owner="", at__gte=since).order_by("-at").values("pk")
     hosts = Host.objects.annotate(last=Subquery(mine[:1]), before=Subquery(mine[1:2]))
     wanted = {host.pk: (host.last, host.before) for host in hosts if host.last}
@@ -75,13 +90,31 @@ def history(*, since: datetime, owner: str = "", host_id: uuid.UUID | None = Non
     rows = Sample.objects.filter(owner=owner, at__gte=since).order_by("at")
     if host_id is not None:
         rows = rows.filter(host_id=host_id)
-    found = list(rows)
-    step = -(-len(found) // MOST_POINTS) or 1
-    thinned = found[::-1][::step][::-1]  # the newest is always among them
-    return [_point(after, before) for before, after in pairwise([None, *thinned]) if after is not None]
+    return _thinned(list(rows), most=MOST_POINTS)
 
 
-def _point(sample: Sample, before: Sample | None) -> Point:
+def of_hosts(*, since: datetime, most: int = MOST_POINTS) -> dict[uuid.UUID, Sequence[Point]]:
+    """The same of every host itself, by one query. Keys are host ids."""
+    rows = Sample.objects.filter(owner="", at__gte=since).order_by("host_id", "at").values_list(*_COLUMNS, named=True)
+    return {host: _thinned(list(theirs), most=most) for host, theirs in groupby(rows, key=lambda row: row.host_id)}
+
+
+def of_berths(*, now: datetime, host_id: uuid.UUID | None = None) -> dict[str, Point]:
+    """The last point of each berth that was measured lately, by one query. Keys are owners."""
+    since = now - timedelta(seconds=settings.SAMPLE_S * _FRESH)
+    rows = Sample.objects.filter(at__gte=since).exclude(owner="").order_by("owner", "at")
+    rows = rows if host_id is None else rows.filter(host_id=host_id)
+    grouped = ((owner, list(theirs)) for owner, theirs in groupby(rows, key=lambda row: row.owner))
+    return {owner: _point(seen[-1], seen[-2] if len(seen) > 1 else None) for owner, seen in grouped}
+
+
+def _thinned(found: Sequence[_Seen], *, most: int) -> Sequence[Point]:
+    step = -(-len(found) // most) or 1
+    kept = found[::-1][::step][::-1]  # the newest is always among them
+    return [_point(after, before) for before, after in pairwise([None, *kept]) if after is not None]
+
+
+def _point(sample: _Seen, before: _Seen | None) -> Point:
     millis = None
     follows = before is not None and before.host_id == sample.host_id and sample.at > before.at
     if before is not None and follows and sample.cpu_s is not None and before.cpu_s is not None:

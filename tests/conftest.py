@@ -10,7 +10,6 @@ import ctypes
 import os
 import shutil
 import socket
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from django.db import connection
 
 from events import receipts
+from tests.fakes import tied
 from tests.fakes.redis_process import redis_process, redis_url
 
 __all__ = ["redis_process", "redis_url"]  # here and nowhere else: imported twice, there would be two of them
@@ -105,12 +105,13 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_stays_mounted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A test that failed, or that kills what would clean up, leaves workspaces mounted: pytest cannot remove those."""
+    """A test that failed, or that kills what would clean up, leaves workspaces mounted: pytest cannot remove those.
+
+    Nor can the next session's, whose end that would be: a session that is killed unmounts them, too.
+    """
+    janitor = tied.Janitor(tmp_path_factory.getbasetemp(), removes=False)
     yield
-    beneath = f"{tmp_path_factory.getbasetemp()}/"
-    mounts = [line.split(" ")[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for place in reversed([place for place in mounts if place.startswith(beneath)]):
-        subprocess.run(["umount", "--lazy", place], check=False)
+    janitor.dismiss()
 
 
 @pytest.fixture

@@ -103,10 +103,11 @@ class PlanStep:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the engine means to do; JSON-able by :func:`dataclasses.asdict`."""
+    """What the engine means to do, and how one sees that it is done; JSON-able by :func:`dataclasses.asdict`."""
 
     summary: str
     steps: tuple[PlanStep, ...]
+    criteria: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +119,21 @@ class Edits:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """A reviewer's opinion on one criterion of the plan."""
+
+    criterion: str
+    met: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Review:
     """A reviewer's opinion: it may veto, it can never overrule a red gate."""
 
     approved: bool
     comments: tuple[str, ...] = ()
+    criteria: tuple[Judged, ...] = ()
 
 
 class Workbench(Protocol):

@@ -14,6 +14,7 @@ from django.db.models import Q
 from agents.gateway.faults import BadBudget
 from agents.gateway.models import Account, Budget, Scope
 from agents.gateway.money import LARGEST_USD, nanos
+from agents.gateway.money import usd as usd_of
 from events.journal import record
 
 _LIMITS = "SELECT scope, key, limit_nanos, limit_tokens, limit_calls FROM agents_budget WHERE "
@@ -94,6 +95,27 @@ def _one(place: Place, rows: Mapping[tuple[str, str], Limit]) -> Limit:
         _whole(defaults.get(f"{place.scope}.tokens")),
         _whole(defaults.get(f"{place.scope}.calls")),
     )
+
+
+def bound_run(run_id: uuid.UUID, within: Limit, *, template: str, now: datetime) -> None:
+    """Keep one run within what its template allows, and within what holds for every run. A person's own word stays."""
+    own = Budget.objects.filter(scope=Scope.RUN, key=str(run_id)).first()
+    if within == Limit() or (own is not None and not own.set_by.startswith("template:")):
+        return
+    every = Place(Scope.RUN)
+    general = of([every])[every]
+    nanos_, tokens, calls = (
+        _least(getattr(general, name), getattr(within, name)) for name in ("nanos", "tokens", "calls")
+    )
+    if own is None or (own.limit_nanos, own.limit_tokens, own.limit_calls) != (nanos_, tokens, calls):
+        put(
+            scope=Scope.RUN, key=str(run_id), usd=None if nanos_ is None else usd_of(nanos_), tokens=tokens,
+            calls=calls, actor=f"template:{template}", reason=f"the template {template} allows no more", now=now,
+        )  # fmt: skip
+
+
+def _least(*amounts: int | None) -> int | None:
+    return min((amount for amount in amounts if amount is not None), default=None)
 
 
 def _whole(value: float | None) -> int | None:

@@ -1,8 +1,12 @@
-"""What a model costs, by date. A price nobody knows is never zero: it is the dearest known, or a refusal."""
+"""What a model costs, by date. A price nobody knows is never zero: it is the dearest known, or a refusal.
+
+The list itself is :mod:`agents.gateway.price_list`.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -36,6 +40,15 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Long:
+    """A call with more input than this costs so many times as much, all of it."""
+
+    above: int
+    read_times: float
+    said_times: float
+
+
+@dataclass(frozen=True, slots=True)
 class Price:
     """Nano-dollars per token. ``name`` says which entry it is, and from when."""
 
@@ -44,21 +57,27 @@ class Price:
     output_nanos: int
     cached_nanos: int
     written_nanos: int
+    long: Long | None = None
 
     def of(self, usage: Usage) -> int:
         """The cost of a call in nano-dollars."""
         plain = max(usage.input_tokens - usage.cached_tokens - usage.written_tokens, 0)
-        return (
+        read = (
             plain * self.input_nanos
             + usage.cached_tokens * self.cached_nanos
             + usage.written_tokens * self.written_nanos
-            + usage.output_tokens * self.output_nanos
         )
+        return self._sum(usage.input_tokens, read, usage.output_tokens * self.output_nanos)
 
     def most(self, *, input_tokens: int, output_tokens: int) -> int:
         """The highest cost that such a call can come to."""
         dearest = max(self.input_nanos, self.cached_nanos, self.written_nanos)
-        return input_tokens * dearest + output_tokens * self.output_nanos
+        return self._sum(input_tokens, input_tokens * dearest, output_tokens * self.output_nanos)
+
+    def _sum(self, input_tokens: int, read: int, said: int) -> int:
+        if self.long is None or input_tokens <= self.long.above:
+            return read + said
+        return math.ceil(read * self.long.read_times) + math.ceil(said * self.long.said_times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,49 +90,14 @@ class Entry:
     output_usd: float
     cached_usd: float
     written_usd: float
+    long: Long | None = None
 
     def price(self) -> Price:
-        per_token = [round(usd * 1000) for usd in (self.input_usd, self.output_usd, self.cached_usd, self.written_usd)]
-        return Price(f"{self.model} {self.since}", *per_token)
+        given = (self.input_usd, self.output_usd, self.cached_usd, self.written_usd)
+        per_in, per_out, per_cached, per_written = (math.ceil(round(usd * 1000, 6)) for usd in given)
+        return Price(f"{self.model} {self.since}", per_in, per_out, per_cached, per_written, self.long)
 
 
-def _openai(model: str, since: str, usd_in: float, usd_out: float, cached: float) -> Entry:
-    return Entry(f"openai/{model}", date.fromisoformat(since), usd_in, usd_out, cached, usd_in)
-
-
-def _anthropic(model: str, since: str, usd_in: float, usd_out: float) -> Entry:
-    # Reading the cache costs a tenth. Writing costs 1.25 times the input for five minutes, twice for an hour.
-    return Entry(f"anthropic/{model}", date.fromisoformat(since), usd_in, usd_out, usd_in / 10, usd_in * 2)
-
-
-# From the providers' published lists; the date is the one from which we know the price to hold.
-LIST: tuple[Entry, ...] = (
-    _openai("gpt-4o", "2024-10-01", 2.50, 10, 1.25),
-    _openai("gpt-4o-mini", "2024-10-01", 0.15, 0.60, 0.075),
-    _openai("gpt-4.1", "2025-04-14", 2, 8, 0.50),
-    _openai("gpt-4.1-mini", "2025-04-14", 0.40, 1.60, 0.10),
-    _openai("gpt-4.1-nano", "2025-04-14", 0.10, 0.40, 0.025),
-    _openai("o3", "2025-06-10", 2, 8, 0.50),
-    _openai("o4-mini", "2025-04-16", 1.10, 4.40, 0.275),
-    _openai("gpt-5", "2025-08-07", 1.25, 10, 0.125),
-    _openai("gpt-5-mini", "2025-08-07", 0.25, 2, 0.025),
-    _openai("gpt-5-nano", "2025-08-07", 0.05, 0.40, 0.005),
-    _openai("gpt-5-codex", "2025-09-23", 1.25, 10, 0.125),
-    _openai("gpt-5-pro", "2025-10-06", 15, 120, 15),
-    _openai("gpt-5.1", "2025-11-13", 1.25, 10, 0.125),
-    _openai("gpt-5.4", "2026-03-21", 2.50, 15, 2.50),
-    _anthropic("claude-3-5-haiku", "2024-11-04", 0.80, 4),
-    _anthropic("claude-3-7-sonnet", "2025-02-24", 3, 15),
-    _anthropic("claude-sonnet-4", "2025-05-22", 3, 15),
-    _anthropic("claude-opus-4", "2025-05-22", 15, 75),
-    _anthropic("claude-opus-4-1", "2025-08-05", 15, 75),
-    _anthropic("claude-sonnet-4-5", "2025-09-29", 3, 15),
-    _anthropic("claude-haiku-4-5", "2025-10-15", 1, 5),
-    _anthropic("claude-opus-4-5", "2025-11-24", 5, 25),
-    _anthropic("claude-opus-4-6", "2026-01-01", 5, 25),
-    _anthropic("claude-sonnet-4-6", "2026-01-01", 3, 15),
-    _anthropic("claude-opus-4-7", "2026-03-01", 5, 25),
-)
 # A model on a machine of one's own. Its cloud variants are somebody else's, and priced like all unknown ones.
 _LOCAL = Price("local", 0, 0, 0, 0)
 
@@ -124,23 +108,41 @@ def price_of(label: str, *, on: date, own: Iterable[Entry], unknown: str) -> Pri
     ``unknown`` is ``dearest`` or ``refuse``: the latter raises :class:`PriceUnknown`.
     """
     own = tuple(own)
-    for entries in (own, LIST):
+    for entries in (own, listed()):
         if found := _newest(entries, label, on) or _newest(entries, _DATED.sub("", label), on):
             return found.price()
     if label.startswith("ollama/") and not label.endswith("-cloud"):
         return _LOCAL
     if unknown == "refuse":
         raise PriceUnknown(f"Nobody knows what {label} costs.", model=label)
-    known = [entry.price() for entry in (*own, *LIST)]
-    return Price(
-        "dearest known",
-        *(max(getattr(price, kind) for price in known) for kind in ("input_nanos", "output_nanos")),
-        # Without a known discount there is none.
-        *(max(max(price.input_nanos, getattr(price, kind)) for price in known) for kind in _CACHES),
+    known = [entry.price() for entry in (*own, *listed())]
+    most_in, most_out = (max(getattr(price, kind) for price in known) for kind in ("input_nanos", "output_nanos"))
+    # Without a known discount there is none.
+    cached, written = (max(max(price.input_nanos, getattr(price, kind)) for price in known) for kind in _CACHES)
+    long = _longest(known, most_in=most_in, most_out=most_out)
+    return Price("dearest known", most_in, most_out, cached, written, long)
+
+
+def _longest(known: Iterable[Price], *, most_in: int, most_out: int) -> Long | None:
+    """What a long call costs at most, as a multiple of the dearest short one."""
+    tiers = [(price, price.long) for price in known if price.long]
+    if not tiers:
+        return None
+    return Long(
+        min(long.above for _, long in tiers),
+        max(1.0, *(price.input_nanos * long.read_times / most_in for price, long in tiers)),
+        max(1.0, *(price.output_nanos * long.said_times / most_out for price, long in tiers)),
     )
 
 
 _CACHES = ("cached_nanos", "written_nanos")
+
+
+def listed() -> tuple[Entry, ...]:
+    """Our own list."""
+    from agents.gateway.price_list import LIST  # which is made of entries
+
+    return LIST
 
 
 def _newest(entries: Iterable[Entry], label: str, on: date) -> Entry | None:
@@ -180,4 +182,5 @@ def _entry(model: str, fields: Mapping[str, Any]) -> Entry:
     amounts += [float(fields.get(name, fields["input"])) for name in ("cached", "written")]
     if not all(0 <= amount < 1_000_000 for amount in amounts):
         raise ValueError(f"{model}: dollars per million tokens, from 0")
-    return Entry(model, date.fromisoformat(fields["since"]), *amounts)
+    usd_in, usd_out, cached, written = amounts
+    return Entry(model, date.fromisoformat(fields["since"]), usd_in, usd_out, cached, written)

@@ -12,7 +12,8 @@ from agents.roles.typed import ask_typed
 
 ROLE = (
     "You are the planner. Say in one sentence what the change is, and list the fewest steps that meet "
-    "the requirement, each with the files it touches. Plan tests where behaviour changes. Plan nothing that "
+    "the requirement, each with the files it touches. Say by which criteria one sees that it is met: what can be "
+    "observed, not what is done. Plan tests where behaviour changes. Plan nothing that "
     "was not asked for. Only where the requirement can be read in ways that lead to different changes, and the "
     "code does not tell which is meant, ask one short question instead; else leave the question empty."
 )
@@ -31,6 +32,7 @@ class SubmitPlan(BaseModel):
 
     summary: str = Field(min_length=1, max_length=1000, description="the change in one sentence")
     steps: list[PlannedStep] = Field(min_length=1, max_length=30)
+    criteria: list[str] = Field(default_factory=list, max_length=12, description="by which it is seen to be met")
     question: str = Field(default="", max_length=1000, description="to the person who asked; nearly always empty")
 
 
@@ -40,4 +42,5 @@ def plan(models: Models, task: Task, *, survey: str = "") -> Plan:
     said = ask_typed(models, SubmitPlan, system=f"{HOUSE_RULES}\n{ROLE}", human=human)
     if said.question.strip():
         raise NeedsAnswer(visible(said.question.strip()))
-    return Plan(said.summary, tuple(PlanStep(s.title, tuple(s.files), s.detail) for s in said.steps))
+    steps = tuple(PlanStep(s.title, tuple(s.files), s.detail) for s in said.steps)
+    return Plan(said.summary, steps, tuple(one.strip()[:500] for one in said.criteria if one.strip()))

@@ -110,4 +110,5 @@ def plan_text(plan: Plan) -> str:
         f"{number}. {step.title} [{', '.join(step.files)}] {step.detail}"
         for number, step in enumerate(plan.steps, start=1)
     ]
-    return fenced("The plan", "\n".join([plan.summary, *steps]), trust=Trust.MODEL)
+    criteria = ["It is met when:", *(f"- {criterion}" for criterion in plan.criteria)] if plan.criteria else []
+    return fenced("The plan", "\n".join([plan.summary, *steps, *criteria]), trust=Trust.MODEL)

@@ -17,9 +17,14 @@ class Defect:
     right: str
     wrong: str
 
+    @property
+    def text(self) -> str:
+        """The program without the defect."""
+        return (PROGRAMS / f"{self.program}.py").read_text()
+
     def files(self) -> dict[str, str]:
         """The project with the defect: the program and its tests."""
-        text = (PROGRAMS / f"{self.program}.py").read_text()
+        text = self.text
         if text.count(self.right) != 1:
             raise ValueError(f"{self.name}: {self.right!r} stands {text.count(self.right)} times")
         tests = f"test_{self.program}.py"

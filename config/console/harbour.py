@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
-from django.db.models import Q
+from django.conf import settings
 from django.urls import reverse
-from django.utils.dateparse import parse_datetime
 
+from agents.gateway import money
 from agents.models import Agent
 from config import health
+from config.console import matters, tallies
+from config.console.matters import Matter
+from config.console.tallies import Tallies
 from events.plain_text import ago, plain, span
-from operations import figures
-from operations.models import Operation, PullRequest
-from operations.snapshots import attention, blocked_by
-from resources import hosts
-from resources.admin import Bar, bars
-from resources.models import Host
+from operations.models import Operation
+from operations.snapshots import blocked_by
+from resources import breakers, charts, fleet, hosts, samples
+from resources.charts import Charts
+from resources.host_map import Bar, bars
+from resources.models import Host, Orphan
 from resources.reasons import in_words
 
 SHOWN = 8  # rows of one list; what is beyond stands behind its link
-_FAILED_LATELY = timedelta(days=7)
-
-
-@dataclass(frozen=True, slots=True)
-class Matter:
-    """One thing that needs somebody: what, why, since when, its page, and the verb if one is enough."""
-
-    kind: str
-    title: str
-    why: str
-    remedy: str
-    since: str
-    link: str
-    verb: str = ""
-    verb_link: str = ""
+REASONS_OF = 24  # those next in line; more would say nothing more
+HISTORY = timedelta(minutes=30)
+_POINTS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class HostLine:
-    """A host with its bars."""
+    """A host with its bars and its charts; its worker is heard when it is."""
 
     host: Host
     verdict: str
     heard: str
     bars: tuple[Bar, ...]
+    charts: Charts
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +54,17 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Queue:
+    """The queue: how many wait and since when the oldest, why those next in line wait, and the first of them."""
+
+    waiting: int
+    running: int
+    oldest: str
+    reasons: tuple[tuple[str, int], ...]
+    first: tuple[Waiting, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OperationLine:
     """One of the last operations."""
 
@@ -72,7 +75,7 @@ class OperationLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class Count:
     """How many there are in one state, and where they are listed."""
 
     label: str
@@ -86,130 +89,107 @@ class Harbour:
 
     matters: tuple[Matter, ...]
     more_matters: int
-    operations: tuple[Tally, ...]
-    agents: tuple[Tally, ...]
+    operations: tuple[Count, ...]
+    agents: tuple[Count, ...]
+    orphans: tuple[Count, ...]
     open_pull_requests: int
+    spent_today: str
+    calls_today: int
     hosts: tuple[HostLine, ...]
-    waiting: tuple[Waiting, ...]
-    more_waiting: int
+    queue: Queue
     latest: tuple[OperationLine, ...]
     parts: tuple[health.Part, ...]
+    breakers: tuple[breakers.Breaker, ...]
 
 
 def look(*, now: datetime) -> Harbour:
     """The state of everything now."""
-    parts = health.parts()
     known = list(Host.objects.all())
-    by_status = figures.by(Operation, "status")
-    by_state = figures.by(Agent, "state")
-    matters = [
-        *_of_parts(parts, known, now=now),
-        *_of_hosts(known, now=now),
-        *_of_operations(now=now),
-        *_of_agents(now=now),
-    ]
-    waiting = _waiting(now=now)
+    told = tallies.take(now=now)
+    pause = fleet.paused() if told.of("paused").number else None
+    seen = health.Seen(known, told.of("undelivered").number, told.of("late").number, told.of("sweep").since)
+    parts = health.parts(seen, now=now)
+    needing = matters.of(
+        pause=pause, parts=parts, known=known, asking=told.of("needing").number,
+        broken=told.of("agents", Agent.State.ERROR).number, now=now,
+    )  # fmt: skip
     return Harbour(
-        matters=tuple(matters[: SHOWN * 2]),
-        more_matters=max(0, len(matters) - SHOWN * 2),
-        operations=_counts(by_status, Operation.Status.choices, "operations_operation", "status"),
-        agents=_counts(by_state, Agent.State.choices, "agents_agent", "state"),
-        open_pull_requests=PullRequest.objects.filter(state=PullRequest.State.OPEN).count(),
+        matters=needing.first,
+        more_matters=needing.number - len(needing.first),
+        operations=_counts(told, "operations", Operation.Status.choices, "operations_operation", "status"),
+        agents=_counts(told, "agents", Agent.State.choices, "agents_agent", "state"),
+        orphans=tuple(one for one in _orphans(told) if one.number),
+        open_pull_requests=told.of("pull requests", "open").number,
+        spent_today=money.said(told.of("spent").number),
+        calls_today=told.of("calls").number,
         hosts=tuple(_host_lines(known, now=now)),
-        waiting=tuple(waiting[:SHOWN]),
-        more_waiting=max(0, by_status.get("queued", 0) + by_status.get("waiting", 0) - len(waiting[:SHOWN])),
+        queue=_queue(told, now=now),
         latest=tuple(_latest(now=now)),
         parts=tuple(parts),
+        breakers=tuple(one for one in breakers.known() if one.position is not breakers.Position.CLOSED),
     )
 
 
-def _counts(found: Mapping[str, int], choices: Iterable[tuple[str, Any]], page: str, field: str) -> tuple[Tally, ...]:
+def _counts(told: Tallies, what: str, choices: Iterable[tuple[str, Any]], page: str, field: str) -> tuple[Count, ...]:
     listing = reverse(f"admin:{page}_changelist")
-    return tuple(Tally(value, found.get(value, 0), f"{listing}?{field}__exact={value}") for value, _ in choices)
+    return tuple(Count(value, told.of(what, value).number, f"{listing}?{field}__exact={value}") for value, _ in choices)
 
 
-# --- what needs somebody, the gravest first ----------------------------------------------------------------------
-
-
-def _of_parts(parts: Iterable[health.Part], known: list[Host], *, now: datetime) -> Iterable[Matter]:
-    for part in parts:
-        if part.ok or (part.name == "hosts" and known):  # lost hosts have lines of their own
-            continue
-        link = reverse("admin:events_undelivered_changelist") if part.name == "outbox" else ""
-        yield Matter("part", part.name.capitalize(), part.detail, part.remedy, "", link)
-
-
-def _of_hosts(known: list[Host], *, now: datetime) -> Iterable[Matter]:
-    for host in known:
-        if hosts.verdict(host, now=now) is hosts.Verdict.LOST:
-            yield Matter(
-                "lost", f"Host {host.name}", "its worker does not answer",
-                "Start its worker again, or drain it: its agents are placed elsewhere.",
-                f"heard {ago(host.heartbeat_at, now=now)}", _page("resources_host", host.pk),
-            )  # fmt: skip
-
-
-def _of_operations(*, now: datetime) -> Iterable[Matter]:
-    asks = Q(status=Operation.Status.WAITING, attention__isnull=False)
-    failed = Q(status=Operation.Status.FAILED, completed_at__gte=now - _FAILED_LATELY)
-    rows = Operation.objects.filter(asks | failed).select_related("project").order_by("-status", "-created_at")[:100]
-    for row in rows:
-        about = attention(row)
-        since = parse_datetime(about["since"]) if about.get("since") else None
-        page = _page("operations_operation", row.pk)
-        verb = {"error": "retry", "approval_required": "approve"}.get(about["kind"], "")
-        yield Matter(
-            about["kind"], plain(f"{row.project.name}: {row.title}"), plain(about["reason"] or "no reason was given"),
-            plain(str((row.error or {}).get("remedy", ""))), ago(since, now=now) if since else "", page,
-            verb, reverse("admin:operations_operation_do", args=[row.pk, verb]) if verb else "",
-        )  # fmt: skip
-
-
-def _of_agents(*, now: datetime) -> Iterable[Matter]:
-    for agent in Agent.objects.filter(state=Agent.State.ERROR)[:50]:
-        error = agent.error or {}
-        yield Matter(
-            "error", plain(f"Agent {agent.name}"), plain(str(error.get("detail", "it broke"))),
-            plain(str(error.get("remedy", ""))), ago(agent.state_since, now=now), _page("agents_agent", agent.pk),
-            "retry", reverse("admin:agents_agent_do", args=[agent.pk, "retry"]),
-        )  # fmt: skip
+def _orphans(told: Tallies) -> Iterable[Count]:
+    choices = [(value.value, value.label) for value in Orphan.OPEN]
+    found = _counts(told, "orphans", choices, "resources_orphan", "fate")
+    return (Count(words, one.number, one.link) for one, (_, words) in zip(found, choices, strict=True))
 
 
 # --- hosts, the queue, the last operations ------------------------------------------------------------------------
 
 
-def _host_lines(known: list[Host], *, now: datetime) -> Iterable[HostLine]:
-    used = hosts.usages()
+def _host_lines(known: Sequence[Host], *, now: datetime) -> Iterable[HostLine]:
+    used, since = hosts.usages(), now - HISTORY
+    measured = samples.of_hosts(since=since, most=_POINTS)
     for host in known:
-        lines = bars(host, used.get(host.pk, hosts.UNUSED))
-        yield HostLine(host, hosts.verdict(host, now=now).value, ago(host.heartbeat_at, now=now), lines)
+        tops = ((host.facts.get("cores") or 0) * 1000, host.facts.get("memory_total_mb") or 0)
+        drawn = charts.draw(
+            measured.get(host.pk, ()), since=since, until=now, tops=tops,
+            period_s=max(settings.SAMPLE_S, HISTORY.seconds / _POINTS),
+        )  # fmt: skip
+        verdict = hosts.verdict(host, now=now).value
+        yield HostLine(
+            host, verdict, ago(host.heartbeat_at, now=now), bars(host, used.get(host.pk, hosts.UNUSED)), drawn
+        )
 
 
-def _waiting(*, now: datetime) -> list[Waiting]:
+def _queue(told: Tallies, *, now: datetime) -> Queue:
+    waiting = told.of("operations", Operation.Status.QUEUED, Operation.Status.WAITING)
+    first = list(_next_in_line(now=now)) if waiting.number else []
+    reasons = Counter(str(reason.get("kind", "unknown")) for _, why in first for reason in why)
+    return Queue(
+        waiting.number, told.of("operations", Operation.Status.RUNNING).number,
+        span(now - waiting.since) if waiting.since else "",
+        tuple((kind.replace("_", " "), number) for kind, number in reasons.most_common(5)),
+        tuple(_waiting([row for row, _ in first], now=now))[:SHOWN],
+    )  # fmt: skip
+
+
+def _next_in_line(*, now: datetime) -> Iterable[tuple[Operation, list[dict[str, Any]]]]:
     states = [Operation.Status.QUEUED, Operation.Status.WAITING]
-    rows = list(
-        Operation.objects.filter(status__in=states)
-        .select_related("project", "agent")
-        .order_by("-priority", "created_at")[:200]
-    )
+    rows = Operation.objects.filter(status__in=states).select_related("project", "agent")
+    slim = rows.defer("metadata", "result", "answers", "agent__resolved")
+    return ((row, blocked_by(row)) for row in slim.order_by("-priority", "created_at")[:REASONS_OF])
+
+
+def _waiting(rows: Sequence[Operation], *, now: datetime) -> Iterable[Waiting]:
     # The place in the line as agents.placement counts it, for all at once: by priority, then by age.
     in_line = [row.agent for row in rows if row.agent and row.agent.state == "spawning" and not row.agent.host_id]
     in_line.sort(key=lambda agent: (-agent.priority, agent.created_at))
     places = {agent.pk: number for number, agent in enumerate(in_line, start=1)}
-    return [
-        Waiting(
-            row, tuple(plain(in_words(reason)) for reason in blocked_by(row)), span(now - row.created_at),
-            places.get(row.agent_id) if row.agent_id else None,
-        )
-        for row in rows
-    ]  # fmt: skip
+    for row in rows:
+        why = tuple(plain(in_words(reason)) for reason in blocked_by(row))
+        yield Waiting(row, why, span(now - row.created_at), places.get(row.agent_id) if row.agent_id else None)
 
 
 def _latest(*, now: datetime) -> Iterable[OperationLine]:
-    for row in Operation.objects.select_related("project").order_by("-created_at")[:SHOWN]:
+    rows = Operation.objects.select_related("project").defer("metadata", "result", "answers")
+    for row in rows.order_by("-created_at")[:SHOWN]:
         ended = row.completed_at or now
         yield OperationLine(row, plain(row.title), ago(row.created_at, now=now), span(ended - row.created_at))
-
-
-def _page(name: str, key: UUID) -> str:
-    return reverse(f"admin:{name}_change", args=[key])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,7 @@ from django.http.request import split_domain_port
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 
 class ConsoleSite(admin.AdminSite):
@@ -26,10 +27,14 @@ class ConsoleSite(admin.AdminSite):
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         # The site is made before the apps are ready; their modules can be imported only now.
+        from config.console import fleet_page
         from templates_app import admin as templates_admin
 
         wrap = self.admin_view
         return [
+            path("fleet/", wrap(require_safe(partial(fleet_page.page, site=self))), name="fleet"),
+            path("fleet/pause/", wrap(require_POST(fleet_page.pause)), name="fleet_pause"),
+            path("fleet/release/", wrap(require_POST(fleet_page.release)), name="fleet_release"),
             path("harbour/", wrap(require_safe(self.harbour_parts)), name="harbour_parts"),
             path("records/", wrap(require_safe(self.records)), name="records"),
             *templates_admin.urls(self),
@@ -37,8 +42,15 @@ class ConsoleSite(admin.AdminSite):
         ]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Every page's context: ours adds the monitor's address, where there is one for this browser."""
-        return {**super().each_context(request), "flower_url": settings.FLOWER_URL or _local_flower(request)}
+        """Every page's context: ours adds the monitor's address, where there is one for this browser.
+
+        Django's own asks for every model's rights on every page, for a side bar that we do not have.
+        """
+        return {
+            "site_title": self.site_title, "site_header": self.site_header, "site_url": self.site_url,
+            "has_permission": self.has_permission(request), "available_apps": (), "is_popup": False,
+            "is_nav_sidebar_enabled": False, "flower_url": _with_slash(settings.FLOWER_URL) or _local_flower(request),
+        }  # fmt: skip
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """The harbour."""
@@ -61,6 +73,10 @@ class ConsoleSite(admin.AdminSite):
         from config.console import harbour  # models, likewise: after the apps are ready
 
         return {**self.each_context(request), "harbour": harbour.look(now=timezone.now())}
+
+
+def _with_slash(url: str) -> str:
+    return url if not url or url.endswith("/") else f"{url}/"
 
 
 def _local_flower(request: HttpRequest) -> str:

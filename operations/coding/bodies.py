@@ -66,6 +66,8 @@ def _criteria(proofs: Iterable[Evidence], *, fixed: list[str]) -> Iterable[str]:
         elif proof.kind == Evidence.Kind.REVIEW:
             yield _line(f"Review by {proof.detail.get('by', proof.name)}", proof.passed,
                         "; ".join(map(str, proof.detail.get("comments", []))))  # fmt: skip
+            for judged in proof.detail.get("criteria", []):
+                yield _line(str(judged["criterion"]), judged["met"] is True, f"in the reviewer's eyes: {judged['why']}")
         else:
             yield _line(f"Gate: {proof.name}", proof.passed, seen)
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +17,8 @@ from django.utils import timezone
 
 from agents.engines import registry
 from agents.engines.protocol import CodeMap, Engine, Feedback, Plan, PlanStep, Task, TestCounts
-from agents.gateway import ways
+from agents.gateway import limits, ways
+from agents.gateway.money import nanos
 from agents.gateway.tokens import Run
 from agents.models import Fact
 from agents.providers import ModelChain
@@ -72,7 +74,7 @@ def plan_of(context: Context) -> Plan:
     """The plan that PLAN made, as a person may have seen it."""
     product = context.product(Stage.PLAN)
     steps = tuple(PlanStep(step["title"], tuple(step["files"]), step["detail"]) for step in product["steps"])
-    return Plan(product["summary"], steps)
+    return Plan(product["summary"], steps, tuple(product.get("criteria", ())))
 
 
 def bench_in(context: Context, directory: Path, *, cancelled: Callable[[], bool] | None = None) -> BerthBench:
@@ -89,7 +91,9 @@ class EngineTimeLimit(Fault):
     """The engine was at work for longer than the template lets it."""
 
     code = "engine.time_limit"
-    remedy = "Ask for less at a time, or give the template a larger engine.limits.timeout_s; then retry."
+    remedy = (
+        "Ask for less at a time, or give the template a larger engine.limits.timeout_s or budgets.wall_s; then retry."
+    )
 
 
 T = TypeVar("T")
@@ -98,7 +102,11 @@ T = TypeVar("T")
 def within_limits(context: Context, directory: Path, work: Callable[[BerthBench], T]) -> T:
     """Let the engine work on a checkout until its template's time is up: then it is stopped like a cancelled one."""
     timeout_s = context.spec["engine"].get("limits", {}).get("timeout_s")
-    until = time.monotonic() + timeout_s if timeout_s else math.inf
+    left_s = _time_left_s(context)
+    if left_s <= 0:
+        raise EngineTimeLimit(f"the {context.spec['budgets']['wall_s']} s that its template gives this work are over")
+    ends_s = min(timeout_s or math.inf, left_s)
+    until = time.monotonic() + ends_s
 
     def over() -> bool:
         return context.lost() or time.monotonic() > until
@@ -108,7 +116,20 @@ def within_limits(context: Context, directory: Path, work: Callable[[BerthBench]
     except Fault as fault:
         if context.lost() or time.monotonic() <= until:
             raise
-        raise EngineTimeLimit(f"the engine was ended after {timeout_s} s, as its template says") from fault
+        raise EngineTimeLimit(f"the engine was ended after {ends_s:g} s, as its template says") from fault
+
+
+def _time_left_s(context: Context) -> float:
+    """What ``budgets.wall_s`` leaves after all that stages have worked since the operation was last asked for."""
+    wall_s = context.spec.get("budgets", {}).get("wall_s")
+    if not wall_s:
+        return math.inf
+    operation = context.operation
+    steps = Step.objects.filter(operation_id=operation.pk, turn__gte=operation.counting_from).only(
+        "started_at", "finished_at"
+    )
+    worked = sum((step.finished_at - step.started_at).total_seconds() for step in steps if step.finished_at)
+    return float(wall_s - worked)
 
 
 def _chain(context: Context) -> ModelChain | None:
@@ -118,9 +139,19 @@ def _chain(context: Context) -> ModelChain | None:
         run_id=operation.pk, lineage=_lineage(context), agent_id=operation.agent_id, project_id=operation.project_id,
         user=operation.created_by,
     )  # fmt: skip
-    chain = ways.chain_for(run, now=timezone.now())
+    now = timezone.now()
+    _bound(context, now=now)
+    chain = ways.chain_for(run, now=now)
     steps = context.spec["engine"].get("limits", {}).get("steps")
     return replace(chain, iterations=steps) if chain is not None and steps else chain
+
+
+def _bound(context: Context, *, now: datetime) -> None:
+    """The template's budgets become those of the run; 0 says nothing."""
+    said = context.spec.get("budgets", {})
+    cents, tokens, calls = (said.get(name) or None for name in ("cost_cents", "tokens", "model_calls"))
+    within = limits.Limit(None if cents is None else nanos(cents / 100), tokens, calls)
+    limits.bound_run(context.operation.pk, within, template=context.agent.template, now=now)
 
 
 def _lineage(context: Context) -> str:

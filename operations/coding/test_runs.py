@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import fnmatch
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from agents.engines.protocol import TestCounts
@@ -23,6 +24,7 @@ from resources.sandboxes.protocol import Command
 FAILURES_KEPT = 50  # failing tests whose messages stay with the row
 OUTPUT_KEPT = 6000  # characters of the output that stay with the evidence
 ONE_TEST_SHARE, ONE_TEST_LEAST_S = 30, 10  # one hanging test may take a thirtieth of the whole run's time
+WHOLE_RUN = "(the whole run)"  # stands for tests that left no names
 JUNIT = "{junit}"  # stands in a test command for the path of the report
 
 
@@ -67,6 +69,7 @@ class TestRun:
     timed_out: bool
     duration_s: float
     tier: str
+    kept: bool = False  # seen earlier, on this very tree in this very environment
 
     @property
     def clean(self) -> bool:
@@ -126,10 +129,22 @@ def command_for(*, files: Sequence[str], configured: Sequence[str]) -> tuple[str
     raise TestsNotFound("the repository has no tests that we know how to run")
 
 
-def run(context: Context, *, tree: str, command: tuple[str, ...], directory: str) -> TestRun:
-    """Check ``tree`` out afresh and run the tests there. Raises TestsUnrunnable when there is no verdict to be had."""
+def run(
+    context: Context,
+    *,
+    tree: str,
+    command: tuple[str, ...],
+    directory: str,
+    instead: Mapping[str, bytes] = MappingProxyType({}),
+) -> TestRun:
+    """Check ``tree`` out afresh and run the tests there. Raises TestsUnrunnable when there is no verdict to be had.
+
+    ``instead`` are files of other content than in the tree.
+    """
     checkout = context.workspace / directory
     checkouts.make(context, tree=tree, directory=checkout)
+    for path, content in instead.items():
+        Beneath(checkout).write(path, content)
     outputs = Beneath(context.workspace)
     outputs.make_directory("out")
     report_path = f"out/junit-{secrets.token_hex(6)}.xml"
@@ -158,9 +173,15 @@ def run(context: Context, *, tree: str, command: tuple[str, ...], directory: str
 
 
 def witness(
-    context: Context, test_run: TestRun, *, kind: Evidence.Kind, passed: bool, before: Collection[str] = ()
+    context: Context,
+    test_run: TestRun,
+    *,
+    kind: Evidence.Kind,
+    passed: bool,
+    before: Collection[str] = (),
+    flaky: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Keep the run as evidence, with the failures that are new."""
+    """Keep the run as evidence, with the failures that are new, and with those that a second run did not have."""
     context.witness(
         Witnessed(
             kind=kind,
@@ -172,6 +193,8 @@ def witness(
             detail={
                 "failing": dict(list(test_run.failing.items())[:FAILURES_KEPT]),
                 "new_failures": sorted(test_run.new_failures(before))[:FAILURES_KEPT],
+                "flaky": dict(list(flaky.items())[:FAILURES_KEPT]),
+                "kept": test_run.kept,
                 "timed_out": test_run.timed_out,
                 "duration_s": round(test_run.duration_s, 2),
                 "output": test_run.output,
@@ -191,13 +214,13 @@ def _report(
     clean: Callable[[bytes], bytes] = bytes,
 ) -> junit.Report:
     if timed_out:
-        return junit.Report(TestCounts(), {"(the whole run)": "the tests did not end within the time limit"})
+        return junit.Report(TestCounts(), {WHOLE_RUN: "the tests did not end within the time limit"})
     try:
         return junit.parse(clean(outputs.read(path, limit_bytes=junit.LIMIT_BYTES)))
     except FileNotFoundError:
         if exit_code in {126, 127}:
             raise TestsUnrunnable(f"the test command cannot be started: {output[-300:]}") from None
         message = f"exit code {exit_code} and no JUnit report: {output[-500:]}"
-        return junit.Report(TestCounts(errors=1), {"(the whole run)": message})
+        return junit.Report(TestCounts(errors=1), {WHOLE_RUN: message})
     except (junit.Unreadable, PathTooBig) as error:
-        return junit.Report(TestCounts(errors=1), {"(the whole run)": str(error)})
+        return junit.Report(TestCounts(errors=1), {WHOLE_RUN: str(error)})

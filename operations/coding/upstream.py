@@ -55,6 +55,29 @@ def fetch_base(
     return base
 
 
+def tip_of(
+    *,
+    vault: Vault,
+    remote: Remote,
+    branch: str,
+    credentials: Credentials = NO_CREDENTIALS,
+    timeout_s: float,
+    resolve: Resolve = resolve_host,
+) -> tuple[str, str]:
+    """``branch`` (empty: what the remote's HEAD names) and the commit where it is now; nothing is fetched.
+
+    The remote is asked at most three times, each for at most ``timeout_s``.
+    """
+    with _line(vault, remote, credentials, LIMITS, resolve, patience_s=timeout_s) as line:
+        name = branch or line.default_branch()
+        if not is_branch_name(name):
+            raise BranchNotFound(f"{name[:80]!r} cannot be the name of a branch", pointer="/base_branch")
+        commit = line.tip(name)
+        if commit is None:
+            raise line.no_such_branch(name)
+        return name, commit
+
+
 def push(
     *,
     vault: Vault,
@@ -175,8 +198,9 @@ class _Line:
     limits: Limits
     environment: dict[str, str]
     config: tuple[str, ...]
+    patience_s: float = 60.0
 
-    def git(self, *arguments: str, doing: str, timeout_s: float = 60.0, **options: object) -> Ran:
+    def git(self, *arguments: str, doing: str, timeout_s: float | None = None, **options: object) -> Ran:
         return run(
             self.vault.path,
             *arguments,
@@ -184,7 +208,7 @@ class _Line:
             environment=self.environment,
             config=self.config,
             protocols=self.remote.kind.value,
-            timeout_s=timeout_s,
+            timeout_s=timeout_s or self.patience_s,
             **options,  # type: ignore[arg-type]
         )
 
@@ -222,12 +246,13 @@ class _Line:
         except TooBig as fault:
             raise TooBig(f"The branch is more than {self.limits.fetch_bytes} bytes") from fault
         except BranchNotFound as fault:
-            raise self._no_such_branch(source.removeprefix("refs/heads/")) from fault
+            raise self.no_such_branch(source.removeprefix("refs/heads/")) from fault
         finally:
             for path in {*leftovers, *packs.glob("tmp_*")}:  # ours alone: the vault is locked
                 path.unlink(missing_ok=True)
 
-    def _no_such_branch(self, name: str) -> Fault:
+    def no_such_branch(self, name: str) -> Fault:
+        """The fault that says which branches there are."""
         branches = [ref.removeprefix("refs/heads/") for _, ref in self.listed("refs/heads/*")]
         if not branches:
             return RepositoryEmpty("The repository has no branch yet")
@@ -259,7 +284,15 @@ class _Line:
 
 
 @contextlib.contextmanager
-def _line(vault: Vault, remote: Remote, credentials: Credentials, limits: Limits, resolve: Resolve) -> Iterator[_Line]:
+def _line(
+    vault: Vault,
+    remote: Remote,
+    credentials: Credentials,
+    limits: Limits,
+    resolve: Resolve,
+    *,
+    patience_s: float = 60.0,
+) -> Iterator[_Line]:
     addresses = admit(remote, resolve=resolve)
     config: tuple[str, ...] = ()
     if remote.kind in {Kind.HTTPS, Kind.HTTP} and remote.host not in addresses:
@@ -267,7 +300,7 @@ def _line(vault: Vault, remote: Remote, credentials: Credentials, limits: Limits
         shown = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
         config = (f"http.curloptResolve={remote.host}:{remote.port}:{shown}",)
     with shown_to(remote, credentials, addresses=addresses, beside=vault.path.parent) as environment:
-        yield _Line(vault, remote, limits, environment, config)
+        yield _Line(vault, remote, limits, environment, config, patience_s)
 
 
 def _size(path: Path) -> int:

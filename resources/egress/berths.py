@@ -76,8 +76,9 @@ def prepare(
 def make_directory(key: str) -> Path:
     """The directory of one berth's socket: its inhabitants may pass through it and write nothing."""
     directory = root() / _checked(key)
-    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    directory.parent.chmod(0o700)
+    root().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root().mkdir(mode=0o700, exist_ok=True)
+    root().chmod(0o700)
     directory.mkdir(mode=0o755, exist_ok=True)
     directory.chmod(0o755)
     return directory

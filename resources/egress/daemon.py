@@ -164,7 +164,8 @@ def _raise_descriptor_limit() -> None:
 @contextmanager
 def only_one(host_name: str) -> Iterator[bool]:
     """Whether this is the only daemon of this host over this data directory; held while the context lasts."""
-    berths.root().mkdir(mode=0o700, parents=True, exist_ok=True)
+    berths.root().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    berths.root().mkdir(mode=0o700, exist_ok=True)
     name = "lock." + re.sub(r"[^A-Za-z0-9_-]", "_", host_name)
     lock = os.open(berths.root() / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:

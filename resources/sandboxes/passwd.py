@@ -23,7 +23,8 @@ def file_for(*, uid: int, gid: int) -> Path:
     wanted = _text(uid, gid)
     try:
         if not place.is_file() or place.read_text("ascii") != wanted:
-            place.parent.mkdir(parents=True, exist_ok=True)
+            place.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # sockets of the service lie there, too
+            place.parent.mkdir(exist_ok=True)
             fresh = place.with_name(f".{place.name}.{os.getpid()}")
             fresh.write_text(wanted, "ascii")
             fresh.chmod(0o644)

@@ -78,6 +78,22 @@ def test_work_is_refused_before_anything_is_written(write: Any, tmp_path: Path, 
         retry(by=bob, operation_id=operation.pk)
 
 
+def test_an_agent_is_asked_for_nothing_that_its_template_does_not_offer(tmp_path: Path, settings: Any) -> None:
+    settings.REPOSITORY_ROOTS = [tmp_path]
+    ada = factories.user("ada")
+    project = projects.create(by=ada, name="calc", repository_url=str(tmp_path), default_template="review-only")
+    with pytest.raises(admittance.CapabilityNotOffered, match="may not be asked for development") as refused:
+        submit(by=ada, project=project, requirements="Add a test.")
+    assert (refused.value.pointer, "code_review" in refused.value.remedy_text) == ("/capability", True)
+    with pytest.raises(admittance.CapabilityNotOffered, match="deployment, testing"):
+        factories.agent("review-only", by=ada, capabilities=["code_review", "testing", "deployment"])
+    assert not Operation.objects.exists()
+    assert not Agent.objects.exists()
+    asked = submit(by=ada, project=project, requirements="Look at it.", capability="code_review")
+    assert asked.capability == "code_review"
+    assert factories.agent("review-only", by=ada, capabilities=["code_review"])
+
+
 def test_a_changed_list_reaches_agents_that_run(write: Any, tmp_path: Path, settings: Any) -> None:
     settings.REPOSITORY_ROOTS = [tmp_path]
     write(users="ada")

@@ -14,15 +14,22 @@ from agents.engines.repair.survey import Survey, read
 from benchmarks.defects.seeded import DEFECTS, PROGRAMS
 
 
-def surveyed(lines: dict[str, list[int]], types: dict[str, dict[str, list[str]]]) -> Survey:
+def surveyed(
+    lines: dict[str, list[int]],
+    types: dict[str, dict[str, list[str]]],
+    attributes: dict[str, dict[str, str]] | None = None,
+) -> Survey:
     test = {"id": "t.py::t", "outcome": "failed", "seconds": 0.01, "known": True, "lines": lines}
-    return read({"tests": [test], "types": types})
+    return read({"tests": [test], "types": types, "attributes": attributes or {}})
+
+
+TREE = {"Tree": {"left": "Tree", "right": "Tree", "leaves": "list"}}
 
 
 def listed(code: str, *, name: str = "f", types: dict[str, list[str]] | None = None) -> dict[str, Candidate]:
     """Every single edit, by the file it makes."""
     source = Source("m.py", code.encode())
-    survey = surveyed({"m.py": list(range(1, 60))}, {f"m.py::{name}": types or {}})
+    survey = surveyed({"m.py": list(range(1, 60))}, {f"m.py::{name}": types or {}}, TREE)
     return {source.apply(one.proposal.edits).decode(): one for one in candidates.single([source], survey)}
 
 
@@ -46,6 +53,11 @@ def listed(code: str, *, name: str = "f", types: dict[str, list[str]] | None = N
         ("def f(xs, seen=[]):\n    seen.append(1)\n    return seen\n", "if seen is None:\n        seen = []", {}),
         ("def f(n):\n    return [[0] * n] * n\n", "[[0] * n for _ in range(n)]", {}),
         ("def f(xs):\n    for x in xs:\n        y = x\n        return y\n", "        y = x\n    return y\n", {}),
+        ("def f(a, b):\n    a.next = b\n    return a\n", "a.next = b or a", {"a": ["Tree"], "b": ["Tree", "NoneType"]}),
+        ("def f(t):\n    if t:\n        yield from f(t.left)\n", "        yield from f(t.right)\n", {"t": ["Tree"]}),
+        ("def f(t, xs):\n    for x in xs:\n        g(x)\n", "for x in t.leaves:", {"t": ["Tree"], "xs": ["list"]}),
+        ("def f(at, xs, y):\n    return at[-1] < y\n", "xs[at[-1]] < y",
+         {"at": ["list"], "at[]": ["int"], "xs": ["list"], "y": ["int"]}),
     ],
 )  # fmt: skip
 def test_the_edit_is_among_those_listed(code: str, wanted: str, types: dict[str, list[str]]) -> None:

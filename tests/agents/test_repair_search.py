@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
 from agents.engines.protocol import CodeMap, EngineKind, Plan, Task, TestCounts
+from agents.engines.repair import focus
 from agents.engines.repair.engine import LABEL, RepairEngine
 from agents.engines.repair.faults import (
     NotFound,
@@ -231,3 +233,27 @@ def test_it_is_labelled_as_what_it_is() -> None:
     engine = RepairEngine()
     assert (engine.kind, engine.label(), engine.usage()) == (EngineKind.REPAIR, LABEL, {})
     assert "no AI was used" in LABEL
+
+
+def test_a_requirement_that_names_its_tests_is_about_those_alone(tmp_path: Path) -> None:
+    # The other file's tests fail for a reason of their own, and one never ends.
+    other = "def test_other():\n    assert False\n\n\ndef test_for_ever():\n    while True:\n        pass\n"
+    bench = bench_of(tmp_path, {"adding.py": ADD, "test_adding.py": TEST_ADD, "test_other.py": other})
+    failing = ("test_adding::test_add", "test_other::test_other", "test_other::test_for_ever")
+    asked = replace(task(failing=failing), requirements="Mend adding.py, please.")
+    edits = RepairEngine(FAST).code(asked, Plan("", ()), bench)
+    assert edits.changed == ("adding.py",)
+    assert "return a + b" in bench.text("adding.py")
+    assert "2 other failing tests are left aside" in "\n".join(bench.said)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("Make gcd right", "a b"), ("see test_gcd.py", "a b"), ("test_small fails", "a"), ("Fix TestBig", "c"),
+        ("Make the tests pass", "a b c"), ("gcds and test", "a b c"),
+    ],
+)  # fmt: skip
+def test_which_tests_are_meant(words: str, names: str) -> None:
+    tests = {"tests.test_gcd::test_small[1-2]": "a", "tests.test_gcd::test_big": "b", "sums_test.TestBig::test_it": "c"}
+    assert [tests[name] for name in focus.meant(words, tuple(tests))] == names.split()

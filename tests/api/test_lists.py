@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from operations import projects, submit
-from operations.models import Operation
+from operations.models import Operation, Step
 from tests import factories
 
 Grow = Callable[[int], None]
@@ -94,6 +95,30 @@ def test_what_is_new_does_not_shift_the_pages(client: APIClient, ada: Any) -> No
     factories.agent(by=ada)
     second = client.get(first["next"]).json()
     assert [row["id"] for row in first["results"] + second["results"]] == before[::-1]
+
+
+def test_a_list_of_operations_holds_the_start_of_each_requirement(client: APIClient, ada: Any, project: Any) -> None:
+    text = "# Mend the quay\n" + "plank\n" * 50_000
+    long, short = (submit.submit(by=ada, project=project, requirements=each).pk for each in (text, "Paint it."))
+    answer = client.get("/api/v1/operations/")
+    assert len(answer.content) < 10_000
+    lines = {row["id"]: row for row in answer.json()["results"]}
+    fields = ("title", "requirements", "requirements_size", "requirements_truncated")
+    assert [lines[str(long)][name] for name in fields] == ["Mend the quay", text[:200], len(text), True]
+    assert [lines[str(short)][name] for name in fields] == ["Paint it.", "Paint it.", 9, False]
+    whole = client.get(f"/api/v1/operations/{long}/").json()
+    assert [whole[name] for name in fields] == ["Mend the quay", text, len(text), False]
+
+
+def test_steps_come_by_pages_in_order(client: APIClient, operation: Operation) -> None:
+    for turn in range(7):
+        Step.objects.create(operation=operation, turn=turn, stage="init", attempt=turn + 1, claim=str(turn),
+                            started_at=operation.created_at)  # fmt: skip
+    path = f"/api/v1/operations/{operation.pk}/steps/"
+    assert [row["turn"] for row in rows_of(client, path, page_size=3)] == list(range(7))
+    for position in ("x", "2026-01-01", "-1", "9" * 30):
+        cursor = base64.b64encode(f"p={position}".encode()).decode()
+        assert client.get(path, {"cursor": cursor}).status_code == 400, position
 
 
 def test_places_in_the_queue_count_from_one_and_by_priority(client: APIClient, ada: Any) -> None:

@@ -131,7 +131,7 @@ def test_steps_evidence_events_and_diff_are_told_in_order(client: APIClient, ope
         )
     Evidence.objects.create(operation=operation, turn=1, kind="tests.run", tree="a" * 40, passed=True, created_at=now)
     path = f"{OPERATIONS}{operation.pk}/"
-    assert [step["turn"] for step in client.get(f"{path}steps/").json()] == [0, 1]
+    assert [step["turn"] for step in client.get(f"{path}steps/").json()["results"]] == [0, 1]
     assert [row["tree"] for row in client.get(f"{path}evidence/").json()] == ["a" * 40]
     assert client.get(f"{path}diff/").json() == {
         "files": [], "insertions": 0, "deletions": 0, "truncated": False, "text": "",

@@ -239,7 +239,7 @@ def test_queues_health_and_figures_tell_what_is(client: APIClient, operation: Op
     assert queue["reasons"] == {"worker": 1}
     health = client.get("/api/v1/health/").json()
     assert {part["name"] for part in health["parts"]} == {
-        "database", "redis", "hosts", "outbox", "outside services", "egress proxy",
+        "database", "redis", "hosts", "sweep", "outbox", "outside services", "egress proxy",
     }  # fmt: skip
     assert all(part["ok"] or part["remedy"] for part in health["parts"])
     figures = client.get("/api/v1/metrics/").json()

@@ -15,13 +15,17 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from events import live
 from tests.fakes.redis_process import RedisProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "tide-over-the-sill"
+# Of a browser on a machine whose cores are all taken, where a web process needs half a minute to start. Where all goes
+# well it costs nothing.
+PATIENCE_MS = 60_000
+expect.set_options(timeout=30_000)
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
@@ -127,7 +131,7 @@ def visitor(browser: Browser, site: str, operator: Any, monkeypatch: pytest.Monk
     # Playwright's loop runs in this thread; the test's own queries are made between its calls, never inside one.
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     visitor = Visitor(context.new_page(), site)
     visitor.heed()
     visitor.log_in(operator)

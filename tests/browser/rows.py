@@ -14,7 +14,10 @@ from operations.models import Operation, Project, PullRequest, Stage, Step
 from operations.snapshots import snapshot
 from operations.submit import end, load, submit
 
-HOSTILE = "<script>window.hacked = 1</script>\x1b[31mred\x1b[0m \"'><img src=x onerror=window.hacked=1> \u202egnp.exe"
+HOSTILE = (
+    "<script>window.hacked = 1</script>\x1b[31mred\x1b[0m \"'><img src=x onerror=window.hacked=1> \u202egnp.exe"
+    " \x1b]8;;javascript:window.hacked=1\x07press\x1b]8;;\x07 \x1b]52;c;aGFja2Vk\x07"
+)
 TESTS_FAILED = {
     "code": "tests.failed",
     "class": "permanent",
@@ -50,7 +53,9 @@ def operation(by: Any, *, of: Project, requirements: str = "Round the fee to who
     return submit(by=by, project=of, requirements=requirements)
 
 
-def failed(by: Any, *, of: Project, log: str = "2 failed, 10 passed\n", **how: Any) -> Operation:
+def failed(
+    by: Any, *, of: Project, log: str = "2 failed, 10 passed\n", products: Any = PRODUCTS, **how: Any
+) -> Operation:
     """An operation that failed at TEST, with its steps and its event."""
     made = operation(by, of=of, **how)
     now = timezone.now()
@@ -63,7 +68,7 @@ def failed(by: Any, *, of: Project, log: str = "2 failed, 10 passed\n", **how: A
                 operation=row, turn=turn, stage=stage, attempt=1, claim=f"claim-{turn}", worker="worker:node-1",
                 outcome=Step.Outcome.FAULT if broke else Step.Outcome.DONE, fault=TESTS_FAILED if broke else None,
                 action="escalate" if broke else "", log=log, started_at=now, finished_at=now + timedelta(seconds=2),
-                product=PRODUCTS.get(stage, {}),
+                product=products.get(stage, {}),
             )  # fmt: skip
         end(row, status=Operation.Status.FAILED)
         record("operation.failed", row, actor="worker:node-1", reason=TESTS_FAILED["detail"], **snapshot(row))
@@ -81,6 +86,31 @@ def asking(by: Any, *, of: Project, kind: str = "approval_required", reason: str
         row.save()
         record(f"operation.{kind}", row, actor="worker:node-1", **snapshot(row))
     return row
+
+
+def planned(by: Any, *, of: Project, summary: str = "Round half up.") -> Operation:
+    """An operation whose plan waits for approval."""
+    made = asking(by, of=of)
+    Step.objects.create(
+        operation=made, turn=0, stage=Stage.PLAN, attempt=1, claim="claim-plan", outcome=Step.Outcome.DONE,
+        started_at=made.created_at, finished_at=made.created_at,
+        product={**PRODUCTS[Stage.PLAN], "summary": summary},
+    )  # fmt: skip
+    return made
+
+
+def running(by: Any, *, of: Project, log: str = "") -> tuple[Operation, Step]:
+    """An operation whose tests run, and the step that runs them."""
+    made = operation(by, of=of)
+    with transaction.atomic():
+        row = load(made.pk)
+        row.status, row.stage, row.turn, row.started_at = Operation.Status.RUNNING, Stage.TEST, 1, timezone.now()
+        row.save()
+        record("operation.stage_finished", row, actor="worker:node-1", finished="code", **snapshot(row))
+    step = Step.objects.create(
+        operation=row, turn=1, stage=Stage.TEST, attempt=1, claim="claim-1", started_at=timezone.now(), log=log
+    )
+    return row, step
 
 
 def pull_request(of: Operation, *, head: str, base: str, base_branch: str = "main", **fields: Any) -> PullRequest:

@@ -60,7 +60,7 @@ def test_a_failed_operation_is_found_on_the_harbour_and_retried(
     attention.get_by_role("link", name="harbour-fees: Round the fee to whole cents", exact=True).click()
     expect(visitor.page.locator("[data-part=top] .badge")).to_have_attribute("data-value", "failed")
     visitor.page.get_by_role("button", name="Retry").click()
-    expect(visitor.page.locator(".messagelist")).to_contain_text("Goes on from the stage that failed")
+    expect(visitor.page.locator(".messagelist")).to_contain_text("Goes on from test")
     expect(visitor.page.locator("[data-part=top] .badge")).to_have_text("queued")
     assert Operation.objects.get(pk=operation.pk).status == "queued"
     assert visitor.complaints == []

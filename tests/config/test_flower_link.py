@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from config.environment import BadSetting, Environment
+from tests.browser import rows
 
 pytestmark = pytest.mark.django_db
 
@@ -27,6 +29,15 @@ def test_a_browser_of_this_machine_gets_the_port_and_any_other_gets_no_link(
 def test_the_operator_says_where_browsers_reach_it(admin_client: Client, settings: Any) -> None:
     settings.ALLOWED_HOSTS, settings.FLOWER_URL = ["moorage.example"], "https://flower.moorage.example/"
     assert 'href="https://flower.moorage.example/"' in page(admin_client, "moorage.example")
+
+
+def test_each_step_links_to_its_task_by_the_name_that_the_wake_up_has(
+    admin_client: Client, admin_user: Any, data_directory: Path, settings: Any
+) -> None:
+    settings.FLOWER_URL = "https://flower.moorage.example"
+    operation = rows.failed(admin_user, of=rows.project(admin_user))
+    html = admin_client.get(f"/admin/operations/operation/{operation.pk}/change/").content.decode()
+    assert f'href="https://flower.moorage.example/task/{operation.pk}.4"' in html
 
 
 def test_an_address_with_a_password_in_it_is_refused() -> None:

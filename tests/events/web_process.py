@@ -60,6 +60,13 @@ class WebProcess:
         process.wait(timeout=20)
         assert died is None, f"the web process died with {died}"
 
+    def kill(self) -> None:
+        """End it as a crash does."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.kill()
+        process.wait(timeout=20)
+
     def close(self) -> None:
         """End it and give the port back."""
         try:

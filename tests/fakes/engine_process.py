@@ -6,7 +6,6 @@ Not a fake: the same dockerd with data, socket and containerd of its own, withou
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from typing import IO
 import pytest
 
 from resources.sandboxes import policy, selection
+from tests.fakes import tied
 
 _START_S = 30.0
 
@@ -29,12 +29,14 @@ class EngineProcess:
     def __init__(self, directory: Path) -> None:
         self.url = f"unix://{directory}/d.sock"
         self._directory = directory
+        self._janitor: tied.Janitor | None = None  # from the first start on
         self._process: subprocess.Popen[bytes] | None = None
         self._containerd: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start and wait until it answers."""
         at = self._directory
+        self._janitor = self._janitor or tied.Janitor(at)
         (at / "pid").unlink(missing_ok=True)
         with (at / "log").open("ab") as log:
             if self._containerd is None:
@@ -121,10 +123,8 @@ class EngineProcess:
         if self._containerd is not None:
             self._containerd.terminate()
             self._containerd.wait(timeout=30)
-        for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
-            if (place := line.split(" ")[4]).startswith(f"{self._directory}/"):
-                subprocess.run(["umount", "--lazy", place], check=False)
-        shutil.rmtree(self._directory, ignore_errors=True)
+        if self._janitor is not None:
+            self._janitor.dismiss()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ import pytest
 import redis
 from django.conf import settings
 
+from tests.fakes import tied
+
 
 class RedisProcess:
     """One redis-server that can be started, killed and started again on the same socket and data."""
@@ -30,8 +32,8 @@ class RedisProcess:
         bundled = Path(sys.executable).parent / "redis-server"
         program = str(bundled) if bundled.exists() else shutil.which("redis-server") or "redis-server"
         self._process = subprocess.Popen(
-            [program, "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
-             "--dir", str(self._directory), "--save", "", "--appendonly", "yes"],
+            tied.argv(program, "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700",
+                      "--dir", str(self._directory), "--save", "", "--appendonly", "yes"),
             stdout=subprocess.DEVNULL,
         )  # fmt: skip
         deadline = time.monotonic() + 10

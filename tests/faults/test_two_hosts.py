@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from config.parts import ROOT
+from tests.fakes import tied
 from tests.flows.repositories import FIX, PROJECT, Remote, make
 from tests.flows.stack import IN_A_HURRY, Stack, running_stack
 
@@ -41,10 +42,10 @@ class Host:
         }  # fmt: skip
         with (self._stack.data / f"{THERE}.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [
+                tied.argv(
                     sys.executable, "-m", "celery", "-A", "config.celery", "worker", "-Q", f"host.{THERE}",
                     "-n", f"worker@{THERE}", "-P", "prefork", "-c", "1", "--without-gossip", "--without-mingle",
-                ],
+                ),
                 cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         assert self._stack.ask("wait_verdict", host=THERE, verdict="alive") is not None, self.log()

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 
-from agents.gateway.models import Account, ModelCall, RunToken
+from agents.gateway import limits
+from agents.gateway.models import Account, Budget, ModelCall, RunToken
+from agents.gateway.money import nanos
 from operations import budgets, faults, spend, submit
 from operations.models import Operation, Step
 from operations.snapshots import attention, blocked_by
 from tests.fakes.llm_server import Behaviour, Fail, LlmServer, Say
-from tests.flows.inline import Inline
+from tests.flows.inline import PLAIN_TEMPLATE, Inline
+from tests.flows.repositories import PROJECT, make
 from tests.flows.test_llm import APPROVED, DONE, KEY, MEND, PLAN, REQUIREMENT
 from tests.gateway_server import gateway_server
 
@@ -41,6 +46,43 @@ def costing(say: Say, output_tokens: int = 1000) -> Say:
 
 def script(server: LlmServer, *behaviours: Behaviour) -> None:
     server.script.extend(behaviours)
+
+
+@pytest.mark.parametrize(
+    ("said", "unit"),
+    [
+        ("cost_cents: 15", {"limit_usd": 0.15, "spent_usd": 0.08}),
+        ("model_calls: 1", {"limit_calls": 1}),
+        ("tokens: 15000", {"limit_tokens": 15000}),
+    ],
+)
+def test_what_a_template_allows_is_the_budget_of_the_run(
+    inline: Inline, server: LlmServer, data_directory: Path, said: str, unit: dict[str, float]
+) -> None:
+    text = PLAIN_TEMPLATE.replace("name: plain", "name: mine") + f"  budgets: {{{said}}}\n"
+    (data_directory / "templates" / "mine.yaml").write_text(text)
+    script(server, costing(PLAN, 8000), costing(MEND), DONE, APPROVED)
+    project = inline.project(make(inline.roots / "mine.git", PROJECT), default_template="mine")
+    operation = inline.finish(inline.submit(project, requirements=REQUIREMENT))
+    assert (operation.status, operation.stage) == ("waiting", "code")
+    (reason,) = blocked_by(operation)
+    assert (reason["kind"], reason["scope"]) == ("budget", "run")
+    assert {name: reason.get(name) for name in unit} == unit
+    assert len(server.requests) == 1
+
+
+def test_a_template_loosens_no_limit_of_the_operator_and_no_word_of_a_person(db: None, settings: Any) -> None:
+    settings.BUDGET = {"run": 1.0, "run.calls": 7}
+    run, now = uuid.uuid4(), timezone.now()
+    place = limits.Place("run", str(run))
+    wide = limits.Limit(nanos=nanos(5), tokens=100, calls=9)
+    for _ in range(2):
+        limits.bound_run(run, wide, template="mine", now=now)
+        assert limits.of([place])[place] == limits.Limit(nanos=nanos(1), tokens=100, calls=7)
+    assert Budget.objects.get().set_by == "template:mine"
+    limits.put(scope="run", key=str(run), usd=3.0, actor="user:ada", now=now)
+    limits.bound_run(run, wide, template="mine", now=now)
+    assert limits.of([place])[place] == limits.Limit(nanos=nanos(3))
 
 
 def test_a_run_without_money_waits_says_so_and_goes_on_when_it_gets_some(

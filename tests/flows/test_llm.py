@@ -19,10 +19,15 @@ from tests.gateway_server import gateway_server
 
 KEY = "sk-very-secret-key"
 REQUIREMENT = "sub() must subtract."
-PLAN = Say(calls=(("SubmitPlan", {"summary": "Mend sub().", "steps": [{"title": "Mend", "files": ["calc.py"]}]}),))
+CRITERION = "sub(5, 3) is 2."
+PLANNED = {
+    "summary": "Mend sub().", "steps": [{"title": "Mend", "files": ["calc.py"]}], "criteria": [CRITERION],
+}  # fmt: skip
+PLAN = Say(calls=(("SubmitPlan", PLANNED),))
 LIE = Say(calls=(("Done", {"summary": "All tests pass!"}),))
 DONE = Say(calls=(("Done", {"summary": "sub() subtracts."}),))
-APPROVED = Say(calls=(("SubmitReview", {"approved": True, "comments": ["Small and right."]}),))
+JUDGED = {"criterion": CRITERION, "met": True, "why": "test_sub"}
+APPROVED = Say(calls=(("SubmitReview", {"approved": True, "comments": ["Small and right."], "criteria": [JUDGED]}),))
 DIAGNOSIS = Say(calls=(("SubmitDiagnosis", {"cause": "add() subtracts now.", "corrections": ["Put + back."]}),))
 
 
@@ -67,6 +72,7 @@ def test_a_model_that_lies_about_its_tests_is_sent_back_and_what_it_mends_is_del
     assert (operation.engine_kind, operation.engine_label) == ("llm", "openai/first")
     assert [outcome for stage, outcome in stages(operation) if stage == "test"] == ["fault", "done"]
     assert "All tests pass!" not in PullRequest.objects.get().body
+    assert f"| {CRITERION} | ✓ | in the reviewer's eyes: test_sub |" in PullRequest.objects.get().body
     assert (
         remote.git("show", f"{operation.result['branch']}:calc.py")
         == PROJECT["calc.py"].replace("def sub(a, b):\n    return a + b", "def sub(a, b):\n    return a - b").strip()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,6 +118,24 @@ def test_a_failed_check_comes_back_to_the_same_branch_and_pull_request(delivered
     assert TOKEN not in repr(list(Event.objects.values_list("data", "reason"))) + repr(operation.result)
     assert "operation.rework_began" in kinds(operation)
     assert left_held() == []
+
+
+def test_a_round_on_a_host_without_the_vault_fetches_what_it_goes_on_from(
+    delivered: Delivered, data_directory: Path
+) -> None:
+    shutil.rmtree(data_directory / "vaults")
+    first = delivered.head
+    delivered.fails()
+    delivered.model.script.extend([PLAN, *ROUND])
+
+    operation = delivered.hint()
+
+    assert operation.status == "succeeded", operation.error
+    assert not delivered.model.script
+    assert delivered.remote.git("rev-parse", f"{delivered.head}^") == first
+    content = delivered.remote.git("show", f"{delivered.head}:calc.py")
+    assert "# the sum" in content
+    assert "return a - b" in content, "what was delivered before is still there"
 
 
 def test_one_that_is_merged_in_mid_rework_ends_the_round_and_nothing_is_pushed(delivered: Delivered) -> None:

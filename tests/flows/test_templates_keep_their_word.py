@@ -304,6 +304,16 @@ def test_an_engine_that_takes_too_long_is_ended(inline: Inline, data_directory: 
 # --- hooks and logs ---------------------------------------------------------------------------------------------------
 
 
+def test_the_engine_does_not_begin_when_the_time_for_all_of_the_work_is_over(
+    inline: Inline, data_directory: Path
+) -> None:
+    spec = "  budgets: {wall_s: 1}\n  hooks: {setup: [[sleep, '1.1']]}\n"
+    operation = finished(inline, worn(data_directory, spec))
+    assert (operation.status, operation.error["code"]) == ("failed", "engine.time_limit")
+    assert operation.error["detail"] == "the 1 s that its template gives this work are over"
+    assert operation.stage == "code"
+
+
 def test_a_setup_hook_has_the_time_that_the_template_gives(inline: Inline, data_directory: Path) -> None:
     spec = "  hooks: {setup: [[sleep, '60']], setup_timeout_s: 1}\n"
     operation = finished(inline, worn(data_directory, spec))

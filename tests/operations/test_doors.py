@@ -12,12 +12,12 @@ from django.db import connection
 from agents.engines import registry
 from agents.engines.protocol import EngineUnavailable
 from operations import faults, policy, projects
-from operations.admin_forms import OperationForm
 from operations.coding import credentials, pull_requests, remotes
 from operations.coding.forges.github_forge import GitHubForge
 from operations.coding.forges.local_forge import LocalForge
 from operations.models import Operation, Project
 from operations.submit import LONGEST_ANSWER, answer, retry, submit
+from operations.wizard import TaskForm
 from tests.flows.fixtures import inline
 from tests.flows.inline import Inline
 from tests.flows.repositories import BREAK, PROJECT, make
@@ -135,7 +135,7 @@ def test_the_forge_is_that_of_the_remotes_host_however_its_address_is_written(
 
 
 def test_the_console_offers_no_engine_that_every_request_is_refused_for(inline: Inline) -> None:
-    field: Any = OperationForm(user=inline.user).fields["engine"]
+    field: Any = TaskForm(user=inline.user).fields["engine"]
     offered = [value for value, _ in field.choices]
     assert "external" not in offered
     for engine in offered:

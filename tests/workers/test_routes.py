@@ -16,6 +16,8 @@ from agents.models import Agent
 from events.recorded import Recorded
 from resources.models import Host
 from tests import factories
+from tests.flows.inline import memory_broker
+from workers import routes
 from workers.routes import CONTROL, ROUTES, Place, Route, _queue
 
 ROOMS = ("agents", "operations", "resources", "sessions", "templates_app")
@@ -139,3 +141,14 @@ def test_all_tasks_take_keywords_only_and_newer_ones_too() -> None:
         kinds = {parameter.kind for parameter in inspect.signature(task.run).parameters.values()}
         assert kinds <= {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}, task.name
         assert inspect.Parameter.VAR_KEYWORD in kinds, task.name
+
+
+def test_the_wake_up_of_a_turn_is_called_after_it_so_that_it_can_be_linked_to() -> None:
+    with memory_broker():
+        routes.send("coding.run_stage", operation_id="7d9fffa2", turn=4)
+        routes.send("agents.place", agent_id="7d9fffa2")
+        with current_app.connection_for_read() as connection:
+            sent = [connection.default_channel.basic_get(CONTROL, no_ack=True) for _ in range(2)]
+    named, other = (message.headers["id"] for message in sent)
+    assert named == "7d9fffa2.4"
+    assert other not in {None, "", named}

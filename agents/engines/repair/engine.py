@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from agents.engines.protocol import Edits, EngineKind, Plan, PlanStep, Review, Task, Workbench
-from agents.engines.repair import candidates
+from agents.engines.repair import candidates, focus
 from agents.engines.repair.faults import NothingFails, Unsupported
-from agents.engines.repair.harness import Harness, command_of
+from agents.engines.repair.harness import WHOLE_RUN, Harness, command_of
 from agents.engines.repair.options import Options
 from agents.engines.repair.search import Found, Search
 from agents.engines.repair.source import Source, Unsearchable
@@ -57,6 +57,8 @@ class RepairEngine:
         sources = _sources(survey, bench)
         listed = candidates.single(sources.values(), survey)
         bench.say(f"{len(listed)} single edits of {len(sources)} file(s), {len(survey.failing)} failing tests to mend")
+        if aside := _aside(task):
+            bench.say(f"{len(aside)} other failing tests are left aside: the requirement does not name them")
         harness = self._harness(task, bench)
         found = Search(harness, survey, self.options, say=bench.say, started=started).run(listed)
         chosen = found.candidate
@@ -70,10 +72,11 @@ class RepairEngine:
 
     def _harness(self, task: Task, bench: Workbench) -> Harness:
         command = command_of(task.code_map.test_command)
-        return Harness(bench, command=command, options=self.options, name=task.base_tree, attempt=task.attempt)
+        return Harness(bench, command=command, options=self.options, name=task.base_tree, attempt=task.attempt,
+                       aside=_aside(task))  # fmt: skip
 
     def _survey(self, task: Task, bench: Workbench) -> Survey:
-        known = tuple(name for name in task.code_map.failing_before if name != "(the whole run)")
+        known = _meant(task)
         if not task.code_map.failing_before:
             raise NothingFails("All tests of the project pass as it is.")
         harness = self._harness(task, bench)
@@ -83,6 +86,17 @@ class RepairEngine:
         if not survey.traced:
             raise Unsupported("The failing tests execute nothing of the project's own Python files.")
         return survey
+
+
+def _meant(task: Task) -> tuple[str, ...]:
+    """The failing tests to mend; empty where their names are not known."""
+    return focus.meant(task.requirements, [name for name in task.code_map.failing_before if name != WHOLE_RUN])
+
+
+def _aside(task: Task) -> tuple[str, ...]:
+    """Failing tests that the requirement is not about: they are neither mended nor kept from failing."""
+    mended = {*_meant(task), WHOLE_RUN}
+    return tuple(name for name in task.code_map.failing_before if name not in mended)
 
 
 def summary_of(found: Found, failing: int) -> str:

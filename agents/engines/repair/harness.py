@@ -30,6 +30,7 @@ sys.modules["moorage_repair.program"].main(job)
 MODULES = ("pool", "tracing", "bay", "surveying", "trial", "program")  # each after those that it imports
 SCRATCH, JOURNAL = "../repair-copy", "../repair-{name}.jsonl"
 OWN = ("-s", "-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+WHOLE_RUN = "(the whole run)"  # stands for tests that left no names
 GRACE_S = 30.0  # beyond what the program allows itself
 HANG_S, PATIENT_S = 1.0, 30.0  # processor seconds of a test that failed before, and of one that passed
 
@@ -70,10 +71,17 @@ def command_of(argv: Sequence[str]) -> Command:
 
 
 class Harness:
-    """Asks the program in the sandbox. ``name`` is of the state that is repaired: its journal is for that alone."""
+    """Asks the program in the sandbox. ``name`` is of the state that is repaired: its journal is for that alone.
 
-    def __init__(self, bench: Workbench, *, command: Command, options: Options, name: str, attempt: int) -> None:
+    Tests in ``aside`` are left out of everything.
+    """
+
+    def __init__(
+        self, bench: Workbench, *, command: Command, options: Options, name: str, attempt: int,
+        aside: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.bench, self.command, self.options, self.attempt_number = bench, command, options, attempt
+        self._aside = list(aside)
         inside = resources.files("agents.engines.repair.inside")
         self._modules = [(name, inside.joinpath(f"{name}.py").read_text("utf-8")) for name in MODULES]
         self._journal = JOURNAL.format(name="".join(char for char in name if char.isalnum())[:40] or "tree")
@@ -110,13 +118,13 @@ class Harness:
         answer = self._ask("confirm", seconds, candidates=[candidate.as_json()])
         failed = answer.get("failed")
         if not isinstance(failed, list) or not (failed or answer.get("passed")):
-            return ("(the whole run)",)
+            return (WHOLE_RUN,)
         return tuple(str(name) for name in failed)
 
     def _ask(self, mode: str, seconds: float, **fields: Any) -> dict[str, Any]:
         job = {
             "loader": REGISTER, "modules": self._modules, "mode": mode, "seconds": seconds, "scratch": SCRATCH,
-            "journal": self._journal, "attempt": self.attempt_number,
+            "aside": self._aside, "journal": self._journal, "attempt": self.attempt_number,
             "arguments": [*self.command.arguments, *OWN], "module_run": self.command.module_run,
             "workers": self.options.workers, "memory_mb": self.options.memory_mb, **fields,
         }  # fmt: skip

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import PurePosixPath
+from typing import Any
 
-from operations.coding import changes, test_runs, upstream, vault
+from operations.coding import changes, kept_results, test_runs, upstream, vault
 from operations.coding.context import Context, Done, Outcome
 from operations.models import Evidence
 
@@ -25,19 +26,28 @@ def analyze(context: Context) -> Outcome:
     )  # fmt: skip
     vault.preserve(vault=context.vault, name=base.commit, operation_id=operation.pk, label="base-commit")
     context.say(f"base {base.branch} at {base.commit[:12]}")
-    files = changes.list_files(vault=context.vault, tree=base.tree)
-    languages = Counter(LANGUAGES[suffix] for file in files if (suffix := PurePosixPath(file.path).suffix) in LANGUAGES)
-    command = test_runs.command_for(files=[file.path for file in files], configured=context.spec["tests"]["command"])
-    baseline = test_runs.run(context, tree=base.tree, command=command, directory="baseline")
+    found = kept_results.analysis(context, tree=base.tree, make=lambda: _files(context, base.tree))
+    command = test_runs.command_for(
+        files=[path for path, _ in found["files"]], configured=context.spec["tests"]["command"]
+    )
+    baseline = kept_results.tests(context, tree=base.tree, command=command, directory="baseline")
     test_runs.witness(context, baseline, kind=Evidence.Kind.BASELINE, passed=baseline.clean)
     return Done(
         {
             "branch": base.branch,
             "commit": base.commit,
             "tree": base.tree,
-            "files": [[file.path, file.size] for file in files[:FILES_KEPT]],
-            "file_count": len(files),
-            "languages": dict(languages.most_common()),
+            **found,
             "baseline": baseline.product(),
         }
     )
+
+
+def _files(context: Context, tree: str) -> dict[str, Any]:
+    files = changes.list_files(vault=context.vault, tree=tree)
+    languages = Counter(LANGUAGES[suffix] for file in files if (suffix := PurePosixPath(file.path).suffix) in LANGUAGES)
+    return {
+        "files": [[file.path, file.size] for file in files[:FILES_KEPT]],
+        "file_count": len(files),
+        "languages": dict(languages.most_common()),
+    }

@@ -26,6 +26,8 @@ def plan(context: Context) -> Outcome:
     context.say(planned.summary)
     for step in planned.steps:
         context.say(f"- {step.title}")
+    for criterion in planned.criteria:
+        context.say(f"it is met when: {criterion}")
     return Done(
         {**asdict(planned), "usage": engine.usage()},
         fields={"engine_kind": engine.kind.value, "engine_label": engine.label()[:120]},

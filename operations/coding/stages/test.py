@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from operations.coding import test_runs
-from operations.coding.context import Context, Done, Outcome
+from operations.coding import kept_results, test_runs
+from operations.coding.context import Context, Done, Level, Outcome
 from operations.models import Evidence, Stage
+
+FLAKY_MOST = 10  # with more new failures, it is the change
+AGAIN_S = 300.0  # a run that takes longer is not repeated
 
 
 def test(context: Context) -> Outcome:
-    """Run them, keep the evidence, tell old failures from new. Only the exit code and the report count."""
+    """Run them, keep the evidence, tell old failures from new. Only the exit code and the report count.
+
+    A few new failures get a second run: one that passes as a whole shows them to be flaky, and the evidence names them.
+    """
     tree = context.tree(Stage.CODE)
     baseline = context.product(Stage.ANALYZE)["baseline"]
-    before = set(baseline["failing"])
-    run = test_runs.run(context, tree=tree, command=tuple(baseline["command"]), directory="check")
+    command, before = tuple(baseline["command"]), set(baseline["failing"])
+    run = kept_results.tests(context, tree=tree, command=command, directory="check")
+    flaky: dict[str, str] = {}
+    if _worth_a_second_look(run, before):
+        context.say(f"{len(run.new_failures(before))} new failures: once more, to tell flaky ones")
+        again = test_runs.run(context, tree=tree, command=command, directory="check")
+        if again.passes(before):
+            run, flaky = again, run.new_failures(before)
+            context.say(f"flaky, since they passed now: {', '.join(list(flaky)[:5])}", level=Level.WARNING)
     passed = run.passes(before)
-    test_runs.witness(context, run, kind=Evidence.Kind.TESTS, passed=passed, before=before)
+    test_runs.witness(context, run, kind=Evidence.Kind.TESTS, passed=passed, before=before, flaky=flaky)
     if passed:
-        return Done({**run.product(), "fixed": sorted(before - set(run.failing))[:50]})
+        return Done({**run.product(), "fixed": sorted(before - set(run.failing))[:50], "flaky": sorted(flaky)})
     raise _why(run, before)
+
+
+def _worth_a_second_look(run: test_runs.TestRun, before: set[str]) -> bool:
+    new = run.new_failures(before)
+    few = 0 < len(new) <= FLAKY_MOST and test_runs.WHOLE_RUN not in new
+    return few and not run.passes(before) and not run.timed_out and run.counts.passed > 0 and run.duration_s < AGAIN_S
 
 
 def _why(run: test_runs.TestRun, before: set[str]) -> test_runs.TestsFailed:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from events.faults import Fault
-from operations.coding import changes, checkouts, gates, permissions
+from operations.coding import changes, checkouts, coverage_runs, gates, permissions, reproduction
 from operations.coding.context import Context, Done, Level, Outcome, Witnessed
 from operations.coding.gates import agreed
 from operations.coding.gates.judge import under_policy
@@ -45,7 +46,11 @@ def validate(context: Context) -> Outcome:
     subject = gates.subject_of(
         vault=context.vault, base_tree=base_tree, tree=tree, limits=context.spec["gates"]
     )  # fmt: skip
-    results = _after_asking(context, tree, [*gates.judge(subject), _linters(context, subject, tree, base_tree)])
+    command = context.product(Stage.TEST)["command"]
+    measured = coverage_runs.judged(context, subject, tree=tree, command=command)
+    shown = reproduction.judged(context, subject, tree=tree, base_tree=base_tree)
+    run = [_linters(context, subject, tree, base_tree), measured, shown]
+    results = _after_asking(context, tree, [*gates.judge(subject), *run])
     results += [
         agreed.permitted(subject, permissions.read(context.spec)),
         agreed.kept_secrets(subject, context.secrets_seen),
@@ -124,10 +129,11 @@ def _review(context: Context, tree: str, diff: changes.Diff) -> dict[str, object
     review = engine.review(task_for(context), plan_of(context), diff.text, facts, bench)
     for comment in review.comments:
         context.say(f"review: {comment}")
-    if review.comments or not review.approved:
+    if review.comments or review.criteria or not review.approved:
         context.witness(
             Witnessed(kind=Evidence.Kind.REVIEW, name=engine.kind.value, tree=tree, passed=review.approved,
-                      detail={"comments": list(review.comments), "by": engine.label()})
+                      detail={"comments": list(review.comments), "by": engine.label(),
+                              "criteria": [asdict(judged) for judged in review.criteria]})
         )  # fmt: skip
     if not review.approved:
         raise ReviewVetoed("; ".join(review.comments) or "the reviewer gave no reason")

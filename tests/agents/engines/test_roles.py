@@ -165,3 +165,20 @@ def test_a_planner_may_ask(server: LlmServer, bench: DirectoryWorkbench, make_ta
     server.script.append(Say(calls=(("SubmitPlan", asked),)))
     with pytest.raises(NeedsAnswer, match=r"Which of the two\?"):
         engine(server).plan(make_task("Do it."), bench)
+
+
+def test_a_criterion_that_the_reviewer_does_not_see_met_is_a_veto(
+    server: LlmServer, bench: DirectoryWorkbench, make_task: MakeTask
+) -> None:
+    planned = {"summary": "Greet.", "steps": [{"title": "Change"}], "criteria": ["It says hello.", " "]}
+    judged = [{"criterion": "It says hello.", "met": False, "why": "a.py says bye"}]
+    server.script.extend(
+        [Say(calls=(("SubmitPlan", planned),)), Say(calls=(("SubmitReview", {"approved": True, "criteria": judged}),))]
+    )
+    roles, task = engine(server), make_task("Greet")
+    plan = roles.plan(task, bench)
+    assert plan.criteria == ("It says hello.",)
+    review = roles.review(task, plan, "the diff", {"passed": 3}, bench)
+    assert "It is met when:\\n- It says hello." in str(server.requests[-1].body["messages"])
+    assert (review.approved, review.comments) == (False, ("not met: It says hello. a.py says bye",))
+    assert [one.met for one in review.criteria] == [False]

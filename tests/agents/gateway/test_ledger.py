@@ -195,10 +195,25 @@ def test_a_price_is_that_of_its_day_and_of_exactly_its_model() -> None:
     assert price("ollama/qwen").of(Usage(1000, 1000)) == 0
     assert price("ollama/gpt-oss:120b-cloud").of(Usage(1000, 1000)) > 0
     dearest = price("anthropic/claude-next")
-    for entry in prices.LIST:
-        assert dearest.of(Usage(100, 100, 50)) >= entry.price().of(Usage(100, 100, 50))
+    for entry in prices.listed():
+        for usage in (Usage(100, 100, 50), Usage(400_000, 100, 50)):
+            assert 0 < entry.price().of(usage) <= dearest.of(usage)
     with pytest.raises(PriceUnknown):
         price("anthropic/claude-next", unknown="refuse")
+
+
+def test_the_price_of_a_day_stays_what_it_was_and_long_calls_cost_more_as_a_whole() -> None:
+    def cost(label: str, on: date, usage: Usage) -> int:
+        return prices.price_of(label, on=on, own=(), unknown="refuse").of(usage)
+
+    million = Usage(0, 1_000_000)
+    assert cost("openai/gpt-5.6-luna", date(2026, 7, 29), million) == 6 * 10**9
+    assert cost("openai/gpt-5.6-luna", date(2026, 7, 30), million) == 1_200_000_000
+    short, long = Usage(100_000, 1000), Usage(100_001, 1000)
+    assert cost("anthropic/claude-haiku-5-5", TODAY, short) == 100_000 * 100 + 1000 * 500
+    assert cost("anthropic/claude-haiku-5-5", TODAY, long) == 5 * (100_001 * 100 + 1000 * 500)
+    price = prices.price_of("openai/gpt-6-sol", on=TODAY, own=(), unknown="refuse")
+    assert price.most(input_tokens=300_000, output_tokens=10) == 2 * 300_000 * 2500 + 15 * 10_000
 
 
 def test_an_operators_prices_go_first_and_wrong_ones_are_named(tmp_path: Path) -> None:

@@ -48,6 +48,7 @@ KINDS = [
     (TestsNotFound("d"), Stage.ANALYZE, ErrorKind.OTHER),
     (coded("budget.exhausted"), Stage.CODE, ErrorKind.BUDGET),
     (coded("llm.rate_limited", FaultClass.TRANSIENT), Stage.CODE, ErrorKind.PROVIDER_RESTS),
+    (coded("forge.rate_limited", FaultClass.TRANSIENT), Stage.PR, ErrorKind.PROVIDER_RESTS),
     (coded("llm.question"), Stage.PLAN, ErrorKind.QUESTION),
 ]
 

@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.fakes import tied
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -37,7 +39,7 @@ class ProxyProcess:
 
     def start(self) -> None:
         """Start it and return once it serves."""
-        argv = [sys.executable, "-m", "tests.resources.egress.proxy_process"]
+        argv = tied.argv(sys.executable, "-m", "tests.resources.egress.proxy_process")
         self._process = subprocess.Popen(argv, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "serves\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import shutil
 import socket
 import threading
 import time
@@ -20,7 +21,7 @@ from resources import leases
 from resources.egress import berths, daemon, grants
 from resources.files import Beneath
 from resources.models import Host, Lease
-from resources.sandboxes import launch, selection
+from resources.sandboxes import launch, passwd, selection
 from resources.sandboxes.protocol import Command, Outcome, Profile, Sandbox, Tier
 from resources.sandboxes.way_out import EgressUnavailable
 from tests import factories
@@ -381,3 +382,10 @@ def test_a_directory_that_resists_keeps_nobody_else_from_being_served(host: Host
     leases.release(owner=f"agent:{keys[0][:36]}", actor="system", reason="test", now=now)
     assert [berth.key for berth in daemon._ask("node-a")] == keys[1:]
     assert (berths.root() / keys[0] / "of a stranger").exists()
+
+
+def test_what_is_made_for_berths_opens_the_place_of_our_sockets_to_nobody(data_directory: Path) -> None:
+    for make in (lambda: passwd.file_for(uid=20001, gid=20001), lambda: berths.make_directory(f"{uuid.uuid4()}-1")):
+        shutil.rmtree(data_directory / "run", ignore_errors=True)
+        make()
+        assert (data_directory / "run").stat().st_mode & 0o077 == 0

@@ -49,14 +49,30 @@ class Bay:
         return content
 
 
+def junit_name(nodeid: str) -> str:
+    """The name that the test has in a JUnit report of pytest, as Moorage keeps it."""
+    address, bracket, parameters = nodeid.partition("[")
+    names = address.split("::")
+    names[0] = names[0].removesuffix(".py").replace("/", ".")
+    group, name = ".".join(names[:-1]), names[-1] + bracket + parameters
+    return (f"{group}::{name}" if group else name)[:300]
+
+
 class Results:
-    """A pytest plugin: what each test came to, and where exceptions passed through the project."""
+    """A pytest plugin: what each test came to, and where exceptions passed through the project.
+
+    Tests that the job sets aside are not there at all: they failed before, and are none of its business.
+    """
 
     def __init__(self, bay: Bay) -> None:
         self.bay = bay
         self.outcomes: dict[str, str] = {}
         self.crash: list[list[Any]] = []
         self.broken: list[str] = []
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        aside = set(self.bay.job["aside"])
+        items[:] = [item for item in items if junit_name(item.nodeid) not in aside]
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         before = self.outcomes.get(report.nodeid, "passed")

@@ -8,18 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .bay import Warm
+from .bay import Warm, junit_name
 from .pool import wall_s
 from .tracing import Tracer
-
-
-def junit_name(nodeid: str) -> str:
-    """The name that the test has in a JUnit report of pytest, as Moorage keeps it."""
-    address, bracket, parameters = nodeid.partition("[")
-    names = address.split("::")
-    names[0] = names[0].removesuffix(".py").replace("/", ".")
-    group, name = ".".join(names[:-1]), names[-1] + bracket + parameters
-    return (f"{group}::{name}" if group else name)[:300]
 
 
 def survey(warm: Warm, items: list[Any]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Boolean logic: and for or, terms dropped and negated."""
+"""Boolean logic: and for or, terms dropped and negated, and another value where one may be empty."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 
-from agents.engines.repair.function import Function
+from agents.engines.repair.function import UNKNOWN, Function
 from agents.engines.repair.operators.comparisons import place_of
 from agents.engines.repair.precedence import binds
 from agents.engines.repair.proposals import Proposal
@@ -18,6 +18,8 @@ def propose(function: Function) -> Iterator[Proposal]:
         if isinstance(node, ast.BoolOp):
             yield from _connective(function, node)
             yield from _terms(function, node)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            yield from _defaults(function, node)
 
 
 def _connective(function: Function, node: ast.BoolOp) -> Iterator[Proposal]:
@@ -39,3 +41,16 @@ def _terms(function: Function, node: ast.BoolOp) -> Iterator[Proposal]:
         yield function.swap(node, f" {word} ".join(rest), 0.5, "term dropped")
         text = function.text(term)
         yield function.swap(term, f"not {text}" if binds(term) >= 6 else f"not ({text})", 0.3, "term negated")
+
+
+def _defaults(function: Function, node: ast.Name) -> Iterator[Proposal]:
+    """``one or other`` where only one of two names of a type is given on."""
+    own = function.seen.get(node.id, UNKNOWN) - {"NoneType"}
+    parent = function.parent(node)
+    whole = isinstance(parent, ast.Return | ast.Assign | ast.Call | ast.Dict | ast.Tuple)
+    if not own or not whole or (isinstance(parent, ast.Call) and parent.func is node):
+        return
+    weight = 0.2 if "NoneType" in function.seen.get(node.id, UNKNOWN) else 0.06
+    for name in function.names_at(node)[:8]:
+        if name != node.id and function.seen.get(name, UNKNOWN) & own:
+            yield function.swap(node, f"{node.id} or {name}", weight, "other value where empty")

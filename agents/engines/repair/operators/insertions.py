@@ -71,9 +71,11 @@ def _new(function: Function, node: ast.stmt, existing: list[str]) -> Iterator[tu
     yield from _looked_up(function, kinds)
     yield from _assignments(function, names, looping)
     for text in existing:
-        if text != own and not text.startswith(("return", "yield")):
+        if not text.startswith(("return", "yield")) and text != own:
             yield text, 0.12 if not re.match(r"(break|continue)\b", text) else 0.05
+        if not text.startswith("return"):
             yield from _varied(function, text, names)
+            yield from _with_siblings(function, text)
     for name in names:
         if kinds[name] & {"int"} and looping:
             yield f"{name} += 1", 0.2
@@ -129,6 +131,15 @@ def _varied(function: Function, text: str, names: list[str]) -> Iterator[tuple[s
         for other in names[:8]:
             if other != name and compatible(function.seen.get(name, UNKNOWN), function.seen.get(other, UNKNOWN)):
                 yield re.sub(rf"\b{re.escape(name)}\b", other, text), 0.05
+
+
+def _with_siblings(function: Function, text: str) -> Iterator[tuple[str, float]]:
+    """A statement that exists, for another attribute of the same objects: ``visit(tree.left)`` for ``tree.right``."""
+    for attribute in dict.fromkeys(re.findall(r"\.([A-Za-z_]\w*)\b(?!\()", text)):
+        for held in function.attributes.values():
+            for other in sorted(held)[:12] if attribute in held else ():
+                if other != attribute and compatible(frozenset({held[other]}), frozenset({held[attribute]})):
+                    yield re.sub(rf"\.{attribute}\b(?!\()", f".{other}", text), 0.22
 
 
 def _endings(function: Function, node: ast.stmt) -> Iterator[Proposal]:

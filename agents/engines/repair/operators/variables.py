@@ -16,10 +16,12 @@ def propose(function: Function) -> Iterator[Proposal]:
         if isinstance(node, ast.Name):
             yield from _names(function, node)
             yield from _parts(function, node)
+            yield from _of_others(function, node)
         elif isinstance(node, ast.Attribute):
             yield from _attributes(function, node)
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             yield function.swap(node, function.text(node.value), 0.18, "whole for part")
+            yield from _held_at(function, node)
 
 
 def _names(function: Function, node: ast.Name) -> Iterator[Proposal]:
@@ -69,6 +71,31 @@ def _parts(function: Function, node: ast.Name) -> Iterator[Proposal]:
         held = function.seen.get(container, UNKNOWN)
         if container != node.id and held & (COLLECTIONS - {"set", "frozenset"}):
             yield function.swap(node, f"{container}[{node.id}]", 0.08, "part for whole")
+
+
+def _held_at(function: Function, node: ast.Subscript) -> Iterator[Proposal]:
+    """What a place holds, where the place itself stands: ``values[waiting[-1]]`` for ``waiting[-1]``."""
+    kinds = function.kinds(node)
+    if not kinds & {"int", "str", "tuple"}:
+        return
+    for container in function.names_at(node)[:10]:
+        held = function.seen.get(container, UNKNOWN)
+        if held & ({"dict", "defaultdict"} | ({"list", "tuple", "str"} if "int" in kinds else UNKNOWN)):
+            yield function.swap(node, f"{container}[{function.text(node)}]", 0.16, "part for whole")
+
+
+def _of_others(function: Function, node: ast.Name) -> Iterator[Proposal]:
+    """What another name holds: ``node.children`` where ``waiting`` stands."""
+    own = function.seen.get(node.id, UNKNOWN)
+    parent = function.parent(node)
+    if not own or not isinstance(node.ctx, ast.Load) or isinstance(parent, ast.Attribute):
+        return
+    weight = 0.24 if isinstance(parent, ast.For) else 0.12
+    for name in function.names_at(node)[:10]:
+        for kind in sorted(function.seen.get(name, UNKNOWN)) if name != node.id else ():
+            for attribute, held in sorted(function.attributes.get(kind, {}).items())[:12]:
+                if compatible(own, frozenset({held})):
+                    yield function.swap(node, f"{name}.{attribute}", weight, "part of another")
 
 
 def _attributes(function: Function, node: ast.Attribute) -> Iterator[Proposal]:

@@ -3,6 +3,8 @@
 //   <tr data-live-topic="operation.7f…" data-live-cursor="12">   follow this topic, behind event 12 if that is given
 //   <td data-live-field="operation.7f….status" data-value="running">   shows payload.operation.status of that topic
 //   <p data-live-status>                                         says how the connection is: data-live-status="live"
+//   <p data-live-figures>                                        how long the server takes to answer, events a second
+//   <div data-live-banner hidden><span><span><button>            what is wrong, when it is tried again, and try now
 //
 // Each message is also dispatched on the document as a CustomEvent "moorage:event" (detail: the message). Whoever needs
 // more than text, listens. window.moorageLive.follow(topic, cursor) and .leave(topic) are for topics that come and go.
@@ -14,6 +16,8 @@
   const LONGEST_WAIT_MS = 30000;
   const SILENCE_MS = 40000; // the server asks every 30 s; nothing for longer than this means the line is dead
   const HIDDEN_MS = 60000; // a tab out of sight for so long hangs up, and comes back with its cursors
+  const PING_EVERY_MS = 10000;
+  const RATE_OVER_MS = 10000;
   const FAILURES_BEFORE_POLLING = 4;
   const POLL_EVERY_MS = 5000;
   const TOPICS_AT_ONCE = 200;
@@ -36,6 +40,10 @@
   let hiddenTimer = 0;
   let pollTimer = 0;
   let stopped = false;
+  let retryAt = 0; // when the next attempt is due, by performance.now()
+  let pingedAt = 0; // when the question that waits for its pong was sent; 0 while none does
+  let latencyMs = null;
+  const arrivals = []; // when each event of the last seconds came
 
   // --- what the page shows -------------------------------------------------------------------------------------
 
@@ -44,6 +52,28 @@
       if (element.getAttribute("data-live-status") === state) continue;
       element.setAttribute("data-live-status", state);
       element.textContent = WORDS[state];
+    }
+  }
+
+  function state() {
+    return document.querySelector("[data-live-status]")?.getAttribute("data-live-status");
+  }
+
+  // How well it goes while it goes, and what is done about it while it does not. Each second, and nothing is read aloud.
+  function showFigures() {
+    const now = performance.now();
+    while (arrivals.length && now - arrivals[0] > RATE_OVER_MS) arrivals.shift();
+    const live = state() === "live";
+    const rate = arrivals.length / (RATE_OVER_MS / 1000);
+    const said = live && latencyMs !== null ? `· ${latencyMs < 1 ? "<1" : Math.round(latencyMs)} ms · ${rate ? rate.toFixed(1) : "no"} events/s` : "";
+    for (const element of document.querySelectorAll("[data-live-figures]")) if (element.textContent !== said) element.textContent = said;
+    const lost = !stopped && !live && failures > 0 && !document.hidden;
+    const left = Math.max(0, Math.ceil((retryAt - now) / 1000));
+    const words = [WORDS[state()] ?? "", socket ? "Connecting now." : `Next attempt in ${left} s.`];
+    for (const banner of document.querySelectorAll("[data-live-banner]")) {
+      banner.hidden = !lost;
+      if (!lost) continue;
+      [...banner.children].slice(0, 2).forEach((each, n) => { if (each.textContent !== words[n]) each.textContent = words[n]; });
     }
   }
 
@@ -82,10 +112,14 @@
       message.messages.forEach(take);
     } else if (message.type === "ping") {
       say({ type: "pong" });
+    } else if (message.type === "pong") {
+      if (pingedAt) latencyMs = performance.now() - pingedAt;
+      pingedAt = 0;
     } else if (message.type === "subscribed") {
       for (const [topic, cursor] of Object.entries(message.cursors)) if (cursors.has(topic)) cursors.set(topic, cursor);
       failures = 0;
       show("live");
+      ping();
     } else if (message.type === "error") {
       if (message.topic) cursors.delete(message.topic);
       console.warn("moorage live:", message.code, message.topic ?? "", message.detail);
@@ -93,6 +127,7 @@
       const cursor = cursors.get(message.topic);
       if (!EPHEMERAL.has(message.topic) && cursor !== null && message.seq <= cursor) return;
       cursors.set(message.topic, message.seq);
+      arrivals.push(performance.now());
       apply(message);
     }
   }
@@ -101,6 +136,12 @@
 
   function say(frame) {
     if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
+  }
+
+  function ping() {
+    if (state() !== "live" || socket?.readyState !== WebSocket.OPEN) return;
+    pingedAt = performance.now();
+    say({ type: "ping" });
   }
 
   function subscribe(topics) {
@@ -153,9 +194,13 @@
     failures += 1;
     const wait = Math.min(FIRST_WAIT_MS * GROWTH ** (failures - 1), LONGEST_WAIT_MS);
     // Half of it at random: after a restart of the server not all tabs come at once.
-    retryTimer = setTimeout(connect, wait / 2 + Math.random() * wait / 2);
+    const pause = wait / 2 + Math.random() * wait / 2;
+    retryTimer = setTimeout(connect, pause);
+    retryAt = performance.now() + pause;
+    latencyMs = null;
     if (failures >= FAILURES_BEFORE_POLLING) poll();
     else show("waiting");
+    showFigures();
   }
 
   // --- where websockets do not get through: read the page's state again and again --------------------------------
@@ -225,6 +270,9 @@
   }
 
   document.addEventListener("visibilitychange", visibility);
+  for (const button of document.querySelectorAll("[data-live-banner] button")) button.addEventListener("click", connect);
+  setInterval(showFigures, 1000);
+  setInterval(ping, PING_EVERY_MS);
   window.addEventListener("online", () => { if (!stopped && !socket) connect(); });
   window.addEventListener("pagehide", hangUp);
   window.addEventListener("pageshow", () => { if (!stopped && !socket) connect(); });

@@ -1,0 +1,145 @@
+"""What needs somebody: why, since when, the remedy, and the verb that settles it. The gravest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+from django.utils.dateparse import parse_datetime
+
+from agents import health as agents_health
+from agents.models import Agent
+from config import health
+from events.plain_text import ago, plain
+from operations.models import Operation
+from operations.snapshots import attention
+from resources import fleet, hosts
+from resources.models import Host
+
+FAILED_LATELY = timedelta(days=7)
+SHOWN = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """One thing that needs somebody. ``impact`` says what a verb that takes something away will do."""
+
+    kind: str
+    title: str
+    why: str
+    remedy: str = ""
+    since: str = ""
+    link: str = ""
+    verb: str = ""
+    verb_link: str = ""
+    impact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Matters:
+    """The first of them, and how many there are in all."""
+
+    first: tuple[Matter, ...]
+    number: int
+
+
+def of(
+    *,
+    pause: fleet.Pause | None,
+    parts: Iterable[health.Part],
+    known: Sequence[Host],
+    asking: int,
+    broken: int,
+    now: datetime,
+) -> Matters:
+    """By two queries: of operations and agents only as many are read as are shown.
+
+    ``asking`` and ``broken`` say how many operations need somebody, and how many agents are in error, in all.
+    """
+    whole = [*_of_fleet(pause, now=now), *_of_parts(parts, known), *_of_hosts(known, now=now)]
+    operations, agents = list(_of_operations(now=now)), list(_of_agents(now=now))
+    number = len(whole) + max(asking, len(operations)) + max(broken, len(agents))
+    return Matters(tuple([*whole, *operations, *agents][:SHOWN]), number)
+
+
+def needing(*, now: datetime) -> QuerySet[Operation]:
+    """Operations that ask for a person, or failed lately."""
+    # A delivered one asks for its pull request.
+    asks = Q(status__in=[Operation.Status.WAITING, Operation.Status.SUCCEEDED], attention__isnull=False)
+    failed = Q(status=Operation.Status.FAILED, completed_at__gte=now - FAILED_LATELY)
+    return Operation.objects.filter(asks | failed)
+
+
+def _of_fleet(pause: fleet.Pause | None, *, now: datetime) -> Iterable[Matter]:
+    if pause is not None:
+        who = pause.by.removeprefix("user:")
+        yield Matter(
+            "paused", "The fleet is paused", f"{plain(pause.reason)} (by {plain(who)})",
+            "Nothing new begins. The release lets everything go on as it was.", ago(pause.since, now=now),
+            reverse("admin:fleet"), "release", reverse("admin:fleet_release"),
+        )  # fmt: skip
+
+
+def _of_parts(parts: Iterable[health.Part], known: Sequence[Host]) -> Iterable[Matter]:
+    for part in parts:
+        if part.ok or (part.name == "hosts" and known):  # lost hosts have lines of their own
+            continue
+        link = reverse("admin:events_undelivered_changelist") if part.name == "outbox" else ""
+        yield Matter("part", part.name.capitalize(), part.detail, part.remedy, "", link)
+
+
+def _of_hosts(known: Sequence[Host], *, now: datetime) -> Iterable[Matter]:
+    for host in known:
+        if hosts.verdict(host, now=now) is hosts.Verdict.LOST:
+            drain = "" if host.draining_since else "drain"
+            yield Matter(
+                "lost", f"Host {host.name}", "its worker does not answer",
+                "Start its worker again, or drain it: its agents are placed elsewhere.",
+                f"heard {ago(host.heartbeat_at, now=now)}", _page("resources_host", host.pk), drain,
+                reverse("admin:resources_host_do", args=[host.pk, drain]) if drain else "",
+                "No new berth is placed on it.",
+            )  # fmt: skip
+
+
+def _of_operations(*, now: datetime) -> Iterable[Matter]:
+    # What is long and not shown stays in the database.
+    rows = needing(now=now).select_related("project").defer("metadata", "result", "answers")
+    for row in rows.order_by("-status", "-created_at")[:SHOWN]:
+        about = attention(row)
+        since = parse_datetime(about["since"]) if about.get("since") else None
+        verb = {"error": "retry", "approval_required": "approve"}.get(about["kind"], "")
+        yield Matter(
+            about["kind"], plain(f"{row.project.name}: {row.title}"), plain(about["reason"] or "no reason was given"),
+            plain(str((row.error or {}).get("remedy", ""))), ago(since, now=now) if since else "",
+            _page("operations_operation", row.pk), verb,
+            reverse("admin:operations_operation_do", args=[row.pk, verb]) if verb else "",
+        )  # fmt: skip
+
+
+def _of_agents(*, now: datetime) -> Iterable[Matter]:
+    troubled = Agent.objects.filter(Q(state=Agent.State.ERROR) | agents_health.stuck(now=now))
+    for agent in troubled.defer("resolved").order_by("-state_since")[:SHOWN]:
+        page, title = _page("agents_agent", agent.pk), plain(f"Agent {agent.name}")
+        if agent.state == Agent.State.ERROR:
+            error = agent.error or {}
+            yield Matter(
+                "error", title, plain(str(error.get("detail", "it broke"))), plain(str(error.get("remedy", ""))),
+                ago(agent.state_since, now=now), page, "retry",
+                reverse("admin:agents_agent_do", args=[agent.pk, "retry"]),
+            )  # fmt: skip
+        else:
+            minutes = int(agents_health.STUCK.total_seconds() // 60)
+            yield Matter(
+                "stuck", title, f"a stage runs in it, but nothing came out of it for {minutes} minutes",
+                "Look at its terminal, or stop it.", "", page, "stop",
+                reverse("admin:agents_agent_do", args=[agent.pk, "stop"]),
+                "What runs in it ends; uncommitted work is kept first.",
+            )  # fmt: skip
+
+
+def _page(name: str, key: UUID) -> str:
+    return reverse(f"admin:{name}_change", args=[key])

@@ -1,0 +1,100 @@
+"""The request that a form holds as people would make it elsewhere: with curl, and on the command line. No secret."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agents.engines.protocol import EngineKind
+from agents.models import Priority
+from agents.outfits import outfit
+from events.faults import Fault
+from events.operator_pages import told
+from operations.models import Operation
+
+LONGEST_SHOWN = 4_000  # characters of a requirement; a longer one is given as a file
+_FILE = "requirement.md"
+
+
+_USER_PART = re.compile(r"(?<=://)[^/@]*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The same request twice; ``as_file`` where the requirement is too long to be shown."""
+
+    curl: str
+    command: str
+    as_file: bool
+
+
+def of(data: Mapping[str, Any]) -> Calls:
+    """The calls for a form's cleaned data; what is not chosen yet stands in capitals."""
+    text = str(data.get("requirements", ""))
+    chosen = _chosen(data)
+    project = str(data["project"].pk) if data.get("project") else ""
+    as_file = len(text) > LONGEST_SHOWN
+    return Calls(_curl(project, text, chosen, as_file=as_file), _command(data, project, text, chosen, as_file=as_file),
+                 as_file)  # fmt: skip
+
+
+def without_user(url: str) -> str:
+    """The address without what stands before its ``@``: somebody may have put a password there."""
+    return _USER_PART.sub("", url) if url.lower().startswith("http") else url
+
+
+def size_of(data: Mapping[str, Any]) -> str:
+    """What a berth of the chosen template takes of a host, in words; why none can be made where none can."""
+    project = data.get("project")
+    template = data.get("template") or (project.default_template if project else "python")
+    try:
+        size = outfit(template).size
+    except Fault as fault:
+        return told(fault)
+    cores = f"{size.cpu_millis / 1000:g} core{'s' * (size.cpu_millis != 1000)}"
+    return f"{template}: {size.memory_mb:,} MB of memory, {cores}, {size.disk_mb:,} MB of disk, one slot"
+
+
+def _chosen(data: Mapping[str, Any]) -> dict[str, str]:
+    """What differs from what the server would take anyway."""
+    given = {
+        "engine": data.get("engine", ""), "template": data.get("template", ""), "approval": data.get("approval", ""),
+        "priority": str(data.get("priority", Priority.NORMAL).label) if data.get("priority", "") != "" else "",
+    }  # fmt: skip
+    usual = {"engine": EngineKind.AUTO.value, "approval": Operation.Approval.NONE.value,
+             "priority": str(Priority.NORMAL.label)}  # fmt: skip
+    return {name: value for name, value in given.items() if value and value != usual.get(name)}
+
+
+def _curl(project: str, text: str, chosen: Mapping[str, str], *, as_file: bool) -> str:
+    body: dict[str, Any] = {"type": "coding", "project_id": project or "PROJECT_ID", "requirements": text, **chosen}
+    head = (
+        'curl --fail-with-body "$MOORAGE_URL/api/v1/operations/" \\\n'
+        '  -H "Authorization: Bearer $MOORAGE_TOKEN" -H "Content-Type: application/json" \\\n'
+    )
+    if as_file:
+        rest = json.dumps({**body, "requirements": "$text"}).replace('"$text"', "$text")
+        return f"jq -n --rawfile text {_FILE} '{rest}' |\n{head}  --data-binary @-"
+    # Each line of the document begins with a blank or a brace: none is the mark that ends it.
+    document = json.dumps(body, indent=2, ensure_ascii=False)
+    return f"{head}  --data-binary @- <<'JSON'\n{document}\nJSON"
+
+
+def _command(data: Mapping[str, Any], project: str, text: str, chosen: Mapping[str, str], *, as_file: bool) -> str:
+    lines = []
+    if not project and data.get("repository_url"):
+        name = data.get("name") or "NAME"
+        branch = ["--base-branch", data["base_branch"]] if data.get("base_branch") else []
+        lines.append(shlex.join(["moorage", "project", "create", name, without_user(data["repository_url"]), *branch]))
+    options = [part for name, value in chosen.items() for part in (f"--{name}", value)]
+    call = shlex.join(["moorage", "run", "--project", project or str(data.get("name") or "NAME"), *options])
+    if as_file:
+        return "\n".join([*lines, f"{call} --file {_FILE}"])
+    mark = "REQUIREMENT"
+    while mark in text.splitlines():
+        mark += "_"
+    return "\n".join([*lines, f"{call} --file - <<'{mark}'", text.rstrip("\n"), mark])

@@ -1,0 +1,97 @@
+"""A host as its page draws it: how full it is, and the map of who holds what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from resources import hosts, samples
+from resources.models import Host, Lease
+from resources.samples import Point
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One resource of a host: what live leases reserve of what it lends."""
+
+    label: str
+    used: int
+    capacity: int
+    unit: str = ""
+
+    @property
+    def nearly_full(self) -> int:
+        """From here on the bar is drawn as a warning."""
+        return self.capacity * 85 // 100
+
+    @property
+    def words(self) -> str:
+        return f"{self.used} of {self.capacity}{self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds what of a host, and what of it is used. ``agent`` is None for an owner that is no agent."""
+
+    owner: str
+    agent: Any
+    leases: tuple[Lease, ...]
+    measured: Point | None
+
+    def _sum(self, kind: Lease.Kind) -> int:
+        return sum(lease.amount for lease in self.leases if lease.kind == kind)
+
+    @property
+    def slots(self) -> int:
+        return self._sum(Lease.Kind.SLOT)
+
+    @property
+    def memory_mb(self) -> int:
+        return self._sum(Lease.Kind.MEMORY)
+
+    @property
+    def cpu_millis(self) -> int:
+        return self._sum(Lease.Kind.CPU)
+
+    @property
+    def disk_mb(self) -> int:
+        return self._sum(Lease.Kind.DISK)
+
+    @property
+    def ports(self) -> list[Lease]:
+        return [lease for lease in self.leases if lease.kind == Lease.Kind.PORT]
+
+    @property
+    def things(self) -> list[Lease]:
+        """What exactly it holds besides amounts and ports: directories, containers, processes."""
+        return [lease for lease in self.leases if lease.key and lease.kind != Lease.Kind.PORT]
+
+    @property
+    def weight(self) -> tuple[int, int]:
+        """Whoever weighs most stands first: by what is measured, else by what is reserved."""
+        return (self.measured.memory_mb or 0) if self.measured else 0, self.memory_mb
+
+
+def bars(host: Host, used: hosts.Usage) -> tuple[Bar, ...]:
+    """The host's capacity bars, in the units that people read."""
+    return (
+        Bar("Berths", used.slots, host.slots),
+        Bar("Memory", used.memory_mb, host.memory_mb, " MB"),
+        Bar("Processor", used.cpu_millis, host.cpu_millis, " m"),
+        Bar("Disk", used.disk_mb, host.disk_mb, " MB"),
+        Bar("Ports", used.ports, host.port_last - host.port_first + 1),
+    )
+
+
+def holders(host: Host, *, now: datetime) -> list[Holder]:
+    """Who holds something of the host, the heaviest first: three queries."""
+    rows = Lease.objects.filter(host=host, state__in=Lease.LIVE).order_by("owner", "kind", "key")
+    measured = samples.of_berths(now=now, host_id=host.pk)
+    agents = {agent.owner: agent for agent in host.agents.defer("resolved")}  # type: ignore[attr-defined] # a room above
+    found = [
+        Holder(owner, agents.get(owner), tuple(theirs), measured.get(owner))
+        for owner, theirs in groupby(rows, key=lambda lease: lease.owner)
+    ]
+    return sorted(found, key=lambda holder: holder.weight, reverse=True)
