@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from agents import equipment, health, lifecycle, outfits, sizes
+from agents import equipment, health, lifecycle, outfits, sizes, ways_out
 from agents.holding import held
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
@@ -237,7 +237,7 @@ def _way_out(agent: Agent, fitted: outfits.Outfit, *, key: str) -> Path | None:
     now = timezone.now()
     return egress.prepare(
         host=agent.host, owner=agent.owner, generation=agent.generation, key=key,
-        network=fitted.clear.get("network", {}), template=agent.template, project_id=agent.project_id,
+        network=ways_out.network_of(fitted.clear), template=agent.template, project_id=agent.project_id,
         now=now, expires_at=now + LEASE_TTL,
     )  # fmt: skip
 
@@ -250,7 +250,8 @@ def _running(agent: Agent, sandbox: Sandbox, *, generation: int, worker: str) ->
         current.tier = sandbox.tier.value
         workspace = workspaces.lease_of(agent.owner)
         note = workspace.detail.get("note", "") if workspace else ""
-        current.tier_note = f"{note} {sandbox.note}".strip()[:300]
+        missing = "The template's volumes are not mounted." if agent.resolved["spec"].get("volumes") else ""
+        current.tier_note = " ".join(filter(None, (missing, note, sandbox.note)))[:300]
         current.sandbox, current.resolved = sandbox.reference(), agent.resolved
         leases.hold(owner=agent.owner, generation=generation)
         lifecycle.move(

@@ -29,20 +29,36 @@ class Equipped:
 
 def equip(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Equipped:
     """The sandbox with all that the agent's template promises. Raises SecretUnavailable."""
-    spec = agent.resolved["spec"]
-    secrets = operator_secrets.read(spec.get("secrets", {}))
+    secrets = operator_secrets.read(agent.resolved["spec"].get("secrets", {}))
+    furnished = packages.furnished(sandbox)
+    entrusted = Entrusted(furnished, secrets=secrets) if secrets else furnished
+    environment = {**packages.environment(furnished), **secrets}
     mask = Mask(secrets)
-    sandbox = packages.furnished(sandbox)
-    environment = {**packages.environment(sandbox), **secrets}
-    if secrets:
-        sandbox = Entrusted(sandbox, secrets=secrets)
-    services = side_services.read(spec, ports=sandbox.reference()["profile"].get("ports", {}))
-    if services:
-        sandbox = side_services.Served(
-            sandbox, services=services, locks=settings.DATA / "run" / "services", say=say, environment=environment,
-            clean=mask.text,
-        )  # fmt: skip
-    return Equipped(sandbox, mask)
+    return Equipped(_served(agent, entrusted, environment=environment, say=say, clean=mask.text), mask)
+
+
+def equip_without_secrets(agent: Agent, sandbox: Sandbox, *, say: Callable[[str], None]) -> Sandbox:
+    """The same for commands that are not trusted with secrets: their services have theirs, they themselves none."""
+    secrets = operator_secrets.read(agent.resolved["spec"].get("secrets", {}))
+    furnished = packages.furnished(sandbox)
+    environment = {**packages.environment(furnished), **secrets}
+    return _served(agent, furnished, environment=environment, say=say, clean=Mask(secrets).text)
+
+
+def _served(
+    agent: Agent,
+    sandbox: Sandbox,
+    *,
+    environment: Mapping[str, str],
+    say: Callable[[str], None],
+    clean: Callable[[str], str],
+) -> Sandbox:
+    spec, profile = agent.resolved["spec"], sandbox.reference()["profile"]
+    services = side_services.read(spec, ports=profile.get("ports", {}))
+    if not services:
+        return sandbox
+    locks = settings.DATA / "run" / "services"
+    return side_services.Served(sandbox, services=services, locks=locks, say=say, environment=environment, clean=clean)
 
 
 def mask_of(spec: Mapping[str, Any]) -> Mask:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.conf import settings
 
-from agents import sizes
+from agents import sizes, ways_out
 from resources.egress import berths as egress
 
 
@@ -19,7 +19,7 @@ def shape_of(spec: Mapping[str, Any]) -> str:
     Variables, names and ports come with each command, so they are not in it. What depends on the host it will run on
     is not known yet, and a way out is mounted for one berth alone.
     """
-    if not settings.WARM_POOL or egress.wanted(spec.get("network", {})):
+    if not settings.WARM_POOL or egress.wanted(ways_out.network_of(spec)):
         return ""
     size, isolation = sizes.size_of(spec), spec["isolation"]
     fixed = {

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from agents import ways_out
 from resources import admission
 from resources.admission import Size
 from resources.egress import berths as egress
@@ -71,7 +72,7 @@ def size_taken(resolved: Mapping[str, Any]) -> Size:
 def minimum_of(spec: Mapping[str, Any]) -> Tier:
     """The least isolation that will do: the template's own, and one that can guard a way out where it asks for one."""
     least = least_tier_of(spec)
-    guarded = egress.wanted(spec.get("network", {})) and least.strength < Tier.PROCESS.strength
+    guarded = egress.wanted(ways_out.network_of(spec)) and least.strength < Tier.PROCESS.strength
     return Tier.PROCESS if guarded else least
 
 

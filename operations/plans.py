@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from events.journal import record
-from operations import faults, policy, submit
+from operations import faults, permission, policy, submit
 from operations.models import Operation, Stage, Step
 from operations.snapshots import snapshot
 
@@ -34,7 +34,8 @@ def edit(
     with transaction.atomic():
         operation = submit.load(visible.pk)
         waits_for = (operation.attention or {}).get("kind")
-        if waits_for != "approval_required" or operation.stage != Stage.CODE:
+        about_plan = waits_for == "approval_required" and not permission.is_asked(operation)
+        if not about_plan or operation.stage != Stage.CODE:
             raise faults.NotPossibleNow(
                 "the operation does not wait for the approval of its plan",
                 remedy="Request it with approval `plan`; it then stops before it codes.",

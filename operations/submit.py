@@ -20,7 +20,7 @@ from agents.gateway import tokens
 from agents.models import Capability, Priority
 from agents.outfits import outfit
 from events.journal import record
-from operations import faults, policy, projects, snapshots
+from operations import faults, permission, policy, projects, snapshots
 from operations.models import Operation, Project, Stage, Step
 from operations.rows import Rows
 from operations.snapshots import snapshot
@@ -56,11 +56,11 @@ def submit(
     """
     _check_requirement(requirements)
     kind = registry.kind_of(engine)
-    registry.check_available(kind)
     (capability,) = lifecycle.check_capabilities([capability], pointer="/capability")
     template = template or project.default_template
     spec = outfit(template).spec
     admittance.check(spec, template=template, user=by)
+    registry.check_available(kind, spec=spec)
     admittance.check_capabilities(spec, [capability], template=template, pointer="/capability")
     now = timezone.now()
     operation = Operation(
@@ -154,7 +154,10 @@ def approve(*, by: Any, operation_id: uuid.UUID | str) -> Operation:
 
 
 def answer(*, by: Any, operation_id: uuid.UUID | str, text: str) -> Operation:
-    """Answer the question that an operation waits with. Raises AnswerRefused for one that is empty or too long."""
+    """Answer the question that an operation waits with, or say why not where an agent program asks for permission.
+
+    Raises AnswerRefused for one that is empty or too long.
+    """
     if not text.strip() or len(text) > LONGEST_ANSWER or "\0" in text:
         raise faults.AnswerRefused(f"an answer has 1 to {LONGEST_ANSWER} characters, and no NUL", pointer="/text")
     return _resume(by, operation_id, wanted="input_required", kind="operation.answered", text=text)
@@ -167,6 +170,9 @@ def _resume(by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, t
         if operation.agent is not None:
             admittance.check(operation.agent.resolved.get("spec", {}), template=operation.template, user=by)
         waits_for = snapshots.waits_for(operation)
+        if permission.is_asked(operation):
+            permission.decide(operation, allowed=not text or permission.is_yes(text))
+            waits_for = wanted  # approved, or answered with why not
         if operation.status != Operation.Status.WAITING or waits_for != wanted:
             raise faults.NotPossibleNow(
                 f"the operation is {operation.status} and waits for {waits_for}, not for {wanted}"

@@ -15,7 +15,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 
-from agents.engines import registry
 from agents.engines.protocol import EngineKind
 from agents.models import Priority
 from events.faults import Fault
@@ -52,7 +51,7 @@ class TaskForm(forms.Form):
         help_text="What should change, and how one would know. A diff in it is applied as it is.",
     )  # fmt: skip
     engine = forms.ChoiceField(
-        choices=[(kind.value, kind.value) for kind in registry.available()], initial=EngineKind.AUTO.value,
+        choices=[(kind.value, kind.value) for kind in EngineKind], initial=EngineKind.AUTO.value,
         help_text="auto: patch or codemod where the requirement carries one, else a model where one is configured, "
         "else repair where a test fails.",
     )  # fmt: skip

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from agents.engines import codemod, diffs, patch, replay
+from agents.engines.external import assignment
 from agents.engines.faults import EngineUnknown
 from agents.engines.protocol import Engine, EngineKind, EngineUnavailable
 from agents.engines.repair import options as repair_options
@@ -27,23 +28,10 @@ def kind_of(name: str) -> EngineKind:
         ) from error
 
 
-def check_available(kind: EngineKind) -> None:
-    """Raise :class:`EngineUnavailable` for a kind that no request can be done with, whatever it holds."""
-    if kind not in available():
-        raise _later(kind)
-
-
-def available() -> tuple[EngineKind, ...]:
-    """The kinds that a request can be done with."""
-    return tuple(kind for kind in EngineKind if kind is not EngineKind.EXTERNAL)
-
-
-def _later(kind: EngineKind) -> EngineUnavailable:
-    return EngineUnavailable(
-        f"The engine {kind.value!r} is not in this release; it arrives with a later one.",
-        remedy="Choose auto, llm, repair, patch, codemod or replay.",
-        pointer="/engine",
-    )
+def check_available(kind: EngineKind, *, spec: Mapping[str, Any]) -> None:
+    """Raise :class:`EngineUnavailable` for a kind that no request can be done with in berths of this template."""
+    if kind is EngineKind.EXTERNAL:
+        assignment.read(spec)
 
 
 def pick(
@@ -55,12 +43,13 @@ def pick(
     failing_before: Sequence[str],
     options: Mapping[str, Any] = _NONE,
     asked: Callable[[str], None] = lambda _model: None,
+    hire: Callable[[], Engine] | None = None,
 ) -> Engine:
     """The engine of one request. Raises a Fault where the named or, for ``auto``, any engine cannot work.
 
     ``options`` are the template's ``engine.options``; each engine reads its own. ``chain`` is asked only where a model
     would work: a half-configured one is no reason to refuse a patch. ``asked`` is told of each answer of a model, by
-    the model's label.
+    the model's label. ``hire`` makes the engine of the template's agent program, which takes a berth.
     """
     kind = kind_of(requested)
     if kind is EngineKind.AUTO:
@@ -76,7 +65,9 @@ def pick(
             return _llm(chain(), asked)
         case EngineKind.REPAIR:
             return RepairEngine(repair_options.read(options))
-    raise _later(kind)
+    if hire is None:
+        raise EngineUnavailable("An agent program works in a berth alone.", pointer="/engine")
+    return hire()
 
 
 def _automatic(

@@ -15,7 +15,7 @@ from pathlib import Path
 from django.conf import settings
 
 from agents.gateway import ledger, parking, prices, replies, tokens, upstream, wires
-from agents.gateway.faults import ProviderParked
+from agents.gateway.faults import BudgetExhausted, PriceUnknown, ProviderParked
 from agents.gateway.ledger import Ended, Need
 from agents.gateway.models import ModelCall, RunToken
 from agents.gateway.prices import Price
@@ -49,6 +49,21 @@ def admit(*, token: str, path: str, body: bytes, headers: Mapping[str, str], now
     model = upstream.model_for(asked, row)
     if paid := replies.take(row, digest=asked.digest):
         return paid
+    try:
+        price, call, guard = _reserved(row, asked, model, now=now)
+    except (BudgetExhausted, PriceUnknown, ProviderParked) as fault:
+        tokens.note_refusal(row, fault.as_dict())
+        raise
+    tokens.note_refusal(row, None)
+    return Admitted(
+        asked, model, call, price, upstream.url_of(model, asked), upstream.headers_to(model, headers), guard
+    )
+
+
+def _reserved(
+    row: RunToken, asked: Asked, model: Model, *, now: datetime
+) -> tuple[Price, ModelCall, AbstractContextManager[None]]:
+    """Price, reservation, and the provider's breaker, entered. Raises the fault that stands in its way."""
     price = price_of(asked.label, now=now)
     _check_parked(model, row)
     guard = breakers.guard(upstream.service_of(model), failures=(UpstreamFailed,))
@@ -59,9 +74,7 @@ def admit(*, token: str, path: str, body: bytes, headers: Mapping[str, str], now
     except BaseException:
         guard.__exit__(*sys.exc_info())
         raise
-    return Admitted(
-        asked, model, call, price, upstream.url_of(model, asked), upstream.headers_to(model, headers), guard
-    )
+    return price, call, guard
 
 
 def settle(admitted: Admitted, ended: Ended, *, failed: str, now: datetime) -> None:

@@ -23,6 +23,9 @@ class RunToken(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    refused = models.JSONField(
+        null=True, blank=True, help_text="What stood in the way of the last call; null: nothing."
+    )
 
     class Meta:
         app_label = "agents"

@@ -56,5 +56,16 @@ def revoke(run_id: uuid.UUID, *, now: datetime) -> None:
     RunToken.objects.filter(run_id=run_id, revoked_at=None).update(revoked_at=now)
 
 
+def withdraw(token: RunToken, *, now: datetime) -> None:
+    """Withdraw one token. Doing it twice changes nothing."""
+    RunToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now)
+
+
+def note_refusal(token: RunToken, refusal: dict[str, Any] | None) -> None:
+    """Keep what stood in the way of the last call; None once one was let through again."""
+    if token.refused != refusal:
+        RunToken.objects.filter(pk=token.pk).update(refused=refusal)
+
+
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()

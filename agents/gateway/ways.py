@@ -17,16 +17,28 @@ BERTH_HOST = "gateway.moorage"  # what a berth calls the gateway; its egress pro
 _BASES = {Dialect.OPENAI: "/openai/v1", Dialect.ANTHROPIC: "/anthropic", Dialect.OLLAMA: "/ollama"}
 
 
+def configured() -> ModelChain | None:
+    """The configured chain without its keys; None where no model is configured.
+
+    Raises :class:`agents.providers.NotConfigured` for a chain that cannot be read.
+    """
+    return read_chain(settings.MODEL_ENVIRONMENT, keyless=True)
+
+
+def labels_of(chain: ModelChain) -> list[str]:
+    """Its models' labels, each once."""
+    return list(dict.fromkeys(model.label for model in chain.models))
+
+
 def chain_for(run: Run, *, now: datetime) -> ModelChain | None:
     """The configured chain, through the gateway and with a fresh run token; None where no model is configured.
 
     Raises :class:`agents.providers.NotConfigured` for a chain that cannot be read.
     """
-    chain = read_chain(settings.MODEL_ENVIRONMENT, keyless=True)
+    chain = configured()
     if chain is None:
         return None
-    labels = list(dict.fromkeys(model.label for model in chain.models))
-    token = tokens.issue(run, models=labels, now=now, ttl_s=TOKEN_TTL_S)
+    token = tokens.issue(run, models=labels_of(chain), now=now, ttl_s=TOKEN_TTL_S)
     through = tuple(
         replace(model, base_url=f"{settings.GATEWAY_URL}{_BASES[model.dialect]}", api_key=token)
         for model in chain.models
@@ -34,12 +46,6 @@ def chain_for(run: Run, *, now: datetime) -> ModelChain | None:
     return replace(chain, models=through, timeout_s=settings.MODEL_TIMEOUT_S)
 
 
-def berth_environment(token: str) -> dict[str, str]:
-    """What a program inside a berth is told: where models are, and its token as the key of each provider."""
-    base = f"http://{BERTH_HOST}"
-    return {
-        "OPENAI_BASE_URL": base + _BASES[Dialect.OPENAI],
-        "OPENAI_API_KEY": token,
-        "ANTHROPIC_BASE_URL": base + _BASES[Dialect.ANTHROPIC],
-        "ANTHROPIC_API_KEY": token,
-    }
+def berth_url(dialect: Dialect) -> str:
+    """Where a program inside a berth finds the models of a dialect: by plain HTTP, which ends at its proxy."""
+    return f"http://{BERTH_HOST}{_BASES[dialect]}"

@@ -23,7 +23,7 @@ from agents.models import Agent, Priority
 from agents.outfits import Outfit, outfit
 from events.faults import Fault, Remembered
 from events.journal import record
-from operations import faults, takeover
+from operations import faults, permission, takeover
 from operations.coding import recovery, standstill
 from operations.coding.claims import MOST_LOST_WORKERS, Claim, claim
 from operations.coding.context import AwaitBerth, Context, Done, Outcome
@@ -342,6 +342,17 @@ def _ask_person(operation: Operation, document: dict[str, Any], decision: recove
     record("operation.input_required", operation, actor=actor, reason=reason, **snapshot(operation))
 
 
+def _ask_permission(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
+    """The program begins again once a person approved, or said why not."""
+    operation.status = Operation.Status.WAITING
+    reason = document["detail"]
+    operation.attention = {
+        "kind": "approval_required", "reason": reason, "since": timezone.now().isoformat(), "about": permission.ABOUT,
+    }  # fmt: skip
+    advance(operation, wake_up_in_s=None)
+    record("operation.approval_required", operation, actor=actor, reason=reason, **snapshot(operation))
+
+
 def _wait_for_budget(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
     """Nothing more is spent until a person raises the budget, or a new day or month begins."""
     operation.status = Operation.Status.WAITING
@@ -377,5 +388,6 @@ RECOVER = {
     recovery.Action.WAIT_FOR_BUDGET: _wait_for_budget,
     recovery.Action.WAIT_FOR_PROVIDER: _wait_for_provider,
     recovery.Action.ASK: _ask_person,
+    recovery.Action.ASK_PERMISSION: _ask_permission,
     recovery.Action.ESCALATE: _escalate,
 }

@@ -23,6 +23,7 @@ class Action(StrEnum):
     WAIT_FOR_BUDGET = "wait_for_budget"
     WAIT_FOR_PROVIDER = "wait_for_provider"
     ASK = "ask"
+    ASK_PERMISSION = "ask_permission"
     ESCALATE = "escalate"
 
 
@@ -40,6 +41,7 @@ class ErrorKind(StrEnum):
     BUDGET = "BUDGET"
     PROVIDER_RESTS = "PROVIDER_RESTS"
     QUESTION = "QUESTION"
+    PERMISSION = "PERMISSION"
     OTHER = "OTHER"
 
 
@@ -94,6 +96,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(r"budget\.exhausted", ErrorKind.BUDGET),
     Symptom(r"llm\.rate_limited|forge\.rate_limited", ErrorKind.PROVIDER_RESTS),
     Symptom(r"llm\.question|gates\.asked", ErrorKind.QUESTION),
+    Symptom(r"external\.permission_asked", ErrorKind.PERMISSION),
 )
 
 RECOVERY: dict[ErrorKind, Rule] = {
@@ -110,6 +113,7 @@ RECOVERY: dict[ErrorKind, Rule] = {
     # The provider says how long; the pause here is for one that does not.
     ErrorKind.PROVIDER_RESTS: Rule(Action.WAIT_FOR_PROVIDER, limit=100, pauses_s=(15,)),
     ErrorKind.QUESTION: Rule(Action.ASK, limit=3),  # a model that only asks is no help
+    ErrorKind.PERMISSION: Rule(Action.ASK_PERMISSION, limit=20),  # a program that asks for ever is no help either
     ErrorKind.OTHER: Rule(Action.ESCALATE, limit=0),
 }
 

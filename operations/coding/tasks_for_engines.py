@@ -23,7 +23,7 @@ from agents.gateway.tokens import Run
 from agents.models import Fact
 from agents.providers import ModelChain
 from events.faults import Fault
-from operations.coding import permissions
+from operations.coding import hiring, permissions
 from operations.coding.bench import OUTPUT_BYTES, BerthBench
 from operations.coding.context import Context
 from operations.models import Stage, Step
@@ -47,6 +47,7 @@ def engine_for(context: Context) -> Engine:
             "candidates": settings.REPAIR_CANDIDATES,
             **context.spec["engine"]["options"],
         },
+        hire=lambda: _hired(context),
     )
 
 
@@ -134,16 +135,25 @@ def _time_left_s(context: Context) -> float:
 
 def _chain(context: Context) -> ModelChain | None:
     """The configured models through the gateway, with a token of this attempt."""
+    now = timezone.now()
+    _bound(context, now=now)
+    chain = ways.chain_for(_run(context), now=now)
+    steps = context.spec["engine"].get("limits", {}).get("steps")
+    return replace(chain, iterations=steps) if chain is not None and steps else chain
+
+
+def _hired(context: Context) -> Engine:
+    """The template's agent program, within the template's budgets."""
+    _bound(context, now=timezone.now())
+    return hiring.hire(context, run=_run(context))
+
+
+def _run(context: Context) -> Run:
     operation = context.operation
-    run = Run(
+    return Run(
         run_id=operation.pk, lineage=_lineage(context), agent_id=operation.agent_id, project_id=operation.project_id,
         user=operation.created_by,
     )  # fmt: skip
-    now = timezone.now()
-    _bound(context, now=now)
-    chain = ways.chain_for(run, now=now)
-    steps = context.spec["engine"].get("limits", {}).get("steps")
-    return replace(chain, iterations=steps) if chain is not None and steps else chain
 
 
 def _bound(context: Context, *, now: datetime) -> None:

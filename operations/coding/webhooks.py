@@ -25,7 +25,7 @@ from operations.models import Delivery, PullRequest
 
 KEPT = timedelta(days=14)  # GitHub offers deliveries again for three days
 BODY_BYTES = 2_000_000
-MOST_HINTS = 50  # pull requests of one delivery: a push to a base branch concerns all that go there
+MOST_HINTS = 50  # pull requests that one delivery is about
 FORGE = "github"
 
 _TOLD = frozenset(
@@ -87,6 +87,8 @@ def take(*, body: bytes, signature: str, event: str, delivery_id: str, now: date
             Delivery.objects.create(
                 forge=FORGE, delivery_id=delivery_id, event=event, hinted=len(rows), received_at=now
             )
+            # A push to a base branch may concern very many: they are looked at within the polling allowance.
+            PullRequest.objects.filter(_based_on(event, said), look_due_at__gt=now).update(look_due_at=now)
             for row in rows:
                 record("operation.pull_request_hinted", row.operation, actor=f"forge:{FORGE}", reason=event,
                        pull_request_id=str(row.pk))  # fmt: skip
@@ -117,11 +119,23 @@ def _concerned(event: str, said: Mapping[str, Any]) -> list[PullRequest]:
         return []
     about = Q(number__in=_numbers(said)) | Q(head_commit__in=_commits(said))
     if event == "push":
-        ref = said.get("ref")
-        branch = ref.removeprefix("refs/heads/") if isinstance(ref, str) else ""
-        about = Q(base_branch=branch[:200]) | Q(head_branch=branch[:200])
+        about = Q(head_branch=_branch(said))
     ours = PullRequest.objects.filter(about, forge=FORGE, url__istartswith=f"{address}/pull/")
     return list(ours.exclude(state=PullRequest.State.MERGED).select_related("operation")[:MOST_HINTS])
+
+
+def _based_on(event: str, said: Mapping[str, Any]) -> Q:
+    """The open ones that go to the branch that was pushed to; none for any other event."""
+    address, branch = _object(said, "repository").get("html_url"), _branch(said)
+    if event != "push" or not branch or not isinstance(address, str) or not 0 < len(address) <= 400:
+        return Q(pk__in=[])
+    open_here = Q(forge=FORGE, state=PullRequest.State.OPEN, url__istartswith=f"{address}/pull/")
+    return open_here & Q(base_branch=branch)
+
+
+def _branch(said: Mapping[str, Any]) -> str:
+    ref = said.get("ref")
+    return ref.removeprefix("refs/heads/")[:200] if isinstance(ref, str) else ""
 
 
 def _numbers(said: Mapping[str, Any]) -> list[int]:

@@ -36,6 +36,7 @@ from resources.sandboxes.protocol import (
     Command,
     IsolationUnavailable,
     Keeping,
+    NoConversation,
     Outcome,
     Profile,
     Ready,
@@ -310,6 +311,8 @@ class ContainerSandbox:
                 if not door.wait(self.profile.workspace, within_s=_LOOK_S):
                     raise SandboxGone(f"{self.name} is gone: {error.detail}") from error
                 return error.outcome, False  # it killed its own supervisor; the agent ends what is left
+        if command.peer is not None:
+            raise NoConversation("The berth's agent cannot be used here: no conversation with a command can be held.")
         with engine() as client:
             if self.carrier is Carrier.ENGINE:
                 return attach.run_unattended(client, plan, command, cancelled=cancelled)

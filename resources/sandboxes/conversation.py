@@ -56,6 +56,7 @@ class Conversation:
         self._start_s = start_s
         self._said = b""
         self._stdin = memoryview(command.stdin)
+        self._peer = command.peer
         self._captures = {
             "stdout": Capture(command.output_limit_bytes),
             "stderr": Capture(command.output_limit_bytes),
@@ -76,6 +77,7 @@ class Conversation:
         )
         self._register()
         while self._status_open and (wait_s := deadline.wait_s(broken=self._broken(deadline))) is not None:
+            self._listen()
             self._turn(wait_s)
         self._drain()
         return self._outcome(deadline)
@@ -103,11 +105,30 @@ class Conversation:
             descriptor = getattr(wires, name)
             os.set_blocking(descriptor, False)
             self._selector.register(descriptor, selectors.EVENT_READ, name)
-        if wires.stdin is not None and self._stdin:
+        if wires.stdin is not None:
             os.set_blocking(wires.stdin, False)
-            self._selector.register(wires.stdin, selectors.EVENT_WRITE, "stdin")
-        else:
+        self._offer()
+
+    def _offer(self) -> None:
+        """Wait for the command to take what there is for it; without more to come, end its input."""
+        stdin = self._wires.stdin
+        if stdin is None or stdin in self._selector.get_map():
+            return
+        if self._stdin:
+            self._selector.register(stdin, selectors.EVENT_WRITE, "stdin")
+        elif self._peer is None:
             self._close_stdin()
+
+    def _listen(self) -> None:
+        """Ask the peer what comes next, once the command has taken what came before."""
+        if self._peer is None or self._stdin or self._wires.stdin is None:
+            return
+        words = self._peer.says()
+        if words is None:
+            self._close_stdin()
+        else:
+            self._stdin = memoryview(words)
+            self._offer()
 
     def _turn(self, wait_s: float) -> None:
         for key, _ in self._selector.select(wait_s):
@@ -125,7 +146,7 @@ class Conversation:
             self._stdin = memoryview(b"")  # the command does not want the rest
         if not self._stdin:
             self._selector.unregister(stdin)
-            self._close_stdin()
+            self._offer()
 
     def _close_stdin(self) -> None:
         if self._wires.stdin is not None:
@@ -145,6 +166,8 @@ class Conversation:
             self._said = (self._said + chunk)[: SAID_BYTES + 1]
         else:
             self._captures[name].feed(chunk)
+            if name == "stdout" and self._peer is not None:
+                self._peer.heard(chunk)
         return True
 
     def _drain(self) -> None:

@@ -47,7 +47,8 @@ def start(
 
     It is told by its input: no argument shows a secret. Raises SandboxFailed when none begins.
     """
-    lock.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # sockets of the service lie there, too
+    lock.parent.mkdir(mode=0o700, exist_ok=True)
     order = {"lock": str(lock), "token": token, "reference": reference, "argv": argv, "environment": dict(environment),
              "leader": os.getsid(0)}  # fmt: skip
     program = [sys.executable, "-m", "resources.sandboxes.keeper"]
@@ -78,9 +79,13 @@ def main(order: Mapping[str, Any]) -> int:
         argv=tuple(order["argv"]), environment=order["environment"], timeout_s=_FOR_EVER_S, output_limit_bytes=10_000
     )
     try:
-        _adopted(order["reference"]).run(command, cancelled=_ended(order["leader"]))
+        sandbox = _adopted(order["reference"])
+        sandbox.run(command, cancelled=_ended(order["leader"]))
+        gone = not sandbox.alive()
     except SandboxGone:
-        return 0
+        gone = True
+    if gone:  # nobody will ask for this lock any more
+        os.unlink(order["lock"])
     return 0
 
 

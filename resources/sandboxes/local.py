@@ -23,7 +23,6 @@ from resources.sandboxes import cgroups, launch, surroundings, terminal
 from resources.sandboxes.protocol import (
     Availability,
     Command,
-    IsolationUnavailable,
     Keeping,
     Outcome,
     Profile,
@@ -54,11 +53,8 @@ class LocalProvider(ABC):
         """The tier's sandbox of this profile, not opened yet."""
 
     def open(self, profile: Profile, *, workspace_ready: Ready) -> LocalSandbox:
-        """Prepare the workspace and mark the sandbox as open."""
+        """Prepare the workspace and mark the sandbox as open. Who chose the tier has probed it."""
         workspace_ready()
-        available = self.probe()
-        if not available.available:
-            raise IsolationUnavailable(f"{self.tier}: {available.reason}", remedy=available.remedy)
         sandbox = self.sandbox(profile)
         sandbox.open()
         return sandbox

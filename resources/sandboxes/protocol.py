@@ -54,6 +54,14 @@ class SandboxFailed(Fault):
     remedy = "Look at the agent's log and at `python manage.py doctor`."
 
 
+class NoConversation(SandboxFailed):
+    """Commands go through the engine's exec here, which cannot hold a conversation with one."""
+
+    fault_class = FaultClass.CONFIGURATION
+    code = "conversation.unavailable"
+    remedy = "Use the process tier, or a container image with python3 on the ordinary runtime."
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """What to open: who owns it, where it works, and its limits. ``environment`` never holds a secret."""
@@ -74,6 +82,21 @@ class Profile:
     install: str = ""  # which Moorage it belongs to, where several share a machine; a label on what can carry one
 
 
+class Peer(Protocol):
+    """Who speaks with a running program over its input and output. Called by the thread that runs the command.
+
+    What it raises ends the command, whole tree, and reaches whoever ran it.
+    """
+
+    def heard(self, data: bytes) -> None:
+        """What the program wrote to its output just now."""
+
+    def says(self) -> bytes | None:
+        """What to write to its input next: nothing now is ``b""``, None ends the input. Asked about five times a
+        second, and after each :meth:`heard`.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One program run: an argv list, never a shell string."""
@@ -83,7 +106,8 @@ class Command:
     environment: Mapping[str, str] = field(default_factory=dict)
     timeout_s: float = 600.0
     output_limit_bytes: int = 1_000_000  # per stream; the middle is cut out and ``truncated`` set
-    stdin: bytes = b""
+    stdin: bytes = b""  # what comes first; its end too, unless a peer goes on
+    peer: Peer | None = None  # holds a conversation with it; not every way into a sandbox can carry one
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,7 +179,11 @@ def test_a_conflict_with_a_base_that_was_force_pushed_is_rebased_in_the_sandbox_
     base = delivered.remote.commit({**PROJECT, "new.py": "X = 1\n"})
     delivered.forge.pulls[0]["mergeable"] = False
     PullRequest.objects.update(looked_at=None)
-    deliver("push", {**about(delivered.forge.pulls[0]), "ref": "refs/heads/main"})
+    PullRequest.objects.update(look_due_at=timezone.now() + timedelta(hours=1))
+    push = {"repository": about(delivered.forge.pulls[0])["repository"], "ref": "refs/heads/main"}
+    assert deliver("push", push).json()["hinted"] == 0, "a push to the base may concern many: nobody hurries"
+    (due,) = watching.due(now=timezone.now())
+    watching.look(due, now=timezone.now(), actor="system")
     delivered.model.script.append(APPROVED)
     delivered.inline.run(until=lambda: Operation.objects.get().stage == "pr")
     delivered.forge.pulls[0]["mergeable"] = True

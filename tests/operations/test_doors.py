@@ -11,12 +11,12 @@ from django.db import connection
 
 from agents.engines import registry
 from agents.engines.protocol import EngineUnavailable
-from operations import faults, policy, projects
+from operations import faults, permission, policy, projects
 from operations.coding import credentials, pull_requests, remotes
 from operations.coding.forges.github_forge import GitHubForge
 from operations.coding.forges.local_forge import LocalForge
-from operations.models import Operation, Project
-from operations.submit import LONGEST_ANSWER, answer, retry, submit
+from operations.models import Operation, Project, Step
+from operations.submit import LONGEST_ANSWER, answer, approve, retry, submit
 from operations.wizard import TaskForm
 from tests.flows.fixtures import inline
 from tests.flows.inline import Inline
@@ -45,6 +45,31 @@ def test_an_answer_that_is_none_is_refused_and_the_question_stands(inline: Inlin
     assert (operation.status, operation.attention["kind"]) == ("waiting", "input_required")
 
 
+@pytest.mark.parametrize(("word", "allowed"), [(None, True), ("Yes.", True), ("No, edit the file.", False)])
+def test_what_a_program_asks_for_is_decided_by_approval_or_by_words(
+    inline: Inline, word: str | None, allowed: bool
+) -> None:
+    operation = asking(inline)
+    asked = {"kind": "approval_required", "about": "permission", "reason": "Run make?", "since": None}
+    Operation.objects.filter(pk=operation.pk).update(attention=asked)
+    Step.objects.create(
+        operation=operation, turn=operation.turn, stage="code", attempt=1, claim="c", outcome="fault",
+        action=permission.ACTION, fault={"facts": {"asked": "print"}}, started_at=operation.created_at,
+    )  # fmt: skip
+    assert permission.decided(operation) == {}
+    if word is None:
+        approve(by=inline.user, operation_id=operation.pk)
+    else:
+        answer(by=inline.user, operation_id=operation.pk, text=word)
+    operation.refresh_from_db()
+    assert (operation.status, operation.attention) == ("running", None)
+    assert permission.decided(operation) == {"print": allowed}
+    assert operation.answers == ([] if word is None else [word])
+    Operation.objects.filter(pk=operation.pk).update(counting_from=operation.turn + 1)  # as after a retry
+    operation.refresh_from_db()
+    assert permission.decided(operation) == {}
+
+
 @pytest.mark.parametrize("forged", [7, "ja", [1], {"a": 1}])
 def test_answers_that_come_with_the_request_are_nobodys_answers(inline: Inline, forged: Any) -> None:
     operation = inline.finish(inline.submit(metadata={"answers": forged}))
@@ -61,7 +86,7 @@ def test_a_request_is_the_same_request_after_a_question_of_its_operation_was_ans
     assert again.answers == ["blue"]
 
 
-def test_an_engine_that_is_not_there_yet_is_refused_with_the_request(inline: Inline) -> None:
+def test_an_engine_that_the_template_has_no_program_for_is_refused_with_the_request(inline: Inline) -> None:
     with pytest.raises(EngineUnavailable) as refused:
         inline.submit(engine="external")
     assert refused.value.code == "engine.unavailable"
@@ -137,9 +162,9 @@ def test_the_forge_is_that_of_the_remotes_host_however_its_address_is_written(
 def test_the_console_offers_no_engine_that_every_request_is_refused_for(inline: Inline) -> None:
     field: Any = TaskForm(user=inline.user).fields["engine"]
     offered = [value for value, _ in field.choices]
-    assert "external" not in offered
+    spec = {"engine": {"external": {"program": ["agent"]}}}
     for engine in offered:
-        registry.check_available(registry.kind_of(engine))
+        registry.check_available(registry.kind_of(engine), spec=spec)
 
 
 def test_git_is_shown_the_key_and_the_known_servers_that_the_operator_names(settings: Any) -> None:

@@ -11,14 +11,16 @@ LOG_BYTES = 4_000_000  # read of one log, of its end
 
 _STAMP = re.compile(r"^\ufeff?\d{4}-\d\d-\d\dT[\d:.]+Z ", re.M)
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-# Names that build servers give to secrets, and the shapes of the commonest keys; the forge masks its own.
+_MARGIN = 8  # times the limit is looked through for secrets: what is before that is never shown
+# Names that build servers give to secrets, and the shapes of the commonest keys; the forge masks its own. Bounded
+# repeats only: a hostile log must not cost more than its length.
 _SECRETS = (
     re.compile(
-        r"(?i)\b([a-z0-9_.-]*(?:token|secret|passw(?:or)?d|api[_-]?key|private[_-]?key))(\s*[:=]\s*)(?!\*\*\*)\S+"
+        r"(?i)\b([a-z0-9_.-]{0,40}(?:token|secret|passw(?:or)?d|api[_-]?key|private[_-]?key))(\s*[:=]\s*)(?!\*\*\*)\S+"
     ),
     re.compile(r"()()\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
-    re.compile(r"()()\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{5,}"),
-    re.compile(r"()()-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S),
+    re.compile(r"()()\beyJ[A-Za-z0-9_-]{10,900}\.[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{5,}"),
+    re.compile(r"()()-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.S),
 )
 
 
@@ -40,6 +42,7 @@ def failing_step(log: str, *, limit: int = LOG_CHARACTERS) -> str:
 
 def masked(text: str, *, limit: int = LOG_CHARACTERS) -> str:
     """The end of the text, without credentials and control characters."""
+    text = text[-_MARGIN * limit :]
     for pattern in _SECRETS:
-        text = pattern.sub(r"\1\2…", text[-LOG_BYTES:])
+        text = pattern.sub(r"\1\2…", text)
     return redact(text, limit=limit)

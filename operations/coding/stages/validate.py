@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from events.faults import Fault
+from operations import permission
 from operations.coding import changes, checkouts, coverage_runs, gates, permissions, reproduction
 from operations.coding.context import Context, Done, Level, Outcome, Witnessed
 from operations.coding.gates import agreed
@@ -15,8 +16,6 @@ from operations.coding.tasks_for_engines import bench_in, engine_for, plan_of, t
 from operations.models import Evidence, Stage, Step
 from resources.sandboxes.protocol import Command
 from resources.sandboxes.protocol import Outcome as Ran
-
-YES = frozenset({"yes", "y", "ok", "allow", "approve", "approved", "ja"})
 
 
 class GatesFailed(Fault):
@@ -87,7 +86,7 @@ def _after_asking(context: Context, tree: str, results: list[gates.GateResult]) 
     """The same, green where a person said yes to these very findings on this very tree."""
     asked = {result.name: list(result.findings) for result in results if result.asks}
     answer = _answer(context, tree, asked) if asked else None
-    if answer is None or answer.strip().strip(".!").lower() not in YES:
+    if answer is None or not permission.is_yes(answer):
         return results
     return [result.allowed_by_person() if result.asks else result for result in results]
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from agents.engines import registry
+from agents.engines import registry, replay
 from agents.engines.faults import EngineUnknown
 from agents.engines.protocol import Engine, EngineKind, EngineUnavailable
 from agents.engines.repair.engine import RepairEngine
 from agents.engines.repair.faults import OptionsInvalid
+from agents.engines.replay import ReplayEngine
 from agents.providers import Dialect, Model, ModelChain, NotConfigured, read_chain
 from events.faults import FaultClass
 from tests.agents.engines.test_replay import recording
@@ -83,10 +84,20 @@ def test_options_of_a_search_that_make_no_sense_are_refused_by_name(options: dic
         pick("repair", options=options)
 
 
-def test_later_engines_say_so_and_unknown_ones_get_the_list() -> None:
-    for requested in ("external",):
-        with pytest.raises(EngineUnavailable, match="later"):
-            pick(requested)
+def test_an_agent_program_is_hired_by_whoever_has_a_berth_for_it_and_a_template_that_names_one() -> None:
+    hired = ReplayEngine(replay.Recording("", "", "", ()))
+    assert pick("external", hire=lambda: hired) is hired
+    with pytest.raises(EngineUnavailable):
+        pick("external")
+    registry.check_available(EngineKind.EXTERNAL, spec={"engine": {"external": {"program": ["agent"]}}})
+    registry.check_available(EngineKind.PATCH, spec={})
+    nowhere: tuple[dict[str, Any], ...] = ({}, {"engine": {}}, {"engine": {"external": {"program": []}}})
+    for spec in nowhere:
+        with pytest.raises(EngineUnavailable, match="names no agent program"):
+            registry.check_available(EngineKind.EXTERNAL, spec=spec)
+
+
+def test_an_unknown_engine_gets_the_list() -> None:
     with pytest.raises(EngineUnknown) as fault:
         pick("magic")
     assert "codemod" in fault.value.detail
@@ -103,7 +114,7 @@ def test_importing_and_picking_loads_no_model_library() -> None:
         "chain = read_chain({'MOORAGE_MODELS': 'ollama:m'})\n"
         "registry.pick('patch', requirements='x', metadata={}, chain=lambda: chain, failing_before=())\n"
         "registry.pick('llm', requirements='x', metadata={}, chain=lambda: chain, failing_before=()).label()\n"
-        "loaded = [n for n in sys.modules if n.startswith(('langchain', 'openai', 'anthropic'))]\n"
+        "loaded = [n for n in sys.modules if n.startswith(('langchain', 'openai', 'anthropic', 'acp'))]\n"
         "print(loaded)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

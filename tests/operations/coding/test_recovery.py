@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from agents.engines.external.faults import Flood, PermissionAsked, ProgramEnded
 from agents.faults import BerthLost
 from events.faults import Fault, FaultClass, Remembered
 from operations import faults
@@ -50,6 +51,9 @@ KINDS = [
     (coded("llm.rate_limited", FaultClass.TRANSIENT), Stage.CODE, ErrorKind.PROVIDER_RESTS),
     (coded("forge.rate_limited", FaultClass.TRANSIENT), Stage.PR, ErrorKind.PROVIDER_RESTS),
     (coded("llm.question"), Stage.PLAN, ErrorKind.QUESTION),
+    (PermissionAsked("d"), Stage.CODE, ErrorKind.PERMISSION),
+    (ProgramEnded("d"), Stage.CODE, ErrorKind.TRANSIENT_ERROR),
+    (Flood("d"), Stage.CODE, ErrorKind.OTHER),
 ]
 
 

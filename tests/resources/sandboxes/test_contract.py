@@ -231,3 +231,45 @@ def read_until(master: int, wanted: bytes, *, within_s: float = 60.0) -> bytes:
             seen += os.read(master, 4096)
     assert wanted in seen, seen
     return seen
+
+
+class Counting:
+    """A peer that asks for the square of 1, 2, 3 … after each answer, and ends the input after the last."""
+
+    def __init__(self, most: int) -> None:
+        self.answers: list[bytes] = []
+        self._asked, self._most, self._rest = 0, most, b""
+
+    def heard(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self.answers += lines
+
+    def says(self) -> bytes | None:
+        if self._asked > len(self.answers):
+            return b""
+        if self._asked == self._most:
+            return None
+        self._asked += 1
+        return b"%d\n" % self._asked
+
+
+SQUARES = "import sys\nfor line in sys.stdin: print(int(line) ** 2, flush=True)\nprint('over')"
+
+
+def test_a_peer_speaks_with_a_running_command_and_ends_its_input(sandbox: Sandbox) -> None:
+    peer = Counting(5)
+    outcome = python(sandbox, SQUARES, peer=peer)
+    assert outcome.exit_code == 0, outcome.stderr
+    assert peer.answers == [b"1", b"4", b"9", b"16", b"25", b"over"]
+
+
+class Offended(Counting):
+    def heard(self, data: bytes) -> None:
+        raise ValueError("not in that tone")
+
+
+def test_what_a_peer_raises_ends_the_command_with_its_tree(sandbox: Sandbox) -> None:
+    mark = f"63.{os.getpid()}{sandbox.tier.strength}"
+    with pytest.raises(ValueError, match="tone"):
+        shell(sandbox, f"setsid sleep {mark} & echo rude; sleep {mark}", peer=Offended(0))
+    assert until_gone(mark) == []

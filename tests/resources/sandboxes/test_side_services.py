@@ -64,8 +64,13 @@ def test_every_command_reaches_the_one_service_at_its_port_until_the_berth_is_cl
     assert another.run(Command(argv=("python3", "-c", CLIENT, str(port)), timeout_s=30)).ok
     assert len(said_to_another) == 1
     assert said_to_another[0].startswith("service echo: ready after ")
+    (lock,) = (Path(sandbox.reference()["profile"]["workspace"]).parent / "locks").iterdir()
     sandbox.close()
     assert until_gone(mark) == []
+    until = time.monotonic() + 60
+    while lock.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not lock.exists()
 
 
 MORTAL = """
