@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from typing import Any
 
 from cli import lookup, progress, screens, terminal, watching
@@ -11,6 +12,7 @@ from cli.call import Call, ago, leaf, positive, read_file
 from cli.failures import INTERRUPTED, Misused
 
 PATIENCE_S = 120
+_LOOK_S = 0.3
 
 
 def add_to(group: Any) -> None:
@@ -26,6 +28,9 @@ def add_to(group: Any) -> None:
     leaf(group, "approve", approve, "Say yes to what an operation waits for.", "operation")
     answered = leaf(group, "answer", answer, "Answer an operation's question.", "operation")
     answered.add_argument("text", metavar="TEXT", help="the answer; - reads it from stdin")
+    taken = leaf(group, "take-over", take_over, "Have an operation's berth to yourself, by hand.", "operation")
+    add_patience(taken)
+    leaf(group, "hand-back", hand_back, "Let an operation that was taken over go on.", "operation")
     money = leaf(group, "budget", budget, "What an operation has spent and may spend; raise it.", "operation")
     money.add_argument("usd", nargs="?", metavar="USD", help="dollars that it may spend in all from now on")
     leaf(group, "diff", diff, "The change that an operation made.", "operation")
@@ -137,6 +142,35 @@ def answer(call: Call) -> int:
     if not text.strip():
         raise Misused("The answer is empty.")
     return _steer(call, "answer", {"text": text})
+
+
+def take_over(call: Call) -> int:
+    """It is over once the stage that ran has left the berth; then a terminal of the agent can be attached to."""
+    identity = _identity(call)
+    operation = progress.mapping(call.api.post(f"operations/{identity}/take-over/"))
+    deadline = time.monotonic() + call.given.patience
+    while _berth(operation) == "being_left" and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+        operation = progress.mapping(call.api.get(f"operations/{identity}/"))
+    if _berth(operation) == "being_left":
+        terminal.complain(["The stage that ran has not left the berth yet."])
+    agent = terminal.clean(operation.get("agent_id") or "")
+    lines = [
+        f"The berth of {agent} is yours; its files are beneath tree.",
+        f"  to work there:  moorage attach --new --take {agent}",
+        f"  when done:      moorage operation hand-back {terminal.clean(identity)}",
+    ]
+    return call.answer(operation, lines)
+
+
+def hand_back(call: Call) -> int:
+    return _steer(call, "hand-back")
+
+
+def _berth(operation: dict[str, Any]) -> str:
+    """Whether the berth of an operation that was taken over is free; empty where it was not."""
+    reasons = [progress.mapping(reason) for reason in operation.get("blocked_by") or []]
+    return next((str(reason.get("berth")) for reason in reasons if reason.get("kind") == "taken_over"), "")
 
 
 def budget(call: Call) -> int:

@@ -87,6 +87,8 @@ def way_on(operation: dict[str, Any]) -> str:
     blocked = operation.get("blocked_by")
     if isinstance(blocked, list) and any(mapping(entry).get("kind") == "budget" for entry in blocked):
         return f"! {why}: `moorage operation budget {clean(operation.get('id', ''))} USD`"
+    if isinstance(blocked, list) and any(mapping(entry).get("kind") == "taken_over" for entry in blocked):
+        return f"! {why}: `moorage operation hand-back {clean(operation.get('id', ''))}`"
     command = f"moorage operation {verb} {clean(operation.get('id', ''))}{' TEXT' if verb == 'answer' else ''}"
     return f"! {why or kind.replace('_', ' ')}: `{command}`"
 

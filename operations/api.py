@@ -16,7 +16,7 @@ from rest_framework.routers import SimpleRouter
 
 from events.api_shapes import EventSerializer
 from events.journal import replay
-from operations import budgets, delivered_page, plans, policy, projects, submit
+from operations import budgets, delivered_page, plans, policy, projects, submit, takeover
 from operations.api_shapes import (
     AfterParameters,
     AnswerSerializer,
@@ -159,6 +159,18 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
     def approve(self, request: Request, pk: str) -> Response:
         """Let it go on after it asked for approval."""
         return self._answer(submit.approve(by=request.user, operation_id=pk), status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses=OperationSerializer)
+    @action(detail=True, methods=["post"], url_path="take-over")
+    def take_over(self, request: Request, pk: str) -> Response:
+        """Have its berth to yourself: it waits, and a terminal of its agent is opened as ever."""
+        return self._answer(takeover.take_over(by=request.user, operation_id=pk))
+
+    @extend_schema(request=None, responses={202: OperationSerializer})
+    @action(detail=True, methods=["post"], url_path="hand-back")
+    def hand_back(self, request: Request, pk: str) -> Response:
+        """Let it go on, with the berth's files as they are."""
+        return self._answer(takeover.hand_back(by=request.user, operation_id=pk), status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=AnswerSerializer, responses={202: OperationSerializer})
     @action(detail=True, methods=["post"])

@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from agents.gateway import money
 from events.operator_pages import OperatorPage, badge, following, moment
 from events.plain_text import plain
-from operations import budgets, foresight, operation_page, plan_form, policy, step_logs, submit, wizard
+from operations import budgets, foresight, operation_page, plan_form, policy, step_logs, submit, takeover, wizard
 from operations.models import Operation, Step
 from operations.snapshots import blocked_by
 from resources.reasons import in_words
@@ -131,7 +131,20 @@ class OperationAdmin(OperatorPage):
         budgets.raise_run(by=request.user, operation_id=operation.pk, usd=usd, now=timezone.now())
         return f"It may spend ${usd:,.2f} in all now, and goes on."
 
-    verbs = {"cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget}
+    def take_over(self, request: HttpRequest, operation: Operation) -> str:
+        """Have its berth to oneself."""
+        takeover.take_over(by=request.user, operation_id=operation.pk)
+        return "The berth is yours: open a terminal of its agent, and hand it back when done."
+
+    def hand_back(self, request: HttpRequest, operation: Operation) -> str:
+        """Let it go on with the files as they are."""
+        takeover.hand_back(by=request.user, operation_id=operation.pk)
+        return "Handed back; it goes on with the files as they are."
+
+    verbs = {
+        "cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget,
+        "take-over": take_over, "hand-back": hand_back,
+    }  # fmt: skip
     foresights = {
         "cancel": lambda _page, _request, operation: foresight.cancel(operation),
         "retry": lambda _page, _request, operation: foresight.retry(operation),

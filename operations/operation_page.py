@@ -16,7 +16,7 @@ from agents.gateway.spend import Spend
 from events import journal
 from events.plain_text import plain, span, tail
 from events.recorded import Recorded
-from operations import budgets, diff_lines, snapshots, step_logs
+from operations import budgets, diff_lines, snapshots, step_logs, takeover
 from operations.coding import pull_requests
 from operations.models import Evidence, Operation, Stage, Step
 from operations.step_logs import FINISHED_SHOWN, SHOWN
@@ -142,13 +142,15 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
 
 def possible(operation: Operation) -> dict[str, bool]:
     """Which verbs make sense now. The doors decide again when one is asked for."""
-    waits_for = (operation.attention or {}).get("kind") if operation.status == Operation.Status.WAITING else None
+    waits_for = snapshots.waits_for(operation) if operation.status == Operation.Status.WAITING else "nothing"
     return {
         "cancel": operation.status in Operation.ACTIVE,
         "retry": operation.status in {Operation.Status.FAILED, Operation.Status.CANCELLED},
         "approve": waits_for == "approval_required",
-        "answer": waits_for == "input_required" and not snapshots.waits_for_budget(operation),
-        "answer_budget": snapshots.waits_for_budget(operation),
+        "answer": waits_for == "input_required",
+        "answer_budget": waits_for == "budget",
+        "take_over": takeover.possible(operation),
+        "hand_back": waits_for == takeover.TAKEN_OVER,
         "raise_budget": operation.status in Operation.ACTIVE,
         "edit_plan": waits_for == "approval_required" and operation.stage == Stage.CODE,
     }

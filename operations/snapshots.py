@@ -37,9 +37,19 @@ def attention(operation: Operation) -> dict[str, Any]:
     return {name: asked.get(name) for name in ("kind", "reason", "since")}
 
 
+_OTHER_ANSWERS = frozenset({"budget", "taken_over"})  # words are no answer to these
+
+
+def waits_for(operation: Operation) -> str:
+    """What it waits for from a person: approval_required, input_required, budget, taken_over; or nothing."""
+    asked = operation.attention or {}
+    about = asked.get("about")
+    return str(about if about in _OTHER_ANSWERS else asked.get("kind") or "nothing")
+
+
 def waits_for_budget(operation: Operation) -> bool:
     """Whether a person has to raise a budget before it goes on."""
-    return (operation.attention or {}).get("about") == "budget"
+    return waits_for(operation) == "budget"
 
 
 def blocked_by(operation: Operation) -> list[dict[str, Any]]:

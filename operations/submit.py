@@ -169,12 +169,10 @@ def _resume(by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, t
         operation = load(visible.pk)
         if operation.agent is not None:
             admittance.check(operation.agent.resolved.get("spec", {}), template=operation.template, user=by)
-        waits_for = (operation.attention or {}).get("kind", "nothing")
+        waits_for = snapshots.waits_for(operation)
         if permission.is_asked(operation):
             permission.decide(operation, allowed=not text or permission.is_yes(text))
             waits_for = wanted  # approved, or answered with why not
-        if snapshots.waits_for_budget(operation):
-            waits_for = "budget"
         if operation.status != Operation.Status.WAITING or waits_for != wanted:
             raise faults.NotPossibleNow(
                 f"the operation is {operation.status} and waits for {waits_for}, not for {wanted}"

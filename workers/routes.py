@@ -80,6 +80,7 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "operation.approved": (Route("coding.run_stage", _turn, Place.BERTH),),
     "operation.budget_raised": (Route("coding.run_stage", _turn, Place.BERTH),),
     "budget.soft_limit": (Route("coding.budget_low", _low),),
+    "operation.handed_back": (Route("coding.run_stage", _turn, Place.BERTH),),
     "operation.answered": (Route("coding.run_stage", _turn, Place.BERTH),),
     # With a pause, the due time stands in the row and the sweep sends it.
     "operation.retrying": (

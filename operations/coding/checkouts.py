@@ -39,6 +39,13 @@ def make(context: Context, *, tree: str, directory: Path) -> tuple[str, ...]:
     return repository.untracked(sandbox=context.sandbox, directory=directory, cancelled=context.lost)
 
 
+def left_by_hooks(context: Context, *, tree: str) -> tuple[str, ...]:
+    """What the hooks leave beside the files of ``tree``, found out on a checkout of its own; nothing without hooks."""
+    if not context.spec["hooks"]["setup"]:
+        return ()
+    return make(context, tree=tree, directory=context.workspace / "beside")
+
+
 def _run(context: Context, argv: Sequence[str], *, directory: Path, place: str) -> None:
     words = " ".join(argv)[:300]
     context.say(f"setup hook {place}: $ {words}")

@@ -23,7 +23,7 @@ from agents.models import Agent, Priority
 from agents.outfits import Outfit, outfit
 from events.faults import Fault, Remembered
 from events.journal import record
-from operations import faults, permission
+from operations import faults, permission, takeover
 from operations.coding import recovery, standstill
 from operations.coding.claims import MOST_LOST_WORKERS, Claim, claim
 from operations.coding.context import AwaitBerth, Context, Done, Outcome
@@ -94,7 +94,7 @@ def agent_gone(agent_id: uuid.UUID | str, *, worker: str) -> None:
 
 
 # These work inside the berth; COMMIT and PR need nothing but the vault of its host, COMPLETE neither.
-IN_BERTH = frozenset({Stage.ANALYZE, Stage.PLAN, Stage.CODE, Stage.TEST, Stage.VALIDATE})
+IN_BERTH = frozenset(takeover.STAGES)
 ON_HOST = IN_BERTH | {Stage.COMMIT, Stage.PR}
 
 
@@ -184,6 +184,8 @@ def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worke
             if step.outcome == Step.Outcome.RUNNING:
                 step.outcome = Step.Outcome.LOST
             step.save(update_fields=["log", "finished_at", "outcome"])
+            if operation.turn == claimed.turn + 1:
+                takeover.left(operation, actor=worker)
             return
         if context.witnessed:
             Evidence.objects.bulk_create(

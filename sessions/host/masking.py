@@ -19,7 +19,12 @@ _SECRETS = re.compile(
     r"|(?P<scheme>\b(?i:bearer|basic)[ \t]+)(?P<bearer>[A-Za-z0-9_\-.~+/=]{8,})"
     r"|(?P<user>://[^\s/:@\x1b]*:)(?P<password>[^\s/@\x1b]+)(?=@)"
 )
-_RUN = re.compile(r"[^\s\x1b\"']*\Z")  # what a secret may still go on from
+_RUN_BACKWARDS = re.compile(r"[^\s\x1b\"']*")  # what a secret may still go on from, read from its end
+# Case folded: without one of them a text has no secret, and looking for words is twenty times faster than _SECRETS.
+_HINTS = (
+    *("pass", "secret", "token", "key", "credential", "bearer", "basic", "://", "sk-", "github_pat_", "glpat-", "xox"),
+    *("hf_", "npm_", "pypi-", "aiza", "moor_", "akia", "asia", "eyj", *(f"gh{kind}_" for kind in "opsur")),
+)
 _EXPECTS = re.compile(
     rf"(?:(?i:{_NAMES})[\"']?[ \t]*(?:[=:][ \t]*[\"']?)?|\b(?i:bearer|basic)[ \t]*)[^\s\"'\x1b]*\Z"
 )  # fmt: skip
@@ -59,8 +64,8 @@ class Masker:
     def _cut(self) -> int:
         """Where what may become a secret begins."""
         window = max(0, len(self.held) - 2 * _MOST_HELD)
-        run = _RUN.search(self.held, window)
-        cut = run.start() if run else len(self.held)
+        run = _RUN_BACKWARDS.match(self.held[window:][::-1])
+        cut = len(self.held) - (run.end() if run else 0)
         for held_back in (_EXPECTS.search(self.held, max(window, cut - 64)), _KEY_BEGINNING.search(self.held, window)):
             if held_back:
                 cut = min(cut, held_back.start())
@@ -77,6 +82,9 @@ class Masker:
 
 def masked(text: str) -> str:
     """A whole text without its secrets."""
+    folded = text.casefold()  # as regular expressions ignore case
+    if not any(hint in folded for hint in _HINTS):
+        return text
     return _SECRETS.sub(_without, text)
 
 

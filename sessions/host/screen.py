@@ -15,7 +15,9 @@ import avt
 
 MOST_DUMP = 1 << 20  # bytes; a screen that would take more is shown without colours
 _KEPT_PLAIN = 1 << 16
-_NOT_PLAIN = re.compile(rb"[\x1b\x0e\x0f\x18\x1a]|\xc2[\x80-\x9f]")
+_SLICE = 4096  # characters; the emulator keeps all lines that scroll away until a piece is over
+_CONTROLS = tuple(bytes([code]) for code in b"\x1b\x0e\x0f\x18\x1a")  # of these a search for one is fastest
+_LONG_CONTROL = re.compile(rb"\xc2[\x80-\x9f]")
 # Modes of a terminal that the emulator ignores or forgets in its dump, and that change what is typed or shown.
 _TRACKED = frozenset({9, 12, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004})
 _MODES = re.compile(
@@ -70,10 +72,10 @@ class Emulated:
 
     def feed(self, data: bytes) -> None:
         """The next bytes. Plain text is put off: of a flood only what stays on the screen is ever looked at."""
-        if self._modes.cut or _NOT_PLAIN.search(data):
+        if self._modes.cut or _is_not_plain(data):
             self._catch_up()
             self._modes.feed(data)
-            self._terminal.feed_str(self._decoder.decode(data))
+            self._emulate(data)
             return
         self._plain += data
         if len(self._plain) >= 4 * _KEPT_PLAIN:
@@ -125,8 +127,18 @@ class Emulated:
 
     def _catch_up(self) -> None:
         if self._plain:
-            self._terminal.feed_str(self._decoder.decode(bytes(self._plain)))
+            self._emulate(bytes(self._plain))
             self._plain.clear()
+
+    def _emulate(self, data: bytes) -> None:
+        text = self._decoder.decode(data)
+        for at in range(0, len(text), _SLICE):
+            self._terminal.feed_str(text[at : at + _SLICE])
+
+
+def _is_not_plain(data: bytes) -> bool:
+    """Whether anything in it does more than to print and to end lines."""
+    return any(code in data for code in _CONTROLS) or (b"\xc2" in data and bool(_LONG_CONTROL.search(data)))
 
 
 class Modes:

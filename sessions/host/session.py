@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sessions.host.people import People
+from sessions.host.people import People, Viewer
 from sessions.host.program import Program
 from sessions.host.recorder import Recorder
 from sessions.host.screen import Emulated, Screen
@@ -21,9 +21,10 @@ from sessions.host.wire import ACK_EVERY, MOST_DATA, NO_CODE, WINDOW, Problem, R
 from sessions.ring import Ring
 
 RING_BYTES = 1 << 20
-_READ = 1 << 16
+_READ = 1 << 12  # the kernel gives no more of a terminal at once
+_BATCH = WINDOW  # so much of one terminal in one go: a flood leaves the loop to others and to its own ^C
 _PENDING_INPUT = 1 << 18  # typed, but not yet taken by the PTY
-# At most so much of one terminal per window: a flood leaves the loop to others and to its own ^C.
+# At most so much per window of a terminal that nobody paces: what nobody waits for does not keep the processor busy.
 _WINDOW_S, _WINDOW_BYTES = 0.1, 1_600_000
 _STALLED_S = 3.0  # whoever has control and acknowledges nothing for so long paces the program no more
 _PEOPLE_PAUSE_S = 0.2
@@ -247,20 +248,36 @@ class Session:
             watcher.wake()
 
     def _readable(self) -> None:
-        try:
-            data = os.read(self._master, _READ)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
+        data, hung_up = self._read()
+        if data:
+            self._take(data)
+        if hung_up:
             self._pause(_HANGUP_PAUSE_S)
-            return
-        self._take(data)
-        if self._behind() >= WINDOW:
-            self._hold()
-            return
-        self._read_in_window += len(data)
+        elif self._pacer is not None:
+            if self._behind() >= WINDOW:
+                self._hold()
+        else:
+            self._ration(len(data))
+
+    def _read(self) -> tuple[bytes, bool]:
+        """What there is, up to a batch; and whether nobody has the terminal open just now."""
+        pieces, room, hung_up = [], _BATCH, False
+        while room > 0:
+            try:
+                piece = os.read(self._master, _READ)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                hung_up = True
+                break
+            pieces.append(piece)
+            room -= len(piece)
+        return b"".join(pieces), hung_up
+
+    def _ration(self, count: int) -> None:
+        self._read_in_window += count
         if self._window is None:
             self._window = self._loop.call_later(_WINDOW_S, self._next_window)
         elif self._read_in_window >= _WINDOW_BYTES:
@@ -275,12 +292,18 @@ class Session:
             self.recorder.printed(data)
         self.tell_watchers()
 
+    @property
+    def _pacer(self) -> Viewer | None:
+        """Whoever has control and shows what is printed."""
+        holder = self.people.holder
+        return None if holder is self._stalled else holder
+
     def _behind(self) -> int:
         """How many bytes whoever has control has not acknowledged; 0 when nobody paces the program."""
-        holder = self.people.holder
-        if holder is None or holder is self._stalled:
+        pacer = self._pacer
+        if pacer is None:
             return 0
-        return self.ring.head - holder.acknowledged  # type: ignore[attr-defined] # every viewer here is a watcher
+        return self.ring.head - pacer.acknowledged  # type: ignore[attr-defined] # every viewer here is a watcher
 
     def _hold(self) -> None:
         self._held = True
@@ -360,15 +383,8 @@ class Session:
 
     def _drain(self) -> None:
         """What the kernel still holds of the last words. Everything inside is dead, so this is little."""
-        for _ in range(RING_BYTES // 4096):
-            try:
-                data = os.read(self._master, _READ)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno != errno.EIO:
-                    raise
-                return
+        for _ in range(RING_BYTES // _BATCH):
+            data, _ = self._read()
             if not data:
                 return
             self._take(data)

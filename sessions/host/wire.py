@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Any
 
 VERSION = 1
@@ -82,7 +83,7 @@ class Wish(IntEnum):
     HAND_TO = 3  # to another viewer, by the number that PEOPLE gives
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shape:
     """One payload: fixed fields as ``name:type``, then the rest of the bytes under a name, or nothing."""
 
@@ -90,7 +91,7 @@ class Shape:
     rest: str = ""
     most_rest: int = 0
 
-    @property
+    @cached_property
     def layout(self) -> struct.Struct:
         return struct.Struct(">" + "".join(_TYPES[field.partition(":")[2]] for field in self.fields))
 

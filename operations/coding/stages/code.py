@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from events.faults import Fault
+from operations import takeover
 from operations.coding import carrying, changes, checkouts, repository, syntax, vault
 from operations.coding.context import Context, Done, Level, Outcome
 from operations.coding.git_faults import ContentRefused
@@ -34,9 +35,12 @@ class NoChanges(Fault):
 def code(context: Context) -> Outcome:
     """One attempt. It starts from the base, or, for engines that correct themselves, from their last attempt.
 
-    In a round of rework it starts from the pull request's branch, put on the base as that is now.
+    In a round of rework it starts from the pull request's branch, put on the base as that is now. After a person worked
+    in the berth, what lies there is the attempt.
     """
     operation, rework = context.operation, context.rework
+    if (back := takeover.handed_back(operation)) and (done := _by_hand(context, by=back["by"], stage=back["stage"])):
+        return done
     base_tree = context.tree(Stage.ANALYZE)
     directory = context.workspace / "tree"
     if rework is not None and rework.cause == Rework.Cause.CONFLICT and not context.sent_back_here():
@@ -64,6 +68,35 @@ def code(context: Context) -> Outcome:
         context, directory, tree, summary=edits.summary, attempt=task.attempt, usage=engine.usage(),
         # After the call it names the models that really answered.
         fields={"engine_label": engine.label()[:120]},
+    )  # fmt: skip
+
+
+def _by_hand(context: Context, *, by: str, stage: str) -> Done | None:
+    """What a person left in the berth, as this attempt; None where it is the base, and the engine's turn.
+
+    Where the tree is the one of before, all that was seen on it still holds, and the work goes on in ``stage``.
+    """
+    directory, base_tree = context.workspace / "tree", context.tree(Stage.ANALYZE)
+    if not directory.is_dir():
+        return None
+    beside = checkouts.left_by_hooks(context, tree=base_tree)
+    tree = _taken(context, directory, base_tree=base_tree, leave_out=beside)
+    context.check()
+    before = context.product(Stage.CODE)
+    if tree == before.get("tree"):
+        context.say(f"{by} handed the berth back with the files as they were")
+        return Done(before, fields={"resume_at": "" if stage == Stage.CODE else stage})
+    if tree == base_tree:
+        context.say(f"{by} handed the berth back without a change to the base")
+        return None
+    context.say(f"{by} handed the berth back with changes by hand")
+    vault.preserve(
+        vault=context.vault, name=tree, operation_id=context.operation.pk, label=f"turn-{context.operation.turn}"
+    )
+    label = f"{context.operation.engine_label[:80]} + by hand ({by[:30]})"
+    return _finished(
+        context, directory, tree, summary=f"Changed by hand by {by}.", attempt=before.get("attempt", 1),
+        fields={"engine_label": label[:120]},
     )  # fmt: skip
 
 
