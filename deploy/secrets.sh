@@ -20,7 +20,7 @@ keep database_password "$(random)"
 keep flower_password "$(random)"
 keep redis_password "$(random)"
 keep redis_url "redis://:$(cat "$directory/redis_password")@redis:6379/0"
-for name in git_token github_token openai_api_key anthropic_api_key; do
+for name in git_token github_token github_webhook_secret openai_api_key anthropic_api_key; do
   [ -e "$directory/$name" ] || : >"$directory/$name" # empty: none; write yours into the file
 done
 echo "secrets: $directory"

@@ -79,7 +79,7 @@ def test_database_and_redis_are_on_networks_without_a_way_out(compose: dict[str,
 
 def test_only_who_talks_to_the_outside_has_a_network_for_it(services: dict[str, Any]) -> None:
     outside = {name for name, service in services.items() if "outside" in service["networks"]}
-    assert outside == {"worker", "egress", "gateway"}
+    assert outside == {"worker", "control", "egress", "gateway"}
 
 
 def test_only_the_gateway_holds_the_keys_of_models(services: dict[str, Any]) -> None:
@@ -131,6 +131,7 @@ LEFT_OUT = {
     "ANTHROPIC_API_KEY": "the gateway alone holds keys of providers",
     "MOORAGE_GIT_SSH_KEY_FILE": "whoever mounts a key names it in the same override",
     "MOORAGE_GIT_SSH_KNOWN_HOSTS_FILE": "whoever mounts a key names it in the same override",
+    "MOORAGE_GITHUB_WEBHOOK_SECRET": "the web process alone checks what is delivered",
     "MOORAGE_FLOWER_USER": "Flower alone asks for it",
     "MOORAGE_FLOWER_PASSWORD": "Flower alone asks for it",
 }
