@@ -274,7 +274,7 @@ def test_an_agent_is_watched_at_work_and_what_is_typed_goes_nowhere(
 ) -> None:  # fmt: skip
     settings.DATA = data
     ada = attach("--watch", "skipper")
-    ada.read_until(b"leaves it")
+    ada.read_until(b"as it happens.")  # its own terminal echoes no more
     ada.type(b"never\n")
     Transcribed(sandbox, label="test").run(Command(argv=("echo", "at work")))
     assert b"never" not in ada.read_until(b"at work\r\n")
