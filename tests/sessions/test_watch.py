@@ -18,6 +18,7 @@ from config.access.models import Scope, issue
 from resources.sandboxes.protocol import Command, Sandbox
 from resources.transcripts import Transcribed, directory_of
 from sessions import lifecycle, upkeep, visibility
+from sessions.host import handover
 from sessions.host.wire import LIVE_ONLY, Kind, Problem, Wish
 from sessions.models import SessionHost, Terminal
 from tests.sessions.conftest import DaemonProcess, eventually
@@ -83,6 +84,21 @@ def test_it_closes_with_the_berth_and_what_follows_ends(
         viewer.hear_kind(Kind.EXIT)
     eventually(lambda: Terminal.objects.filter(pk=watch.pk, state="closed").exists())
     eventually(lambda: not followers(sandbox))
+
+
+def test_an_upgrade_of_the_session_host_takes_nothing_from_it(
+    daemon: DaemonProcess, watch: Terminal, work: Transcribed
+) -> None:
+    work.run(Command(argv=("echo", "before it")))
+    with Viewer(daemon.socket) as viewer:
+        viewer.open(watch)
+        viewer.read_until(b"before it\r\n")
+    handover.request(daemon.socket)
+    work.run(Command(argv=("echo", "behind it")))
+    with Viewer(daemon.socket) as viewer:
+        viewer.attach(watch, offset=LIVE_ONLY)
+        seen = viewer.read_until(b"behind it\r\n")
+    assert seen.count(b"before it\r\n") == 1
 
 
 def test_what_follows_does_not_outlive_its_session_host(
