@@ -90,6 +90,10 @@ def _abandon(agent: Agent, sandbox: Sandbox | None, *, worker: str) -> None:
     try:
         if sandbox is not None:
             sandbox.close()
+        # The leaving may have given their rows back before they were made: then no lease names them.
+        place = workspace_of(agent, generation=agent.generation).name
+        _intend(agent, kind=Lease.Kind.DIRECTORY, key=place)
+        egress.clear(place)
         _remove_what_is_leased(agent, generation=agent.generation)
     except EngineUnreachable as silent:  # its leases run out, and the orphan sweep finds what they name
         log.warning("a berth cannot be cleared", extra={"agent": str(agent.pk), "reason": silent.detail})

@@ -16,18 +16,18 @@ from tests import factories
 
 pytestmark = pytest.mark.django_db
 
-NOW = timezone.now()
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
 def agent() -> Agent:
     """It runs since now, and is stopped after ten idle minutes."""
-    factories.host(now=NOW)
-    agent = factories.running(now=NOW, by=factories.user("ada"))
+    now = timezone.now()  # not of the module: what the journal says of a warning is dated by the clock
+    factories.host(now=now)
+    agent = factories.running(now=now, by=factories.user("ada"))
     agent.resolved["spec"]["idle_timeout_s"] = 600
     agent.save(update_fields=["resolved"])
-    Agent.objects.filter(pk=agent.pk).update(state_since=NOW)
+    Agent.objects.filter(pk=agent.pk).update(state_since=now)
     return Agent.objects.get(pk=agent.pk)
 
 
@@ -38,33 +38,37 @@ def looked_at(agent: Agent, *moments: datetime) -> str:
     return str(Agent.objects.get(pk=agent.pk).state)
 
 
-def extend(agent: Agent, by: timedelta, *, now: datetime = NOW) -> Agent:
+def extend(agent: Agent, by: timedelta, *, after: timedelta = timedelta()) -> Agent:
+    now = agent.state_since + after
     return tenure.extend(agent.pk, by=by, actor="user:ada", reason="a long lunch", now=now)
 
 
 def test_an_extended_agent_is_kept_so_much_longer(agent: Agent) -> None:
-    extend(agent, HOUR, now=NOW + timedelta(minutes=9))
-    assert looked_at(agent, *(NOW + timedelta(minutes=at) for at in (20, 40, 68))) == "running"
+    extend(agent, HOUR, after=timedelta(minutes=9))
+    assert looked_at(agent, *(agent.state_since + timedelta(minutes=at) for at in (20, 40, 68))) == "running"
 
 
 def test_an_extended_agent_is_stopped_when_that_time_is_over_too(agent: Agent) -> None:
-    Agent.objects.filter(pk=agent.pk).update(state_since=NOW - timedelta(minutes=10))
-    assert looked_at(agent, NOW) == "running"  # but warned
+    Agent.objects.filter(pk=agent.pk).update(state_since=agent.state_since - timedelta(minutes=10))
+    assert looked_at(agent, agent.state_since) == "running"  # but warned
     extend(agent, timedelta(minutes=4))
-    assert looked_at(agent, NOW + timedelta(minutes=3, seconds=59)) == "running"
-    assert looked_at(agent, NOW + timedelta(minutes=4, seconds=1)) == "stopping"
+    assert looked_at(agent, agent.state_since + timedelta(minutes=3, seconds=59)) == "running"
+    assert looked_at(agent, agent.state_since + timedelta(minutes=4, seconds=1)) == "stopping"
 
 
 def test_without_it_the_same_agent_is_stopped(agent: Agent) -> None:
-    assert looked_at(agent, NOW + timedelta(minutes=9), NOW + timedelta(minutes=20)) == "stopping"
+    assert (
+        looked_at(agent, agent.state_since + timedelta(minutes=9), agent.state_since + timedelta(minutes=20))
+        == "stopping"
+    )
 
 
 def test_an_extension_never_makes_the_time_shorter_and_is_journalled_with_who_and_why(agent: Agent) -> None:
     extend(agent, HOUR)
-    assert extend(agent, timedelta(minutes=1)).keep_until == NOW + HOUR
+    assert extend(agent, timedelta(minutes=1)).keep_until == agent.state_since + HOUR
     event = Event.objects.get(kind="agent.extended")
     assert (event.actor, event.reason) == ("user:ada", "a long lunch")
-    assert idleness.stops_at(Agent.objects.get(pk=agent.pk)) == NOW + HOUR
+    assert idleness.stops_at(Agent.objects.get(pk=agent.pk)) == agent.state_since + HOUR
 
 
 @pytest.mark.parametrize("by", [timedelta(0), timedelta(seconds=-60), timedelta(days=8)])

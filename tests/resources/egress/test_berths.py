@@ -321,7 +321,8 @@ def test_no_signal_is_ignored_behind_the_bridge(tier: Tier, harbour: Berths, pro
     sandbox, _ = harbour.open(tier, ask=True)
     outcome = sandbox.run(Command(argv=("grep", "SigIgn", "/proc/self/status")))
     assert outcome.ok, outcome
-    assert int(outcome.stdout.split()[1], 16) == 0
+    # 32 and 33 are the C library's own: its posix_spawn may ignore them, and nobody else can set them.
+    assert int(outcome.stdout.split()[1], 16) & ~(0b11 << 31) == 0
 
 
 @pytest.mark.parametrize("tier", GUARDED)
