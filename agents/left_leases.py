@@ -35,8 +35,7 @@ def give_back(trace: Trace) -> None:
     """Give it back, if its agent is still over. Twice is fine."""
     lease = Lease.objects.filter(pk=trace.key, state__in=Lease.LIVE).first()
     if lease is not None and _stopped([lease.owner]):
-        kinds = (Lease.Kind(lease.kind),)
-        leases.drop(owner=lease.owner, generation=lease.generation, kinds=kinds, now=timezone.now())
+        leases.withdraw(lease_id=lease.pk, now=timezone.now())
 
 
 def _stopped(owners: Iterable[str]) -> list[str]:

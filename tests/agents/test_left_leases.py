@@ -78,7 +78,7 @@ def test_one_whose_agent_lives_again_meanwhile_keeps_it(host: Host) -> None:
     gone = stopped()
     lease = lent(host, Lease.Kind.PORT, 21000, owner=gone.owner)
     (candidate,), _ = orphans.look(host, now=NOW)
-    Agent.objects.filter(pk=gone.pk).update(state=Agent.State.RUNNING)
+    Agent.objects.filter(pk=gone.pk).update(state=Agent.State.SPAWNING)
     SOURCES["lease"].remove(candidate.trace)
     assert states(lease) == [Lease.State.INTENT]
 
