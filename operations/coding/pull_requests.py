@@ -16,7 +16,6 @@ from events.journal import record
 from operations import faults, policy, projects
 from operations.coding import bodies, changes, credentials, identity, upstream, vault, wishes
 from operations.coding.context import Context
-from operations.coding.forges.github_forge import GitHubForge
 from operations.coding.forges.local_forge import LocalForge
 from operations.coding.forges.protocol import Check, Forge, Known, OpenedPullRequest, PullRequestDraft, Seen
 from operations.coding.git_faults import BranchDiverged
@@ -91,6 +90,9 @@ def forge_for(operation: Operation) -> Forge:
     api_host = (urlsplit(settings.GITHUB_URL).hostname or "").removeprefix("api.")
     wanted = operation.project.metadata.get("forge", "github" if host == api_host else "local")
     if wanted == "github":
+        # PyGithub loads with it, in every process of ours: only where a pull request is there.
+        from operations.coding.forges.github_forge import GitHubForge
+
         return GitHubForge(base_url=settings.GITHUB_URL, token=settings.GITHUB_TOKEN)
     return LocalForge(operation)
 

@@ -18,7 +18,6 @@ from events.faults import Fault
 from events.journal import record
 from operations.coding import pull_requests, reactions, rework_faults, rounds, wishes
 from operations.coding.forges import allowance
-from operations.coding.forges.github_forge import GitHubForge
 from operations.coding.forges.local_forge import LocalForge
 from operations.coding.forges.protocol import CheckState, Forge, ForgeRateLimited, Known, Seen
 from operations.coding.recovery import GO_ON_FROM_LAST
@@ -81,7 +80,7 @@ def look(pull_request_id: uuid.UUID | str, *, now: datetime, actor: str, routine
         return
     try:
         forge, known = pull_requests.forge_for(row.operation), pull_requests.known(row)
-        credential = forge.service if routine and isinstance(forge, GitHubForge) else ""
+        credential = forge.service if routine else ""
         if credential and (wait_s := _wait_s(credential, now=now)):
             _postpone(row, now=now, wait_s=wait_s, note="the routine look waits for the polling allowance")
             return

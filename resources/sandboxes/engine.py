@@ -28,6 +28,8 @@ _GVISOR_GET = "apt-get install runsc (Debian), or as https://gvisor.dev/docs/use
 _LOOK_S = 5
 _SILENT = (requests.exceptions.ConnectionError, requests.exceptions.Timeout)
 
+_versions: dict[str, str] = {}  # of the interface that each engine was last seen to speak, by its breaker's name
+
 
 class EngineResting(docker.errors.DockerException):
     """The engine failed again and again: it is not asked for a moment."""
@@ -54,7 +56,7 @@ def engine(*, timeout_s: int = CALL_S) -> Iterator[docker.DockerClient]:
     try:
         with breakers.guard(service(), failures=(_NoAnswer,)):
             try:
-                client = docker.from_env(timeout=timeout_s)  # asks for the version: it answers, or it does not
+                client = _client(timeout_s)
             except UNREACHABLE as error:
                 raise _NoAnswer(words(error)) from error
     except _NoAnswer as error:
@@ -65,6 +67,25 @@ def engine(*, timeout_s: int = CALL_S) -> Iterator[docker.DockerClient]:
         yield client
     finally:
         client.close()
+
+
+def _client(timeout_s: int) -> docker.DockerClient:
+    """A client of an engine that has just answered. Its version is asked for once: that takes it 5 ms each time."""
+    name = service()
+    known = _versions.get(name)
+    client = docker.from_env(timeout=timeout_s, version=known or "auto")
+    if known is None:
+        _versions[name] = client.api.api_version
+        return client
+    try:
+        client.ping()
+    except UNREACHABLE as error:
+        _versions.pop(name, None)  # whoever answers next may be another
+        client.close()
+        if isinstance(error, docker.errors.APIError):  # it answers, and does not speak that version any more
+            return _client(timeout_s)
+        raise
+    return client
 
 
 def _socket() -> Path | None:

@@ -15,7 +15,7 @@ ATTEMPTS = 5
 class LocalForge:
     """Implements :class:`operations.coding.forges.protocol.Forge` on PullRequest rows of one operation's project."""
 
-    name = "local"
+    name, service = "local", ""
 
     def __init__(self, operation: Operation) -> None:
         self._operation = operation

@@ -129,6 +129,10 @@ class Forge(Protocol):
 
     name: str
 
+    @property
+    def service(self) -> str:
+        """What its requests count against, by address and credential; empty where a look costs nothing."""
+
     def look(self, known: Known) -> Seen:
         """Read the pull request."""
 
