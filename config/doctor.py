@@ -97,12 +97,17 @@ def disk(measured: Measured) -> Verdict:
 
 def database(measured: Measured) -> Verdict:
     """The database answers and has every migration."""
-    if measured.database_error:
-        return Verdict(False, measured.database_error, "Check MOORAGE_DATABASE_URL and that the server runs.")
-    if measured.unapplied:
-        detail = f"{measured.unapplied} migrations are missing"
+    return readiness(measured.database, measured.database_error, measured.unapplied)
+
+
+def readiness(database: str, error: str, unapplied: int) -> Verdict:
+    """Whether the database can be worked with, for a command that cannot do without."""
+    if error:
+        return Verdict(False, error, "Check MOORAGE_DATABASE_URL and that the server runs.")
+    if unapplied:
+        detail = f"{unapplied} migrations are missing"
         return Verdict(False, detail, "make up (it migrates), or: .venv/bin/python manage.py migrate")
-    return Verdict(True, f"{measured.database} answers, all migrations applied")
+    return Verdict(True, f"{database} answers, all migrations applied")
 
 
 def redis(measured: Measured) -> Verdict:
@@ -162,6 +167,12 @@ def workspaces(measured: Measured) -> Verdict:
     return Verdict(False, f"disk is counted, not bounded: {measured.workspaces_reason}", remedy)
 
 
+def gvisor(measured: Measured) -> Verdict:
+    """A kernel of its own for each container whose template asks for it (``isolation.runtime: runsc``)."""
+    detail = measured.gvisor_error or "the engine knows it; a template asks for it: isolation.runtime: runsc"
+    return Verdict(not measured.gvisor_error, detail, measured.gvisor_remedy)
+
+
 def models(measured: Measured) -> Verdict:
     """A chain of chat models. The engines patch, codemod, repair and replay work without."""
     if measured.models_error:
@@ -189,6 +200,7 @@ CHECKS: tuple[Check, ...] = (
     Check("isolation", True, isolation),
     Check("toolchain", True, toolchain),
     Check("workspaces", False, workspaces),
+    Check("gvisor", False, gvisor),
     Check("port range", False, ports),
     Check("chat models", False, models),
     Check("flower", False, flower),

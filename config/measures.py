@@ -23,6 +23,7 @@ from config.environment import TABLE, Environment
 from config.parts import NoRedis, redis_executable
 from events.faults import Fault
 from resources import workspaces
+from resources.sandboxes.engine import gvisor_lacks
 from resources.sandboxes.protocol import Availability
 from resources.sandboxes.selection import availabilities
 
@@ -61,13 +62,16 @@ class Measured:
     chromium: str
     workspaces: str = "image"
     workspaces_reason: str = ""
+    gvisor_error: str = ""
+    gvisor_remedy: str = ""
 
 
 def measure(environment: Mapping[str, str]) -> Measured:
     """One look at everything, in about a second."""
-    database, database_error, unapplied = _database()
+    database, database_error, unapplied = look_at_database()
     redis, redis_error, bundled = _redis(Environment(environment))
     models, models_error, models_remedy = _models(environment)
+    gvisor_error, gvisor_remedy = gvisor_lacks()
     private = (settings.DATA / name for name in _PRIVATE)
     return Measured(
         python=tuple(sys.version_info[:3]),
@@ -95,6 +99,8 @@ def measure(environment: Mapping[str, str]) -> Measured:
         models_remedy=models_remedy,
         has_flower=importlib.util.find_spec("flower") is not None,
         chromium=shutil.which("chromium") or "",
+        gvisor_error=gvisor_error,
+        gvisor_remedy=gvisor_remedy,
         **_workspaces(),
     )
 
@@ -123,7 +129,8 @@ def _git_version(text: str) -> tuple[int, ...] | None:
     return tuple(int(part) for part in found[0].split(".")) if found else None
 
 
-def _database() -> tuple[str, str, int]:
+def look_at_database() -> tuple[str, str, int]:
+    """(its kind, why it does not answer or "", how many migrations it lacks)."""
     connection = connections[DEFAULT_DB_ALIAS]
     try:
         executor = MigrationExecutor(connection)

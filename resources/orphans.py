@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from events.faults import Fault
 from events.journal import record
@@ -97,12 +98,13 @@ _SIGHTED = (Fate.WAITS, Fate.DUE, Fate.REFUSED, Fate.RESISTS)  # the grace runs 
 def _ledger(host: Host, keys: set[str]) -> tuple[dict[str, datetime], set[str]]:
     """Which berths the ledger of this host knows (and when they were released), and which are held.
 
-    Containers are written down by their own names.
+    Containers are written down by their own names, user ids as numbers. Hosts may share a machine, and its user ids.
     """
-    kinds = (Lease.Kind.DIRECTORY, Lease.Kind.PROCESS, Lease.Kind.EGRESS, Lease.Kind.CONTAINER)
+    kinds = (Lease.Kind.DIRECTORY, Lease.Kind.PROCESS, Lease.Kind.EGRESS, Lease.Kind.CONTAINER, Lease.Kind.UID)
+    here_or_lent = Q(host=host) | Q(kind=Lease.Kind.UID, state__in=Lease.LIVE)
     known: dict[str, datetime] = {}
     held: set[str] = set()
-    rows = Lease.objects.filter(host=host, kind__in=kinds, key__in=keys)
+    rows = Lease.objects.filter(here_or_lent, kind__in=kinds, key__in=keys)
     for key, state, released_at in rows.values_list("key", "state", "released_at"):
         if state in Lease.LIVE:
             held.add(key)

@@ -20,7 +20,7 @@ from django.utils.dateparse import parse_datetime
 
 from resources import workspaces
 from resources.egress import berths as egress
-from resources.sandboxes import cgroups, local, policy, selection
+from resources.sandboxes import cgroups, local, policy, selection, strays
 from resources.sandboxes.engine import UNREACHABLE, EngineUnreachable, engine, is_silence, words
 from resources.sandboxes.protocol import Profile, SandboxFailed
 
@@ -181,6 +181,21 @@ def _remove_group(trace: Trace) -> None:
     cgroups.remove(trace.name)
 
 
+# --- processes that outlived their launcher ---------------------------------------------------------------------------
+
+
+def _strays() -> list[Trace]:
+    """One trace for each user id, whatever its processes are called. Its key is the user id, as in the ledger."""
+    first, last = settings.UID_RANGE
+    return [
+        Trace(
+            "stray", f"processes of uid {uid}", str(uid), "",
+            datetime.fromtimestamp(min(process.create_time() for process in processes), tz=UTC),
+        )
+        for uid, processes in strays.by_uid(range(first, last + 1)).items()
+    ]  # fmt: skip
+
+
 # --- ways out ---------------------------------------------------------------------------------------------------------
 
 
@@ -203,6 +218,7 @@ SOURCES: dict[str, Source] = {
     "container": Source(lambda: _of_engine("container"), _remove_of_engine),
     "process": Source(_processes, _remove_process),
     "group": Source(_groups, _remove_group),
+    "stray": Source(_strays, lambda trace: strays.end(int(trace.key))),
     "workspace": Source(_workspaces, _remove_workspace),
     "way out": Source(_ways_out, lambda trace: egress.clear(trace.key)),
     "network": Source(lambda: _of_engine("network"), _remove_of_engine),

@@ -62,6 +62,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "needs_bubblewrap": (lambda: shutil.which("bwrap") is not None, "bubblewrap"),
     "needs_landlock": (_has_landlock, "a kernel with Landlock"),
     "needs_loop_devices": (_has_loop_devices, "root, loop devices and mkfs.ext4"),
+    "needs_root": (lambda: os.geteuid() == 0, "root"),
     "needs_chromium": (_has_chromium, "Debian's chromium"),
 }
 _missing: dict[str, int] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,16 @@ from django.conf import settings
 
 from events.faults import FaultClass
 from resources import breakers
+from resources.sandboxes.policy import GVISOR
 from resources.sandboxes.protocol import IsolationUnavailable, SandboxFailed
 
 CALL_S = 60
 _USUAL = "unix:///var/run/docker.sock"
 UNREACHABLE = (docker.errors.DockerException, requests.exceptions.RequestException)
-_GVISOR_REMEDY = "Install gVisor, then: runsc install && systemctl reload docker"
+_GVISOR_TELL = "runsc install && systemctl reload docker"
+_GVISOR_REMEDY = f"Install gVisor, then: {_GVISOR_TELL}"
+_GVISOR_GET = "apt-get install runsc (Debian), or as https://gvisor.dev/docs/user_guide/install/ says"
+_LOOK_S = 5
 _SILENT = (requests.exceptions.ConnectionError, requests.exceptions.Timeout)
 
 _versions: dict[str, str] = {}  # of the interface that each engine was last seen to speak, by its breaker's name
@@ -125,3 +130,17 @@ def require_runtime(runtime: str) -> None:
         raise failure("The container engine does not answer", error) from error
     if runtime not in known:
         raise IsolationUnavailable(f"container: the engine has no runtime {runtime}", remedy=_GVISOR_REMEDY)
+
+
+def gvisor_lacks() -> tuple[str, str]:
+    """(what this host is missing for gVisor, how to get it); both empty where a container can run on it."""
+    try:
+        with engine(timeout_s=_LOOK_S) as client:
+            known = client.info()["Runtimes"]
+    except UNREACHABLE as error:
+        return f"no Docker engine answers ({type(error).__name__})", f"Install and start Docker. {_GVISOR_REMEDY}"
+    if GVISOR in known:
+        return "", ""
+    if shutil.which(GVISOR):
+        return f"the program {GVISOR} is here, but the engine does not know it", _GVISOR_TELL
+    return f"neither the program {GVISOR} nor a runtime of the engine", f"{_GVISOR_GET}; then: {_GVISOR_TELL}"

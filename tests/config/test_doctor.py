@@ -95,6 +95,7 @@ def test_what_is_required_and_missing_is_unhealthy_and_has_a_remedy(name: str, c
     [
         ("port range", {"ports": (32000, 33000)}),
         ("chat models", {"models_error": "none", "models_remedy": "Set MOORAGE_MODELS"}),
+        ("gvisor", {"gvisor_error": "not installed", "gvisor_remedy": "apt-get install runsc"}),
         ("flower", {"has_flower": False}),
         ("chromium", {"chromium": ""}),
     ],

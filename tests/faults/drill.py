@@ -1,7 +1,8 @@
 """Chaos cycles: an agent is spawned, works and leaves while kill -9 hits a worker, the engine or Redis at some moment.
 
-Used by a bounded test and by ``benchmarks/chaos.py``. What happens is drawn from a seed. Each cycle ends with a count
-of what is left; an agent of somebody else lives through all of them.
+Used by a bounded test and by ``benchmarks/chaos.py``. What happens is drawn from a seed, or named: a worker that is
+killed at a step of spawn and at one of stop. Each cycle ends with a count of what is left; an agent of somebody else
+lives through all of them.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from resources.sandboxes.protocol import Profile, SandboxFailed, SandboxGone
 from tests import factories
 from tests.fakes.engine_process import EngineProcess
 from tests.fakes.redis_process import RedisProcess
+from tests.faults.leftovers import containers
 from tests.faults.zygote import Zygote
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
@@ -52,12 +54,16 @@ class Tally:
     live_removed: list[str] = field(default_factory=list)
     lost_work: list[str] = field(default_factory=list)
     ended: Counter[str] = field(default_factory=Counter)
+    missed: list[str] = field(default_factory=list)  # named steps that no worker came to
 
 
 class Drill:
-    """One host, one bystander, and cycles. ``engine`` and ``redis`` are its own, to be killed."""
+    """One host, one bystander, and cycles. ``engine`` and ``redis`` are its own, to be killed.
 
-    def __init__(self, *, seed: int, engine: EngineProcess, redis: RedisProcess, user: Any) -> None:
+    Without an engine of its own it uses the machine's, and has no :meth:`cycle`.
+    """
+
+    def __init__(self, *, seed: int, engine: EngineProcess | None, redis: RedisProcess, user: Any) -> None:
         self.tally = Tally()
         self._chance = random.Random(seed)
         self._engine, self._redis, self._user = engine, redis, user
@@ -86,7 +92,21 @@ class Drill:
         settings.ISOLATION = self._chance.choice(TIERS)
         blow = _Blow(victim, delay_s)
         calm = _Blow("nobody", 0)
-        agent = self._spawned(blow if phase == "spawn" else calm)
+        ended = self._lives(blow if phase == "spawn" else calm, blow if phase == "stop" else calm)
+        self.last_words = f"{victim} {phase} {delay_s:.2f} s, {settings.ISOLATION}: {ended.state} {ended.error or ''}"
+        if blow.landed:
+            self.tally.hits[f"{victim} in {phase}"] += 1
+
+    def dies_at(self, *, tier: str, spawn: str, stop: str) -> Agent:
+        """Spawn, work, leave; the worker is killed at one named step of spawn, and the next one at one of stop."""
+        settings.ISOLATION = tier
+        spawning, stopping = _Blow("itself", 0, step=spawn), _Blow("itself", 0, step=stop)
+        ended = self._lives(spawning, stopping)
+        self.tally.missed += [blow.step for blow in (spawning, stopping) if not blow.landed]
+        return ended
+
+    def _lives(self, spawning: _Blow, stopping: _Blow) -> Agent:
+        agent = self._spawned(spawning)
         work = b""
         if agent is not None:
             work = self._works(agent)
@@ -94,16 +114,13 @@ class Drill:
         else:
             self.tally.ended["refused"] += 1
         gone = agent or self._last
-        self._stopped(gone, blow if phase == "stop" else calm)
-        ended = _loaded(gone)
-        self.last_words = f"{victim} {phase} {delay_s:.2f} s, {settings.ISOLATION}: {ended.state} {ended.error or ''}"
-        if blow.landed:
-            self.tally.hits[f"{victim} in {phase}"] += 1
+        self._stopped(gone, stopping)
         if work and work not in self._kept():
             self.tally.lost_work.append(str(gone.pk))
         self._look_for_leaks(gone)
         self._look_at_the_bystander()
         self.tally.cycles += 1
+        return _loaded(gone)
 
     # --- the three things that an agent does ---------------------------------------------------------------------
 
@@ -152,11 +169,14 @@ class Drill:
 
     def _elsewhere(self, do: str, agent: Agent, blow: _Blow | None) -> None:
         """In a process of its own, as a worker's child; then the blow, and whoever was hit is started again."""
-        child = self._zygote.child(do, agent=str(agent.pk), generation=agent.generation)
-        if blow is not None and blow.victim != "nobody":
+        step = blow.step if blow is not None else ""
+        child = self._zygote.child(do, agent=str(agent.pk), generation=agent.generation, dies_at=step)
+        if blow is not None and blow.victim not in ("nobody", "itself"):
             time.sleep(blow.delay_s)
             self._strike(blow, child)
-        self._zygote.wait(child)
+        code = self._zygote.wait(child)
+        if blow is not None and step:
+            blow.landed = os.WIFSIGNALED(code)
         if blow is not None and blow.struck:
             self._mend(blow)
         time.sleep(0.05 if blow is None else settings.CLAIM_TTL_S)
@@ -166,13 +186,13 @@ class Drill:
         blow.struck = True
         if blow.victim == "worker":
             os.kill(child, signal.SIGKILL)
-        elif blow.victim == "engine":
+        elif blow.victim == "engine" and self._engine is not None:
             self._engine.kill()
         elif blow.victim == "redis":
             self._redis.kill()
 
     def _mend(self, blow: _Blow) -> None:
-        if blow.victim == "engine":
+        if blow.victim == "engine" and self._engine is not None:
             self._engine.start()
             selection.availabilities(fresh=True)
         elif blow.victim == "redis":
@@ -186,7 +206,7 @@ class Drill:
         """Nothing of it is left, without any sweep: what a cycle leaves to the sweep is a leak here."""
         key = str(agent.pk)
         left = [str(lease) for lease in leases.live(owner=agent.owner)]
-        left += [name for name in self._engine.containers() if key in name]
+        left += [name for name in self._containers() if key in name]
         left += [name for name in workspaces.names() if key in name]
         left += [path.name for path in workspaces.root().iterdir() if key in path.name]
         for generation in range(1, agent.generation + 1):
@@ -195,6 +215,11 @@ class Drill:
             left += [f"process {process.pid}" for process in local.launchers(name)]
         if left:
             self.tally.leaked.append(f"{key}: {', '.join(left)}")
+
+    def _containers(self) -> list[str]:
+        if self._engine is not None:
+            return list(self._engine.containers())
+        return [container.name for container in containers(settings)]
 
     def _look_at_the_bystander(self) -> None:
         assert self.bystander is not None
@@ -237,6 +262,7 @@ class Drill:
 class _Blow:
     victim: str
     delay_s: float
+    step: str = ""  # where a worker kills itself, see Zygote.child
     struck: bool = False
     landed: bool = False  # while somebody was at work
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -26,15 +29,18 @@ class Zygote:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )  # fmt: skip
 
-    def child(self, do: str, *, agent: str, generation: int) -> int:
-        """Start a child that opens or clears a berth; returns its pid."""
+    def child(self, do: str, *, agent: str, generation: int, dies_at: str = "") -> int:
+        """Start a child that opens or clears a berth; returns its pid.
+
+        ``dies_at`` names a function: "enter agents.berths._open" or "leave agents.berths._open". There it is killed.
+        """
         from django.conf import settings
         from django.db import connection
 
         carried = {name: getattr(settings, name) for name in _CARRIED}
         return self._ask(
-            do=do, agent=agent, generation=generation, settings=carried, database=connection.settings_dict["NAME"],
-            engine=os.environ.get("DOCKER_HOST", ""),
+            do=do, agent=agent, generation=generation, dies_at=dies_at, settings=carried,
+            database=connection.settings_dict["NAME"], engine=os.environ.get("DOCKER_HOST", ""),
         )  # fmt: skip
 
     def wait(self, pid: int) -> int:
@@ -69,11 +75,28 @@ def _work(request: dict[str, Any]) -> None:
     connection.settings_dict["NAME"] = request["database"]
     if request["engine"]:
         os.environ["DOCKER_HOST"] = request["engine"]
+    if request["dies_at"]:
+        _die_at(request["dies_at"])
     if request["do"] == "open":
         berths.open_berth(request["agent"], generation=request["generation"], worker="worker:node-a")
     else:
         safekeeping.keep_work(request["agent"])
         berths.clear_berth(request["agent"], generation=request["generation"], worker="worker:node-a")
+
+
+def _die_at(step: str) -> None:
+    """Have this process killed, as by kill -9, when it enters or leaves that function in whichever thread."""
+    when, _, where = step.partition(" ")
+    wanted = {"enter": "call", "leave": "return"}[when]
+
+    def watch(frame: FrameType, what: str, _: object) -> None:
+        if what != wanted or not where.endswith(frame.f_code.co_qualname):  # most often: this is asked at every call
+            return
+        if f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}" == where:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.setprofile(watch)
+    sys.setprofile(watch)
 
 
 def _serve() -> None:

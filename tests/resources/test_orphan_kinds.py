@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -28,6 +31,7 @@ from tests.at_once import at_once
 
 pytestmark = [pytest.mark.django_db, pytest.mark.needs_docker]
 
+ROOT = Path(__file__).resolve().parents[2]
 NOW = timezone.now()
 LATER = NOW + orphans.GRACE + timedelta(seconds=1)
 
@@ -119,6 +123,17 @@ def test_the_command_on_a_host_that_never_registered_says_so(settings: Any) -> N
     settings.HOST_NAME = "nobody"
     with pytest.raises(CommandError, match="never registered"):
         call_command("orphans")
+
+
+def test_the_command_on_a_database_that_lacks_migrations_says_how_to_migrate(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "MOORAGE_DATA": str(tmp_path)}
+    ran = subprocess.run(
+        [sys.executable, "manage.py", "orphans", "--dry-run"], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert "migrations are missing" in ran.stderr
+    assert "manage.py migrate" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def test_an_old_database_that_was_restored_removes_nothing_newer(

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
+from config import doctor, measures
 from resources import orphans
 from resources.models import Host
 
@@ -24,6 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        database = doctor.readiness(*measures.look_at_database())
+        if not database.ok:
+            raise CommandError(f"{database.detail}. {database.remedy}")
         host = Host.objects.filter(name=settings.HOST_NAME).first()
         if host is None:
             raise CommandError(

@@ -14,6 +14,7 @@ import docker
 import pytest
 
 from resources.sandboxes import mounts, policy, selection
+from resources.sandboxes.engine import gvisor_lacks
 from resources.sandboxes.protocol import IsolationUnavailable, Profile, SandboxGone, Tier
 
 from .conftest import Opener, shell
@@ -185,6 +186,22 @@ def test_a_runtime_that_the_engine_lacks_fails_closed(tmp_path: Path) -> None:
     with pytest.raises(IsolationUnavailable, match="no runtime") as caught:
         selection.open_sandbox(profile, minimum=Tier.CONTAINER, allow_bare=False)
     assert "gVisor" in caught.value.remedy_text
+
+
+@pytest.mark.needs_docker
+def test_what_gvisor_lacks_is_said_with_the_way_to_get_it() -> None:
+    with closing(docker.from_env()) as client:
+        has_gvisor = "runsc" in client.info()["Runtimes"]
+    missing, remedy = gvisor_lacks()
+    assert (missing == "") is (remedy == "") is has_gvisor
+    assert has_gvisor or "runsc install" in remedy
+
+
+def test_gvisor_without_an_engine_asks_for_the_engine_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    missing, remedy = gvisor_lacks()
+    assert missing.startswith("no Docker engine answers")
+    assert remedy.startswith("Install and start Docker")
 
 
 @pytest.mark.needs_docker
