@@ -26,6 +26,7 @@ def add_to(group: Any) -> None:
     one.add_argument(
         "terminal", metavar="TERMINAL|AGENT", help="id of a terminal, the beginning of one, or its title; or an agent"
     )
+    one.add_argument("--watch", action="store_true", help="see an agent at work, or the agent of an operation")
     one.add_argument("--read-only", action="store_true", help="watch, and never type")
     one.add_argument("--take", action="store_true", help="take control even when somebody has it")
     one.add_argument("--new", action="store_true", help="open another terminal of the agent")
@@ -50,13 +51,15 @@ def attach(call: Call) -> int:
         raise Misused("`moorage attach` needs a terminal on its input and output.")
     if given.read_only and (given.take or given.new):
         raise Misused("--read-only goes with neither --take nor --new.")
-    row = _find(call)
+    if given.watch and (given.take or given.new):
+        raise Misused("--watch goes with neither --take nor --new: nobody types there, and there is one of each agent.")
+    row = _opened(call, _at_work(call, given.terminal), kind="watch") if given.watch else _find(call)
     # Loaded here and not above: no other command needs a websocket.
     from cli.attached import Manner, attached
 
     name = terminal.clean(row.get("title") or row["id"])
     terminal.complain([f"Attached to {name}. {_name_of(given.detach_key)} leaves it; the program runs on."])
-    manner = Manner(read_only=given.read_only, take=given.take, detach_key=given.detach_key)
+    manner = Manner(read_only=given.read_only or given.watch, take=given.take, detach_key=given.detach_key)
     with RawTerminal(sys.stdin.fileno(), sys.stdout.fileno()) as screen:
         code, words = asyncio.run(
             attached(line=call.api.relay(), terminal_id=UUID(row["id"]), screen=screen, manner=manner)
@@ -75,7 +78,10 @@ def _find(call: Call) -> dict[str, Any]:
     if not call.given.new and (found := _terminal(call, given)):
         return found
     agent = _agent(call, given)
-    rows = [row for row in call.api.rows("sessions/") if row.get("agent_id") == agent and row.get("state") in _OPEN]
+    rows = [
+        row for row in call.api.rows("sessions/")
+        if row.get("agent_id") == agent and row.get("state") in _OPEN and row.get("kind") != "watch"
+    ]  # fmt: skip
     if len(rows) == 1 and not call.given.new:
         return _checked(rows[0])
     if rows and not call.given.new:
@@ -83,8 +89,26 @@ def _find(call: Call) -> dict[str, Any]:
         raise Misused(f"The agent has {len(rows)} open terminals; say which, or --new:", *listed)
     if call.given.read_only:
         raise Refused("The agent has no open terminal, and --read-only opens none.")
-    columns, rows_shown = terminal.columns(sys.stdout), 24
-    return _checked(mapping(call.api.post("sessions/", {"agent_id": agent, "columns": columns, "rows": rows_shown})))
+    return _opened(call, agent, kind="shell")
+
+
+def _opened(call: Call, agent: str, *, kind: str) -> dict[str, Any]:
+    wanted = {"agent_id": agent, "kind": kind, "columns": terminal.columns(sys.stdout), "rows": 24}
+    return _checked(mapping(call.api.post("sessions/", wanted)))
+
+
+def _at_work(call: Call, given: str) -> str:
+    """The agent of the operation that is meant; else the agent itself."""
+    try:
+        found = lookup.id_of(call.api, "operations", given)
+        operation = mapping(call.api.get(f"operations/{found}/"))
+    except Refused as refused:
+        if refused.status not in (0, 404):
+            raise
+        return _agent(call, given)
+    if not operation.get("agent_id"):
+        raise Refused("The operation has no agent now: there is nothing to watch.")
+    return str(operation["agent_id"])
 
 
 def _terminal(call: Call, given: str) -> dict[str, Any] | None:

@@ -202,7 +202,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {"AgentStateEnum": "agents.models.State"},
+    "ENUM_NAME_OVERRIDES": {
+        "AgentStateEnum": "agents.models.State",
+        "TerminalKindEnum": "sessions.models.Terminal.Kind",
+    },
 }
 
 # --- the cluster: each value as measured in docs/decisions/0004 --------------------------------------------------

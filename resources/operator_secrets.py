@@ -72,6 +72,11 @@ class Mask:
         # The longest first: one may hold another.
         self._hidden = sorted({line for line in lines if len(line.strip()) >= self.LEAST}, key=len, reverse=True)
 
+    @property
+    def values(self) -> tuple[str, ...]:
+        """What is taken out, the longest first."""
+        return tuple(self._hidden)
+
     def __bool__(self) -> bool:
         return bool(self._hidden)
 
@@ -90,3 +95,38 @@ class Mask:
     def holds(self, text: str) -> bool:
         """Whether one of the values stands in the text."""
         return any(hidden in text for hidden in self._hidden)
+
+
+class Masking:
+    """The same for bytes that come in pieces, wherever those are cut: what may go on as a value is held back."""
+
+    def __init__(self, mask: Mask) -> None:
+        values = [value.encode() for value in mask.values]
+        self._values = re.compile(b"|".join(re.escape(value) for value in values)) if values else None
+        self._longest = len(max(values, key=len, default=b""))
+        self._held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """What can be shown now: nothing that begins in it goes on behind what is known."""
+        if self._values is None:
+            return data
+        self._held += data
+        return self._ready(len(self._held) - self._longest + 1)
+
+    def end(self) -> bytes:
+        """The rest: nothing more comes."""
+        return self._ready(len(self._held))
+
+    def _ready(self, cut: int) -> bytes:
+        """All values that begin before ``cut`` are whole: they are replaced, and the rest is held."""
+        ready: list[bytes] = []
+        position = 0
+        for found in self._values.finditer(self._held) if self._values is not None else ():
+            if found.start() >= cut:
+                break
+            ready += (self._held[position : found.start()], Mask.SHOWN.encode())
+            position = found.end()
+        end = max(position, cut)
+        ready.append(self._held[position:end])
+        self._held = self._held[end:]
+        return b"".join(ready)

@@ -23,7 +23,7 @@ from typing import Any
 
 from django.conf import settings
 
-from resources import accounting, disk_images
+from resources import accounting, disk_images, transcripts
 from resources.accounting import Usage
 from resources.disk_images import ImageFailed
 from resources.files import Beneath
@@ -141,6 +141,7 @@ def remove(path: Path) -> None:
 
 def _remove(path: Path) -> None:
     door.remove(path)  # first: it is found by the name of what is still there
+    transcripts.remove(path)
     disk_images.remove(_image_of(path), path)
     Beneath(path).remove_tree()
 

@@ -34,7 +34,7 @@ class TerminalAdmin(OperatorPage):
     """Shared terminals, newest first."""
 
     list_display = ("name", "status", "agent", "created_by", "opened", "ending")
-    list_filter = ("state",)
+    list_filter = ("state", "kind")
     list_select_related = ("agent", "created_by")
     search_fields = ("title", "agent__name")
     page_template = "moorage/terminal.html"
@@ -103,8 +103,10 @@ class TerminalAdmin(OperatorPage):
     def open_view(self, request: HttpRequest, agent_id: UUID) -> HttpResponse:
         """Ask for a terminal in the agent's berth, and go to it; or back to the agent with the reason why not."""
         try:
-            title = f"{request.user}, {timezone.now():%H:%M}"
-            terminal = lifecycle.request_open(agent_id=agent_id, by=request.user, title=title)
+            watch = "watch" in request.POST
+            title = "" if watch else f"{request.user}, {timezone.now():%H:%M}"
+            kind = Terminal.Kind.WATCH if watch else Terminal.Kind.SHELL
+            terminal = lifecycle.request_open(agent_id=agent_id, by=request.user, title=title, kind=kind)
         except Fault as fault:
             self.message_user(request, told(fault), messages.ERROR)
             return redirect("admin:agents_agent_change", agent_id)

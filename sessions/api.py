@@ -28,7 +28,7 @@ class TerminalSerializer(serializers.ModelSerializer[Terminal]):
     class Meta:
         model = Terminal
         fields = (
-            "id", "agent_id", "host", "owner", "title", "state", "generation", "columns", "rows", "recording",
+            "id", "agent_id", "kind", "host", "owner", "title", "state", "generation", "columns", "rows", "recording",
             "exit_code", "reason", "created_at", "closed_at",
         )  # fmt: skip
         read_only_fields = fields
@@ -62,6 +62,7 @@ class OpenSerializer(serializers.Serializer[Terminal]):
     """What a request for a terminal holds."""
 
     agent_id = serializers.UUIDField()
+    kind = serializers.ChoiceField(Terminal.Kind.choices, required=False, default=Terminal.Kind.SHELL)
     title = serializers.CharField(max_length=100, required=False, allow_blank=True)
     columns = serializers.IntegerField(min_value=1, max_value=1000, required=False, default=80)
     rows = serializers.IntegerField(min_value=1, max_value=1000, required=False, default=24)
@@ -94,7 +95,7 @@ class TerminalViewSet(viewsets.GenericViewSet[Terminal]):
 
     @extend_schema(request=OpenSerializer, responses={202: TerminalSerializer})
     def create(self, request: Request) -> Response:
-        """Ask for a terminal in the berth of a running agent."""
+        """Ask for a terminal in the berth of a running agent: a shell, or the one that shows its work (`watch`)."""
         data = OpenSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         terminal = lifecycle.request_open(by=request.user, **data.validated_data)

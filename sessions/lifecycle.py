@@ -37,10 +37,12 @@ def request_open(
     columns: int = 80,
     rows: int = 24,
     recording: str = "",
+    kind: str = Terminal.Kind.SHELL,
 ) -> Terminal:
     """Ask for a terminal in the berth of a running agent that the user may see: a row in ``opening``. 202 material.
 
-    ``recording`` is what is recorded of it, the operator's choice where empty.
+    ``recording`` is what is recorded of it, the operator's choice where empty. A watch, which shows what the commands
+    of the agent's work print, is there once: whoever asks for another is given it.
     The session host of the agent's machine finds the row within a second; it is told at once where we can reach it.
     Raises AgentNotFound, AgentNotRunning, TooManyTerminals and SessionHostAway before anything is written.
     """
@@ -50,12 +52,18 @@ def request_open(
         agent = agents_lifecycle.load(agent_id)
         if agent.state != Agent.State.RUNNING:
             raise faults.AgentNotRunning(f"agent {agent.name} is {agent.state}", pointer="/agent_id")
-        admittance.check(agent.resolved.get("spec", {}), template=agent.template, user=by)
-        if agent.terminals.filter(state__in=Terminal.OPEN).count() >= MOST_PER_AGENT:
-            raise faults.TooManyTerminals(f"agent {agent.name} has {MOST_PER_AGENT} open terminals")
+        of_its_kind = agent.terminals.filter(state__in=Terminal.OPEN, kind=kind)
+        if kind == Terminal.Kind.WATCH:
+            if (watch := of_its_kind.select_related("agent__host", "created_by").first()) is not None:
+                return watch
+            title = title or f"the work of {agent.name}"[:100]
+        else:
+            admittance.check(agent.resolved.get("spec", {}), template=agent.template, user=by)
+            if of_its_kind.count() >= MOST_PER_AGENT:
+                raise faults.TooManyTerminals(f"agent {agent.name} has {MOST_PER_AGENT} open terminals")
         session_host = presence.session_host_of(agent.host, now=now)
         terminal = Terminal(
-            agent=agent, title=title, columns=columns, rows=rows, created_by=by, created_at=now,
+            agent=agent, kind=kind, title=title, columns=columns, rows=rows, created_by=by, created_at=now,
             recording=recording or settings.TERMINAL_RECORDING,
         )  # fmt: skip
         terminal.save(force_insert=True)

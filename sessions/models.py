@@ -23,6 +23,10 @@ class Terminal(models.Model):
         CLOSED = "closed", "Closed"
         LOST = "lost", "Lost"
 
+    class Kind(models.TextChoices):
+        SHELL = "shell", "Shell"
+        WATCH = "watch", "Watch"
+
     class Recorded(models.TextChoices):
         NONE = "none", "Nothing"
         OUTPUT = "output", "Output"
@@ -33,6 +37,10 @@ class Terminal(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="terminals")
+    kind = models.CharField(
+        max_length=10, choices=Kind.choices, default=Kind.SHELL,
+        help_text="A shell in the berth, or what the commands of the agent's work print.",
+    )  # fmt: skip
     title = models.CharField(max_length=100, blank=True)
     state = FSMField(choices=State.choices, default=State.OPENING, protected=True)
     generation = models.PositiveIntegerField(default=1)
@@ -60,6 +68,11 @@ class Terminal(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(columns__range=(1, 1000), rows__range=(1, 1000)), name="terminals_have_a_size"
+            ),
+            models.UniqueConstraint(
+                fields=["agent"],
+                condition=Q(kind="watch", state__in=["opening", "live", "detached"]),
+                name="one_watch_of_an_agent",
             ),
         ]
 

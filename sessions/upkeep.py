@@ -44,6 +44,8 @@ def lose_unattended(*, now: datetime, limit: int = 200) -> int:
 
 
 def agents_attended() -> set[uuid.UUID]:
-    """The agents at whose terminals somebody sits, or is about to."""
-    attended = Terminal.objects.filter(state__in=(Terminal.State.OPENING, Terminal.State.LIVE))
+    """The agents at whose terminals somebody sits, or is about to; to watch one at work keeps it from nothing."""
+    attended = Terminal.objects.filter(
+        state__in=(Terminal.State.OPENING, Terminal.State.LIVE), kind=Terminal.Kind.SHELL
+    )
     return set(attended.values_list("agent_id", flat=True))

@@ -52,7 +52,9 @@ def owns(user: Any, terminal: Terminal) -> bool:
 
 
 def may_type(user: Any, terminal: Terminal) -> bool:
-    """Whether a user may take control of a terminal: its owners, and guests who were granted it."""
+    """Whether a user may take control of a terminal: its owners, and guests who were granted it. Of a watch nobody."""
+    if terminal.kind == Terminal.Kind.WATCH:
+        return False
     return owns(user, terminal) or terminal.guests.filter(user=user, may_type=True).exists()
 
 
@@ -60,7 +62,7 @@ def rights_to(user: Any, terminal_ids: Collection[uuid.UUID]) -> dict[uuid.UUID,
     """Of these terminals, those that a user may see now, each with whether they may type."""
     granted = TerminalGuest.objects.filter(terminal=OuterRef("pk"), user=user, may_type=True)
     found = terminals(user).filter(pk__in=terminal_ids).annotate(granted=Exists(granted))
-    return {terminal.pk: owns(user, terminal) or terminal.granted for terminal in found}
+    return {each.pk: each.kind != Terminal.Kind.WATCH and (owns(user, each) or each.granted) for each in found}
 
 
 def may_view(user: Any, terminal_id: str) -> bool:

@@ -27,6 +27,7 @@ from resources.guarded import guarded
 from resources.operator_secrets import Mask
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Sandbox, SandboxGone
+from resources.transcripts import Transcribed
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +181,14 @@ class Context:
         return guarded(selection.adopt(self.agent.sandbox), owner=self.agent.owner)
 
     @cached_property
+    def watched(self) -> Sandbox:
+        """The same with what runs in it written down for those who watch: all commands but git's own errands."""
+        return Transcribed(self.sandbox, label=self.stage.value)
+
+    @cached_property
     def equipped(self) -> Sandbox:
         """The same with what the template gives to commands: side services, secrets. For hooks, tests, the engine."""
-        given = equipment.equip(self.agent, self.sandbox, say=self.say)
+        given = equipment.equip(self.agent, self.watched, say=self.say)
         self.mask = given.mask
         return given.sandbox
 

@@ -33,7 +33,7 @@ def hire(context: Context, *, run: Run) -> Engine:
     permissions.read(spec).check_run(hired.program[0])
     operation = context.operation
     return engine.ExternalEngine(hired, engine.Post(
-        sandbox=equipment.equip_without_secrets(context.agent, context.sandbox, say=context.say),
+        sandbox=equipment.equip_without_secrets(context.agent, context.watched, say=context.say),
         workspace=context.workspace,
         directory=context.workspace / "tree",
         way=lambda: berth_ways.opened(run, ttl_s=engine.LONGEST_S + 60, now=timezone.now()),

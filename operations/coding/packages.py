@@ -49,7 +49,7 @@ def provide(context: Context) -> None:
         raise PackagesMissing(f"not in this berth: {names}", packages=list(lacking))
     timeout_s = context.spec["hooks"]["setup_timeout_s"]
     context.say(f"packages: getting {names}, within {timeout_s:g} s")
-    outcome = packages.get(context.sandbox, lacking, timeout_s=timeout_s, cancelled=context.lost)
+    outcome = packages.get(context.watched, lacking, timeout_s=timeout_s, cancelled=context.lost)
     context.check()
     output = outcome.text(OUTPUT_KEPT).strip()
     context.say(output, level=Level.DEBUG if outcome.ok else Level.ERROR)

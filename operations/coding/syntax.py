@@ -60,4 +60,4 @@ def _python(context: Context, program: str, stdin: bytes, *, directory: Path) ->
     # -W ignore: a SyntaxWarning is printed to standard error, and is none of our business.
     argv: Sequence[str] = ("python3", "-I", "-W", "ignore", "-c", program)
     command = Command(argv=tuple(argv), cwd=directory, stdin=stdin, timeout_s=TIMEOUT_S)
-    return context.sandbox.run(command, cancelled=context.lost)
+    return context.watched.run(command, cancelled=context.lost)

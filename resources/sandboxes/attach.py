@@ -36,6 +36,7 @@ class _Frames:
     """Splits the engine's stream of frames, whatever pieces it arrives in."""
 
     sinks: dict[str, Capture]
+    overheard: Callable[[str, bytes], None] | None = None
     _header: bytearray = field(default_factory=bytearray)
     _left: int = 0
     _name: str = "stdout"
@@ -45,6 +46,8 @@ class _Frames:
         while chunk:
             if self._left:
                 self.sinks[self._name].feed(chunk[: self._left])
+                if self.overheard is not None:
+                    self.overheard(self._name, chunk[: self._left])
                 taken = min(self._left, len(chunk))
                 self._left -= taken
                 chunk = chunk[taken:]
@@ -105,7 +108,7 @@ def _hold(
     connection = socket.socket(fileno=os.dup(stream.fileno()))
     try:
         captures = {name: Capture(command.output_limit_bytes) for name in _STREAMS.values()}
-        held = _Stream(connection, given, _Frames(captures))
+        held = _Stream(connection, given, _Frames(captures, command.overheard))
         deadline = Deadline(
             timeout_s=command.timeout_s, cancelled=cancelled, hang_up=held.hang_up,
             obey_s=END_S if given.lifeline else 0,

@@ -168,6 +168,8 @@ class Conversation:
             self._captures[name].feed(chunk)
             if name == "stdout" and self._peer is not None:
                 self._peer.heard(chunk)
+            if self._command.overheard is not None:
+                self._command.overheard(name, chunk)
         return True
 
     def _drain(self) -> None:

@@ -34,7 +34,11 @@ class Entrusted:
 
     def run(self, command: Command, *, cancelled: Callable[[], bool] | None = None) -> Outcome:
         """Run to the end; see the protocol."""
-        given = dataclasses.replace(command, environment={**command.environment, **self._secrets})
+        given = dataclasses.replace(
+            command,
+            environment={**command.environment, **self._secrets},
+            hidden=(*command.hidden, *self._secrets.values()),
+        )
         outcome = self._sandbox.run(given, cancelled=cancelled)
         return dataclasses.replace(
             outcome, stdout=self._mask.data(outcome.stdout), stderr=self._mask.data(outcome.stderr)

@@ -108,6 +108,8 @@ class Command:
     output_limit_bytes: int = 1_000_000  # per stream; the middle is cut out and ``truncated`` set
     stdin: bytes = b""  # what comes first; its end too, unless a peer goes on
     peer: Peer | None = None  # holds a conversation with it; not every way into a sandbox can carry one
+    hidden: tuple[str, ...] = ()  # values among the above that nobody may see
+    overheard: Callable[[str, bytes], None] | None = None  # told what it writes as it comes: to "stdout" or "stderr"
 
 
 @dataclass(frozen=True, slots=True)

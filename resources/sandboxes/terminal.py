@@ -105,6 +105,24 @@ def spawn_in_berth(
     return pid, master
 
 
+def spawn_plain(argv: list[str], *, columns: int, rows: int) -> tuple[int, int]:
+    """A program of ours on this host, outside of any sandbox, that prints on a new PTY and reads nothing of it.
+
+    Returns (its pid, which the caller reaps; the master descriptor, which the caller closes).
+    """
+    master, slave = os.openpty()
+    silence = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        return _spawn(argv, (silence, slave, silence)), master
+    except BaseException:
+        os.close(master)
+        raise
+    finally:
+        os.close(silence)
+        os.close(slave)
+
+
 def _stand_in(name: str, *, connection: int, status: int) -> int:
     silence = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:

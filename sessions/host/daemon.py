@@ -24,6 +24,7 @@ from sessions.host.ledger import Ended, Happening, Identity, LedgerAway, Report,
 from sessions.host.program import Program, reclaim
 from sessions.host.session import Session
 from sessions.host.wire import NO_CODE, Problem, Refused
+from sessions.models import Terminal
 from sessions.presence import BEAT_S
 
 log = logging.getLogger(__name__)
@@ -176,7 +177,10 @@ class Daemon:
         self._registered, self._kept, self._starts = True, {}, header["starts"]
         for at, packed in enumerate(header["sessions"]):
             key = uuid.UUID(hex=packed["terminal_id"])
-            session = self._session(key, opening.handed(packed), size=packed["size"], recording=packed["recording"])
+            session = self._session(
+                key, opening.handed(packed), size=packed["size"], recording=packed["recording"],
+                from_start=packed.get("from_start", False),
+            )  # fmt: skip
             session.unpack(packed, ring=blobs[2 * at], typed=blobs[2 * at + 1])
             self._sessions[key] = session
             for generations, generation in ((self._live, packed["live"]), (self._spawned, packed["spawned"])):
@@ -192,10 +196,12 @@ class Daemon:
         self._starts += 1
         handover.sign(lock, starts=self._starts)
 
-    def _session(self, terminal_id: uuid.UUID, program: Program, *, size: Sequence[int], recording: str) -> Session:
+    def _session(
+        self, terminal_id: uuid.UUID, program: Program, *, size: Sequence[int], recording: str, from_start: bool
+    ) -> Session:
         return Session(
             terminal_id=terminal_id, program=program, columns=size[0], rows=size[1],
-            on_end=self._note_end, on_news=self._note_people,
+            on_end=self._note_end, on_news=self._note_people, from_start=from_start,
             recorder=self._archive.recorder(terminal_id, what=recording),
         )  # fmt: skip
 
@@ -328,8 +334,9 @@ class Daemon:
     async def _adopt(self, wanted: Wanted, program: Program, *, went_on: bool = False) -> Session:
         try:
             session = self._session(
-                wanted.terminal_id, program, size=(wanted.columns, wanted.rows), recording=wanted.recording
-            )
+                wanted.terminal_id, program, size=(wanted.columns, wanted.rows), recording=wanted.recording,
+                from_start=wanted.kind == Terminal.Kind.WATCH,
+            )  # fmt: skip
         except OSError:  # no descriptor left for us: then nobody would ever end it
             self._archive.give_up(wanted.terminal_id)
             os.kill(program.pid, signal.SIGTERM)

@@ -100,6 +100,7 @@ class Wanted:
     rows: int
     title: str = ""
     recording: str = Terminal.Recorded.NONE
+    kind: str = Terminal.Kind.SHELL
 
 
 @dataclass(slots=True)
@@ -172,7 +173,7 @@ def _take_over(identity: Identity, kept: Collection[uuid.UUID]) -> list[Wanted] 
 
 
 def _wanted(row: Terminal) -> Wanted:
-    return Wanted(row.pk, row.generation, row.agent.sandbox, row.columns, row.rows, row.title, row.recording)
+    return Wanted(row.pk, row.generation, row.agent.sandbox, row.columns, row.rows, row.title, row.recording, row.kind)
 
 
 def _turn(identity: Identity, report: Report) -> Orders:

@@ -77,8 +77,10 @@ class Session:
         on_end: Callable[[Session], None],
         on_news: News,
         recorder: Recorder | None = None,
+        from_start: bool = False,
     ) -> None:
         self.terminal_id = terminal_id
+        self.from_start = from_start  # whoever comes sees what was printed, not only what is on the screen now
         self.columns, self.rows = columns, rows
         self.ring = Ring(RING_BYTES, start=program.counter.head)
         self.screen: Screen = Emulated(columns=columns, rows=rows)
@@ -126,6 +128,7 @@ class Session:
             "ending": self._ending,
             "warning": self.warning,
             "gap": self.gap,
+            "from_start": self.from_start,
             "recorder": None if self.recorder is None else self.recorder.pack(),
         }
 

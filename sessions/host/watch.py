@@ -13,8 +13,10 @@ from typing import Any
 from sessions.host import wire
 from sessions.host.session import Session
 from sessions.host.wire import LIVE_ONLY, MOST_DATA, TOLD, WINDOW, Kind, Problem, Refused
+from sessions.ring import Ring
 
 FALLEN_BEHIND = 4 * WINDOW  # whoever watches and is further back sees the screen as it is instead of all that passed
+_CAUGHT_UP_WITH = 3 * WINDOW  # by whoever sees a terminal from its start
 
 
 class Watch:
@@ -30,6 +32,8 @@ class Watch:
         head = session.ring.head
         if LIVE_ONLY != offset > head:
             raise Refused(Problem.BAD_OFFSET, f"{offset} lies behind the head at {head}")
+        if offset == LIVE_ONLY and session.from_start:
+            offset = _beginning(session.ring)
         self._seen = head if offset == LIVE_ONLY else offset
         self._cursor = self.acknowledged = self._seen
         self._redraw = offset == LIVE_ONLY
@@ -103,3 +107,9 @@ class Watch:
 
     def _frame(self, kind: Kind, *values: Any, rest: bytes = b"") -> bytes:
         return wire.encode(kind, self.channel, wire.pack(TOLD, kind, *values, rest=rest))
+
+
+def _beginning(ring: Ring) -> int:
+    """The first byte, or that of the first line from which on all can still be caught up with."""
+    start = max(ring.start, ring.head - _CAUGHT_UP_WITH)
+    return start + ring.read(start, MOST_DATA).find(b"\n") + 1 if start else start

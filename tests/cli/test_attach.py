@@ -13,6 +13,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from django.db import connection
 from agents.models import Agent
 from cli import relay_frames
 from config.access.models import ApiToken, Scope, issue
+from resources.sandboxes.protocol import Command, Sandbox
+from resources.transcripts import Transcribed
 from sessions import lifecycle, sharing
 from sessions.host import wire
 from sessions.models import SessionHost, Terminal
@@ -266,6 +269,20 @@ def test_guest_who_may_watch_is_let_type_when_that_is_granted(
     assert b"You may not see this terminal any more" in eve.seen
 
 
+def test_an_agent_is_watched_at_work_and_what_is_typed_goes_nowhere(
+    attach: Attach, sandbox: Sandbox, data: Path, settings: Any  # noqa: F811
+) -> None:  # fmt: skip
+    settings.DATA = data
+    ada = attach("--watch", "skipper")
+    ada.read_until(b"as it happens.")  # its own terminal echoes no more
+    ada.type(b"never\n")
+    Transcribed(sandbox, label="test").run(Command(argv=("echo", "at work")))
+    assert b"never" not in ada.read_until(b"at work\r\n")
+    assert Terminal.objects.get().kind == "watch"
+    ada.type(LEAVE)
+    assert ada.wait() == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -273,6 +290,7 @@ def test_guest_who_may_watch_is_let_type_when_that_is_granted(
         (("00000000-0000-4000-8000-000000000000",), 3, b"There is no open terminal and no agent"),
         (("skipper", "--read-only"), 3, b"no open terminal"),
         (("skipper", "--read-only", "--take"), 2, b"goes with neither"),
+        (("skipper", "--watch", "--new"), 2, b"goes with neither"),
         (("skipper", "--detach-key", "escape"), 2, b"is not a key"),
         (("skipper", "--detach-key", "ctrl-c"), 2, b"is needed in the terminal itself"),
     ],

@@ -12,9 +12,11 @@ from django.core import serializers
 
 from agents.models import Agent
 from operations.models import Evidence, Operation
+from resources import transcripts
 from tests.fakes.llm_server import LlmServer, Say
 from tests.flows.inline import PLAIN_TEMPLATE, Inline, left_held
 from tests.flows.repositories import FIX, PROJECT, make
+from tests.flows.test_fences import up_to
 from tests.flows.test_llm import DONE, MEND, PLAN, REQUIREMENT, server
 from tests.resources.sandboxes.test_packages import wheel
 
@@ -203,6 +205,31 @@ def test_commands_are_given_the_secret_and_no_row_event_or_log_has_it(
     assert SECRET not in caplog.text
     assert not [path for path in data_directory.rglob("*") if path.is_file() and path != secret
                 and SECRET.encode() in path.read_bytes()]  # fmt: skip
+
+
+def test_whoever_watches_sees_the_commands_of_its_stages_and_not_the_secret(
+    inline: Inline, data_directory: Path, secret: Path
+) -> None:
+    project = inline.project(
+        make(inline.roots / "mine.git", with_test(ENTRUSTED)), default_template=worn(data_directory, GIVEN)
+    )
+    operation = inline.submit(project)
+    up_to(inline, operation, "validate")
+    assert operation.agent is not None
+    assert operation.agent.sandbox is not None
+    workspace = Path(operation.agent.sandbox["profile"]["workspace"])
+    seen = "".join(path.read_text() for path in sorted(transcripts.directory_of(workspace).iterdir()))
+    for stage in ("analyze", "test"):
+        assert f"[{stage}] $ sh -c 'echo hook says $TOKEN'" in seen
+        assert f"[{stage}] $ python -m pytest -q" in seen
+    assert "hook says ••••\n" in seen
+    assert "printed ••••" in seen
+    assert seen.count(" failed, ") >= 2, "what pytest says at the end"
+    assert SECRET not in seen
+    inline.wake(operation)
+    operation = inline.finish(operation)
+    assert operation.status == "succeeded", operation.error
+    assert not transcripts.directory_of(workspace).exists(), "it went with the berth"
 
 
 def test_a_change_with_the_secret_in_it_is_stopped(inline: Inline, data_directory: Path, secret: Path) -> None:

@@ -113,7 +113,7 @@ def _linters(context: Context, subject: gates.Subject, tree: str, base_tree: str
         if not made:
             made.append(checkouts.make(context, tree=tree, directory=directory))
         context.say(f"$ {' '.join(command.argv[:5])} …")
-        outcome = context.sandbox.run(command, cancelled=context.lost)
+        outcome = context.watched.run(command, cancelled=context.lost)
         context.check()
         return outcome
 
