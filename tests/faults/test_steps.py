@@ -25,24 +25,20 @@ pytestmark = [
     pytest.mark.timeout(240),
 ]  # fmt: skip
 
-_CONTAINER, _LOCAL = "resources.sandboxes.container.ContainerSandbox", "resources.sandboxes.local.LocalSandbox"
+_CONTAINER = "resources.sandboxes.container.ContainerSandbox"
 
 # tier, step of spawn, step of stop: each in the order in which a worker comes to it.
 LIVES = [
-    # it is claimed; what is worked on there begins to be kept
+    # it is claimed; what was worked on there is about to be kept
     ("process", "leave agents.berths._claim", "enter operations.coding.safekeeping._keep"),
     # its workspace is in the ledger; the work is in the vault
     ("process", "leave agents.berths._intend_workspace", "leave operations.coding.safekeeping.keep_work"),
-    # its workspace is about to be made; it is claimed
-    ("process", "enter resources.workspaces.create", "leave agents.berths._claim"),
-    # its workspace is made; its end begins
-    ("process", "leave resources.workspaces.create", "enter resources.sandboxes.selection.close"),
+    # its workspace is made; it is claimed
+    ("process", "leave resources.workspaces.create", "leave agents.berths._claim"),
     # it has a user id; what ran has ended
     ("process", "leave resources.uids.own", "leave resources.sandboxes.selection.close"),
-    # its sandbox is in the ledger; its workspace is about to go
-    ("process", "leave agents.berths._intend_sandbox", "enter resources.workspaces._remove"),
-    # its sandbox is about to be opened; its workspace has gone
-    ("process", f"enter {_LOCAL}.open", "leave resources.workspaces.remove"),
+    # its sandbox is in the ledger; its workspace has gone
+    ("process", "leave agents.berths._intend_sandbox", "leave resources.workspaces.remove"),
     # its container is made, and not started; it is about to be removed
     ("container", f"leave {_CONTAINER}._create", f"enter {_CONTAINER}.remove"),
     # its container runs, and was not tried; it has been removed
