@@ -71,8 +71,9 @@ def _argv(state: int) -> list[str]:
 
 def sign(lock: int, *, starts: int) -> None:
     """Write into the lock file who holds it: how often it has been started, and what it can take up."""
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()} {starts} {FORMAT}\n".encode(), 0)
+    signature = f"{os.getpid()} {starts} {FORMAT}\n".encode()
+    os.pwrite(lock, signature, 0)  # over the old one: whoever waits for the next start never reads an empty file
+    os.ftruncate(lock, len(signature))
 
 
 def request(socket: Path) -> None:

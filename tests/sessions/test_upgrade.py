@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -120,3 +123,27 @@ def test_upgrade_without_a_session_host_or_from_another_format_is_refused(daemon
     daemon.stop()
     with pytest.raises(SessionHostAway):
         handover.request(daemon.socket)
+
+
+def test_whoever_waits_for_the_next_start_never_reads_half_a_signature(tmp_path: Path) -> None:
+    path = tmp_path / "sessionhost.lock"
+    lock = os.open(path, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    handover.sign(lock, starts=1000)
+    over = threading.Event()
+
+    def sign() -> None:
+        starts = 1000
+        while not over.is_set():
+            starts = starts + 1 if starts < 9000 else 1000
+            handover.sign(lock, starts=starts)
+
+    signing = threading.Thread(target=sign)
+    signing.start()
+    try:
+        read = [handover._signature(path) for _ in range(2000)]
+    finally:
+        over.set()
+        signing.join()
+        os.close(lock)
+    assert {(pid, spoken) for pid, _, spoken in read} == {(os.getpid(), handover.FORMAT)}
