@@ -33,10 +33,11 @@ __all__ = ["engine_proxy"]
 pytestmark = [pytest.mark.django_db, pytest.mark.needs_docker, pytest.mark.timeout(60)]
 
 WORKER = "worker:node-a"
+GREETING = "GET /(version|_ping)"  # the version is asked for once, then whether it answers
 CREATE, LOOK = "POST /containers/create", "GET /containers/[^/]+/json"
 START, REMOVE = "POST /containers/[^/]+/start", "DELETE /containers/"
 SPAWNING = [
-    pytest.param("GET /version", False, id="greeting"),
+    pytest.param(GREETING, False, id="greeting"),
     pytest.param(CREATE, False, id="create"),
     pytest.param(CREATE, True, id="answer-to-create"),
     pytest.param(LOOK, False, id="look-at-it"),
@@ -44,7 +45,7 @@ SPAWNING = [
     pytest.param(START, True, id="answer-to-start"),
 ]
 STOPPING = [
-    pytest.param("GET /version", False, id="greeting"),
+    pytest.param(GREETING, False, id="greeting"),
     pytest.param(LOOK, False, id="look-at-it"),
     pytest.param(REMOVE, False, id="remove"),
     pytest.param(REMOVE, True, id="answer-to-remove"),

@@ -34,7 +34,7 @@ def test_terminal_is_opened_from_the_agent_s_page_typed_into_and_closed(
     type_line(page, "echo a''cross; printf '\\033[38;2;255;100;0mtruecolour\\033[0m\\n'")
     until(page, "across\ntruecolour")
     colour = page.locator(".xterm-rows span", has_text="truecolour").last
-    assert colour.evaluate("each => each.style.color"), "beyond the palette, and not by an inline style"
+    expect(colour).to_have_attribute("style", re.compile("color"))  # beyond the palette; set by script, not inline
     page.get_by_role("button", name="Close and end its programs").click()
     expect(page.locator(".state-line .badge.big")).to_have_text("closed")
     assert Terminal.objects.get().reason == "closed in the console"
