@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,13 @@ from agents.models import Agent
 from config.demo import scenes
 from config.demo.remotes import Example
 from operations import projects
+from operations.faults import NotPossibleNow
 from operations.models import Operation
-from operations.submit import submit
+from operations.submit import cancel, submit
 from resources.models import Host, Lease
 
 LOOK_S = 0.1
+LEAVE_S = 30.0  # for the berths of a demo that was late
 
 
 class DemoFailed(Exception):
@@ -40,9 +43,13 @@ def perform(
         watcher.look()
         return not Operation.objects.filter(pk__in=ids, status__in=Operation.ACTIVE).exists()
 
-    _await(all_ended, deadline, "the operations did not end in time")
-    watcher.look()
-    _await(lambda: not left_held(data), deadline, "the berths were not cleared in time")
+    try:
+        _await(all_ended, deadline, "the operations did not end in time")
+        watcher.look()
+        _await(lambda: not left_held(data), deadline, "the berths were not cleared in time")
+    except DemoFailed as late:
+        _leave(ids, data=data, late=late)
+        raise
     rows = [scenes.row(name, Operation.objects.get(pk=operation.pk)) for name, operation in operations.items()]
     surprises = [
         words for row, example in zip(rows, examples, strict=True) for words in _surprises(row, example.expect)
@@ -73,6 +80,14 @@ def _request(example: Example) -> Operation:
     return submit(
         by=user, project=project, requirements=example.requirements, engine=example.engine, metadata=example.metadata
     )
+
+
+def _leave(ids: list[Any], *, data: Path, late: DemoFailed) -> None:
+    """Cancel what still runs, and wait for its berths to be cleared: a late demo leaves nothing behind either."""
+    for operation in Operation.objects.filter(pk__in=ids).select_related("created_by"):
+        with contextlib.suppress(NotPossibleNow):  # it ended meanwhile
+            cancel(by=operation.created_by, operation_id=operation.pk, reason=str(late))
+    _await(lambda: not left_held(data), time.monotonic() + LEAVE_S, f"{late}, and the berths are not cleared")
 
 
 def _await(condition: Callable[[], bool], deadline: float, otherwise: str) -> None:

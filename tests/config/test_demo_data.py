@@ -81,3 +81,4 @@ def test_the_demo_uses_its_own_redis_and_database_however_others_were_given(tmp_
     assert (tmp_path / "demo" / "run" / "supervisor.lock").exists(), done.stderr
     log = (tmp_path / "demo" / "stack.log").read_text()
     assert "redis" in log, "it starts one of its own"
+    assert list((tmp_path / "demo" / "workspaces").glob("*")) == [], "it was late, and leaves nothing behind"
