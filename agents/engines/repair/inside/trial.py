@@ -21,7 +21,6 @@ FEW = 2  # quick failing tests that are run even where the first of them still f
 
 
 TOGETHER_MOST = 24  # candidates in one child
-PROMISING = "promising"  # passes what failed: all tests follow, in a child of its own
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ class Trial:
         self.results: list[list[Any]] = []
         self.waiting = deque(self.job["candidates"])
         self.again: deque[Prepared] = deque()  # were to be tried in a child that ended before their turn
-        self.promising: deque[Prepared] = deque()
-        self.together = 1
+        self.together, self.over = 1, False
         try:
             self.parameters = Parameters(self.failing[: self.few])
             self.clean = None if self.job["again"] else self._state()
@@ -67,7 +65,7 @@ class Trial:
         while True:
             for members, answers, how in self.warm.pool.streams(self._work(ends)):
                 self._heard(members, answers, how)
-            if not self.promising and (not self.waiting or time.monotonic() > ends):
+            if self.over or time.monotonic() > ends or not (self.waiting or self.again):
                 break
         self.journal.close()
         return {"results": self.results, "shapes": sorted(self.shapes), "seconds": time.monotonic() - began}
@@ -79,40 +77,29 @@ class Trial:
     def _heard(self, members: list[Prepared], answers: list[Any], how: str) -> None:
         """Verdicts of a child's candidates. The one in which it ended has its own; those after it wait for another."""
         for member, (verdict, fixed) in zip(members, answers, strict=False):
-            if verdict == PROMISING:
-                self.promising.append(member)
-            else:
-                self._note(member.identity, verdict, fixed)
-                if verdict == "passes" and self.job["stop"]:
-                    self.waiting.clear()
-                    self.promising.clear()
+            self._note(member.identity, verdict, fixed)
+            if verdict == "passes" and self.job["stop"]:
+                self.over = True
         rest = members[len(answers) :]
         if rest and (how or not answers):
             self._note(rest[0].identity, "time" if how == "time" else "died", 0)
             rest = rest[1:]
-        elif rest:  # it changed what the next one would have seen
+        elif rest and answers[-1][1] < self.few:  # it changed what the next one would have seen
             self.together = max(1, len(answers))
-        elif len(members) == self.together:
+        elif not rest and len(members) == self.together:
             self.together = min(self.together * 2, TOGETHER_MOST)
         self.again.extend(rest)
 
     def _work(self, ends: float) -> Iterator[tuple[list[Prepared], Callable[[], Iterable[Any]], float]]:
-        """Those that passed what failed before, one in a child, first; then several in a child, on that alone."""
-        each_s = wall_s(self.job["limit_s"])
-        while True:
-            if self.promising:
-                member = self.promising.popleft()
-                yield [member], lambda run=member.run: [run()], each_s  # type: ignore[misc]
-            elif time.monotonic() > ends:
-                return
-            elif members := self._next():
-                alone = members[0].code is None or self.clean is None
-                if alone:
-                    yield members, lambda run=members[0].run: [run()], each_s  # type: ignore[misc]
-                else:
-                    yield members, lambda group=members: self._screen(group), each_s  # type: ignore[misc]
+        """As many for a child as go together."""
+        while not self.over and time.monotonic() < ends and (members := self._next()):
+            if self._alone(members[0]):
+                yield members, lambda run=members[0].run: [run()], wall_s(self.job["limit_s"])  # type: ignore[misc]
             else:
-                return
+                yield members, lambda group=members: self._in_turn(group), wall_s(self.job["limit_s"])  # type: ignore[misc]
+
+    def _alone(self, member: Prepared) -> bool:
+        return member.code is None or self.clean is None
 
     def _next(self) -> list[Prepared]:
         """The next ones for a child: only those that exchange a function's code go together."""
@@ -129,22 +116,25 @@ class Trial:
                 member = self._prepared(candidate)
             if member is None:
                 continue
-            if found and (member.code is None or self.clean is None):
+            if found and self._alone(member):
                 self.again.appendleft(member)
                 break
             found.append(member)
-            if member.code is None or self.clean is None:
+            if self._alone(member):
                 break
         return found
 
-    def _screen(self, members: list[Prepared]) -> Iterator[list[Any]]:
-        """Candidates one after the other in this process, on the tests that failed, as long as they leave no trace."""
+    def _in_turn(self, members: list[Prepared]) -> Iterator[list[Any]]:
+        """Candidates one after the other in this process, as long as they fail at once and leave no trace."""
         for member in members:
             functions = self.functions[member.place]
             before = [function.__code__ for function in functions]
             for function in functions:
                 function.__code__ = member.code
-            yield self._first_failures() or [PROMISING, 0]
+            failed = self._first_failures()
+            yield failed or self._the_rest()
+            if not failed:
+                return
             for function, code in zip(functions, before, strict=True):
                 function.__code__ = code
             if not self._is_clean():
@@ -186,8 +176,9 @@ class Trial:
     def _from_warm(self, place: tuple[str, str, int], code: types.CodeType) -> list[Any]:
         for function in self.functions[place]:
             function.__code__ = code
-        if failed := self._first_failures():
-            return failed
+        return self._first_failures() or self._the_rest()
+
+    def _the_rest(self) -> list[Any]:
         limit_s, fixed = self.job["limit_s"], self.few
         for item in self.failing[self.few :]:
             if self.warm.run(item, limit_s) != "passed":
