@@ -24,7 +24,7 @@ from resources.sandboxes.protocol import Command
 
 FAILURES_KEPT = 50  # failing tests whose messages stay with the row
 OUTPUT_KEPT = 6000  # characters of the output that stay with the evidence
-ONE_TEST_SHARE, ONE_TEST_LEAST_S = 30, 10  # one hanging test may take a thirtieth of the whole run's time
+ONE_TEST_SHARE, ONE_TEST_LEAST_S = 60, 10  # one hanging test may take a sixtieth of the whole run's time
 KILLED = frozenset({-9, 137})  # by the kernel, most often: whoever takes too much memory
 MEMORY_PERCENT = 60  # of the berth's, for the one process of a second run: then the test fails, and the others run
 WHOLE_RUN = "(the whole run)"  # stands for tests that left no names

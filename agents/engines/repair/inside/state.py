@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import resource
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
@@ -42,6 +43,12 @@ class Parameters:
         """As they were."""
         for given, kept in zip(self._given, pickle.loads(self._kept), strict=True):  # noqa: S301 - our own, of just now
             given.update(kept)
+
+
+def resident_mb() -> int:
+    """What this process has in memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() >> 20
 
 
 def _told(parts: list[Any]) -> bytes:

@@ -15,12 +15,13 @@ from typing import Any
 
 from .bay import Bay, Warm, run_with
 from .pool import Pool, wall_s
-from .state import Parameters, Unknown, fingerprint
+from .state import Parameters, Unknown, fingerprint, resident_mb
 
 FEW = 2  # quick failing tests that are run even where the first of them still fails
 
 
 TOGETHER_MOST = 24  # candidates in one child
+GROWN_MB = 24  # what one left in memory is missing for the next
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ class Trial:
 
     def _in_turn(self, members: list[Prepared]) -> Iterator[list[Any]]:
         """Candidates one after the other in this process, as long as they fail at once and leave no trace."""
+        began_mb = resident_mb()
         for member in members:
             functions = self.functions[member.place]
             before = [function.__code__ for function in functions]
@@ -137,7 +139,7 @@ class Trial:
                 return
             for function, code in zip(functions, before, strict=True):
                 function.__code__ = code
-            if not self._is_clean():
+            if not self._is_clean() or resident_mb() > began_mb + GROWN_MB:
                 return
             self.parameters.restore()
 
