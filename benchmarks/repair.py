@@ -72,7 +72,12 @@ class Trial:
 
 
 def attempt(
-    files: dict[str, str], *, name: str, seconds: float, loud: bool = False, wanted: str = "",
+    files: dict[str, str],
+    *,
+    name: str,
+    seconds: float,
+    loud: bool = False,
+    wanted: str = "",
     kept: dict[str, str] | None = None,
 ) -> Trial:
     """Repair one project in a directory of its own, and run its tests afresh; then those that were ``kept`` from it."""
@@ -157,8 +162,9 @@ def rate() -> tuple[float, float]:
         tests = {"failing": [test.name for test in survey.failing], "passing": [test.name for test in survey.passing]}
         began = time.monotonic()
         verdicts, _ = harness.attempt(
-            listed, tests=tests, quick=len(survey.failing), shapes=(), limit_s=limit_s_of(survey), seconds=8, stop=False, again=False
-        )
+            listed, tests=tests, quick=len(survey.failing), shapes=(), limit_s=limit_s_of(survey), seconds=8,
+            stop=False, again=False,
+        )  # fmt: skip
         warm = sum(verdict.verdict != "same" for verdict in verdicts) / (time.monotonic() - began)
         began = time.monotonic()
         for _ in range(3):

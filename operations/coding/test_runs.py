@@ -112,8 +112,16 @@ DETECT: tuple[tuple[str, Sequence[str], tuple[str, ...]], ...] = (
     (
         "pytest",
         ("test_*.py", "*_test.py", "*/test_*.py", "*/*_test.py", "conftest.py", "*/conftest.py"),
-        ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors",
-         f"--junitxml={JUNIT}"),
+        (
+            "python",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--continue-on-collection-errors",
+            f"--junitxml={JUNIT}",
+        ),
     ),
     (
         "node",

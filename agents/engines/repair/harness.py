@@ -27,7 +27,8 @@ for name, source in job.pop("modules"):
     exec(compile(source, "<" + module.__name__ + ">", "exec"), module.__dict__)
 sys.modules["moorage_repair.program"].main(job)
 """
-MODULES = ("naming", "pool", "tracing", "state", "bay", "surveying", "trial", "program")  # each after those that it imports
+# Each after those that it imports.
+MODULES = ("naming", "pool", "tracing", "state", "bay", "surveying", "trial", "program")
 SCRATCH, JOURNAL = "../repair-copy", "../repair-{name}.jsonl"
 OWN = ("-s", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--continue-on-collection-errors")
 WHOLE_RUN = "(the whole run)"  # stands for tests that left no names
@@ -91,7 +92,9 @@ class Harness:
 
         ``words`` of the requirement tell which are to mend where ``failing`` names none that is there.
         """
-        answer = self._ask("survey", seconds, failing=list(failing), words=sorted(words), hang_s=HANG_S, patient_s=PATIENT_S)
+        answer = self._ask(
+            "survey", seconds, failing=list(failing), words=sorted(words), hang_s=HANG_S, patient_s=PATIENT_S
+        )
         try:
             found = survey.read(answer)
         except ValueError as error:
@@ -110,7 +113,8 @@ class Harness:
         """
         answer = self._ask(
             "try", seconds, candidates=[candidate.as_json() for candidate in candidates], shapes=list(shapes),
-            quick=quick, limit_s=limit_s, stop=stop, again=again, **{name: list(names) for name, names in tests.items()},
+            quick=quick, limit_s=limit_s, stop=stop, again=again,
+            **{name: list(names) for name, names in tests.items()},
         )  # fmt: skip
         verdicts = [
             Verdict(entry[0], entry[1], entry[2], len(entry) > 3)

@@ -120,8 +120,8 @@ class Search:
 
     def _slice(self, some: Sequence[Candidate], *, seconds: float, stop: bool, patient: bool) -> list[Verdict]:
         verdicts, self._shapes = self.harness.attempt(
-            some, tests=self._tests, quick=self._quick, shapes=self._shapes, limit_s=self.limit_s * (6 if patient else 1), seconds=seconds,
-            stop=stop, again=patient,
+            some, tests=self._tests, quick=self._quick, shapes=self._shapes,
+            limit_s=self.limit_s * (6 if patient else 1), seconds=seconds, stop=stop, again=patient,
         )  # fmt: skip
         by_identity = {one.identity: one for one in some}
         for verdict in verdicts:

@@ -65,9 +65,7 @@ class Results:
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         aside, only = set(self.bay.job["aside"]), set(self.bay.job.get("only", ()))
         items[:] = [
-            item
-            for item in items
-            if junit_name(item.nodeid) not in aside and (not only or item.nodeid in only)
+            item for item in items if junit_name(item.nodeid) not in aside and (not only or item.nodeid in only)
         ]
 
     def pytest_runtest_logreport(self, report: Any) -> None:

@@ -10,7 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 MOST_BYTES = 200_000
-_CODE = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
+_CODE = (
+    types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.MemberDescriptorType, type,
+    staticmethod, classmethod, property,
+)  # fmt: skip
+_OTHERS = {"_pytest", "pytest", "typing", "re", "__future__", "abc", "_abc"}  # whose objects no candidate changes
 
 
 class Unknown(Exception):
@@ -76,9 +80,7 @@ def _data(names: Any) -> dict[str, Any]:
 def _kept(value: Any) -> bool:
     if hasattr(value, "cache_info"):
         return True
-    return not isinstance(value, (*_CODE, staticmethod, classmethod, property, types.MemberDescriptorType)) and not (
-        type(value).__module__.partition(".")[0] in {"_pytest", "pytest", "typing", "re", "__future__", "abc", "_abc"}
-    )
+    return not isinstance(value, _CODE) and type(value).__module__.partition(".")[0] not in _OTHERS
 
 
 def _seen(value: Any) -> Any:

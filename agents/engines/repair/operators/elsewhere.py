@@ -33,7 +33,9 @@ def _texts(function: Function, kinds: tuple[type[ast.AST], ...]) -> list[str]:
 def _conditions(function: Function) -> Iterator[Proposal]:
     known = _texts(function, (ast.Compare,))
     tests = [node.test for node in function.nodes if isinstance(node, TESTED)]
-    tests += [node.value for node in function.nodes if isinstance(node, ast.Return) and _is_test(node.value)]
+    tests += [
+        node.value for node in function.nodes if isinstance(node, ast.Return) and node.value and _is_test(node.value)
+    ]
     for test in tests:
         text, names = function.text(test), function.names_at(test)
         for other in [one for one in known if function.reaches(one, names)][:MOST]:
@@ -44,7 +46,7 @@ def _conditions(function: Function) -> Iterator[Proposal]:
             yield function.swap(test, other, 0.16, "condition of another")
 
 
-def _is_test(value: ast.expr | None) -> bool:
+def _is_test(value: ast.expr) -> bool:
     return isinstance(value, ast.Compare | ast.BoolOp) or (
         isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not)
     )
@@ -80,8 +82,8 @@ def _expressions(function: Function) -> Iterator[Proposal]:
         fitting = [
             other
             for other, one in found.items()
-            if len(other) < LENGTH / 2 and other != text and function.kinds(one) and compatible(kinds, function.kinds(one))
-            and function.reaches(other, names)
+            if len(other) < LENGTH / 2 and other != text and function.kinds(one)
+            and compatible(kinds, function.kinds(one)) and function.reaches(other, names)
         ]  # fmt: skip
         for other in fitting[:MOST]:
             yield function.swap(node, other, 0.12, "expression of another")

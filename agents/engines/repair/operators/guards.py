@@ -32,7 +32,8 @@ def propose(function: Function) -> Iterator[Proposal]:
         if own_lines(function, statement):
             for condition, plausible in truths(function, statement) + pairs(function, statement):
                 for value, fits in _values(function)[:6]:
-                    yield _before(function, statement, condition, f"return {value}", 0.1 * plausible * fits, "early return")
+                    prior = 0.2 * plausible * fits
+                    yield _before(function, statement, condition, f"return {value}", prior, "early return")
     yield from _within(function)
 
 

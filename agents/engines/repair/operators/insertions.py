@@ -148,8 +148,8 @@ def _with_siblings(function: Function, text: str) -> Iterator[tuple[str, float]]
 def _endings(function: Function, node: ast.stmt) -> Iterator[Proposal]:
     looping = bool(list(function.loops_around(node)))
     if looping:
-        yield put(function, node, "break", 0.15, before=False)
-        yield put(function, node, "continue", 0.12, before=False)
+        yield put(function, node, "break", 0.15, before=False, operator="loop left")
+        yield put(function, node, "continue", 0.12, before=False, operator="loop left")
     for name in [*function.names_at(node)[:8], "True", "False", "None", "0"]:
         kinds = function.seen.get(name, UNKNOWN)
         fits = compatible(kinds, function.returns())

@@ -52,9 +52,9 @@ def _undone(function: Function) -> Iterator[tuple[str, float]]:
                 yield f"{base}[{function.text(last)}][{first}] {WRITTEN[type(op)]} {value}", 0.3
             case ast.AugAssign(op=op) if type(op) in SIGNS:
                 yield f"{function.text(node.target)} {SIGNS[type(op)]} {function.text(node.value)}", 0.2
-            case ast.Call(func=ast.Name() | ast.Attribute() as popped, args=[heap]) if function.text(
-                popped
-            ).endswith("heappop"):
+            case ast.Call(func=ast.Name() | ast.Attribute() as popped, args=[heap]) if function.text(popped).endswith(
+                "heappop"
+            ):
                 push = function.text(popped).removesuffix("heappop") + "heappush"
                 for name in function.names_at(node.args[0])[:8]:
                     if name != function.text(heap):

@@ -154,13 +154,16 @@ def _moved_in(function: Function, block: list[ast.stmt]) -> Iterator[Proposal]:
                 words = f"do `{_told(function, node)}` within `{_told(function, owner)}`"
                 yield function.rewrite(last + 1, node.end_lineno or 0, text, 0.22, "statement moved", words)
     for node, owner in pairwise(block):
-        loop, branch = isinstance(owner, ast.For | ast.While), isinstance(owner, ast.If)
-        if (loop and isinstance(node, ast.Assign)) or (branch and isinstance(node, SIMPLE)):
+        if not isinstance(owner, ast.For | ast.While | ast.If):
+            continue
+        loop = not isinstance(owner, ast.If)
+        if isinstance(node, ast.Assign if loop else SIMPLE):
             head_end = owner.body[0].lineno - 1
             outer, inner = (function.source.indentation(one.lineno) for one in (node, owner.body[0]))
             head = function.source.lines((node.end_lineno or node.lineno) + 1, head_end)
             text = head + shifted(lines_of(function, node), outer, inner)
-            words = f"do `{_told(function, node)}` " + ("anew in each round" if loop else f"only in `{_told(function, owner)}`")
+            where = "anew in each round" if loop else f"only in `{_told(function, owner)}`"
+            words = f"do `{_told(function, node)}` {where}"
             yield function.rewrite(first_line(node), head_end, text, 0.3 if loop else 0.24, "statement moved", words)
 
 
