@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -17,35 +15,12 @@ from config.access.models import ApiToken, Scope, issue
 from sessions import lifecycle, sharing
 from sessions.host import wire
 from sessions.host.wire import SUBPROTOCOL, TOLD, Kind, Problem, Wish
-from sessions.models import SessionHost, Terminal, TerminalGuest
+from sessions.models import Terminal, TerminalGuest
 from tests.events.web_process import WebProcess
-from tests.fakes.redis_process import RedisProcess
-from tests.patience import eventually
 from tests.sessions.browser import Browser
 from tests.sessions.conftest import DaemonProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def web(daemon: DaemonProcess, redis_process: RedisProcess) -> Iterator[WebProcess]:
-    process = WebProcess(database=str(connection.settings_dict["NAME"]), redis_url=redis_process.url)
-    try:
-        process.start()
-        yield process
-    finally:
-        process.close()
-
-
-@pytest.fixture
-def token(user: Any) -> str:
-    return issue(user=user, scope=Scope.WRITE)
-
-
-@pytest.fixture
-def terminal(web: WebProcess, agent: Agent, user: Any) -> Terminal:
-    eventually(lambda: SessionHost.objects.exists())
-    return lifecycle.request_open(agent_id=agent.pk, by=user, columns=80, rows=24)
 
 
 def test_what_is_typed_in_one_browser_is_seen_in_another(web: WebProcess, token: str, terminal: Terminal) -> None:
