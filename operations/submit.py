@@ -117,10 +117,7 @@ def cancel(*, by: Any, operation_id: uuid.UUID | str, reason: str = "") -> Opera
             operation.stage = list(Stage)[Stage(operation.stage).position - 1]
         end(operation, status=Operation.Status.CANCELLED)
         record("operation.cancelled", operation, actor=actor, reason=reason, **snapshot(operation))
-        record("project.operation_ended", operation.project, actor=actor, operation_id=str(operation.pk),
-               status=operation.status)  # fmt: skip
-        if operation.agent_id:
-            lifecycle.request_stop(operation.agent_id, actor=actor, reason="operation cancelled")
+        let_go(operation, actor=actor)
     return operation
 
 
@@ -212,6 +209,16 @@ def advance(operation: Operation, *, wake_up_in_s: float | None = 0, blocked: Se
     pause = settings.REDISPATCH_S if wake_up_in_s == 0 else wake_up_in_s
     operation.wake_up_at = None if pause is None else timezone.now() + timedelta(seconds=pause)
     ROWS.update(operation, MOVING)
+
+
+def let_go(operation: Operation, *, actor: str) -> None:
+    """Tell the project of an operation that has ended, and let its agent go. In the caller's transaction."""
+    record(
+        "project.operation_ended", operation.project, actor=actor, operation_id=str(operation.pk),
+        status=operation.status,
+    )  # fmt: skip
+    if operation.agent_id:
+        lifecycle.request_stop(operation.agent_id, actor=actor, reason=f"operation {operation.status}")
 
 
 def end(operation: Operation, *, status: Operation.Status) -> None:
