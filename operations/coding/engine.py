@@ -16,10 +16,10 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from agents import lifecycle
+from agents import lifecycle, size_choice
 from agents.faults import BerthLost
 from agents.models import Agent, Priority
-from agents.outfits import Outfit, outfit
+from agents.outfits import Outfit
 from events.faults import Fault, Remembered
 from events.journal import record
 from operations import faults, takeover
@@ -206,7 +206,7 @@ def _fitted(operation: Operation, outcome: Outcome | Fault) -> tuple[Outfit | No
     if not isinstance(outcome, AwaitBerth) or operation.agent_id is not None:
         return None, outcome
     try:
-        return outfit(operation.template), outcome
+        return size_choice.chosen(operation.template, operation.size), outcome
     except Fault as fault:
         return None, fault
 
