@@ -275,8 +275,8 @@ def _until(condition: Callable[[], bool], timeout_s: float, *, every_s: float = 
 DO: dict[str, Callable[..., Any]] = {
     do.__name__: do
     for do in (
-        submit, submit_without_redis, look, operation, steps, pull_requests, wait, wait_stage, kill_in, left_held, examples,
-        kill_host_in, drain, wait_verdict, wait_status, wait_blocked, agents, wait_clear,
+        submit, submit_without_redis, operation, steps, pull_requests, wait, wait_stage, kill_in, left_held, examples,
+        look, kill_host_in, drain, wait_verdict, wait_status, wait_blocked, agents, wait_clear,
     )
 }  # fmt: skip
 

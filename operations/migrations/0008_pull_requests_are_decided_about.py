@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("operations", "0006_kept_results"),
+        ("operations", "0007_operation_size"),
     ]
 
     operations = [
