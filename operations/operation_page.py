@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
+from agents import size_choice
 from agents.gateway import spend
 from agents.gateway.limits import State
 from agents.gateway.money import usd
@@ -87,6 +88,7 @@ class OperationPage:
 
     title: str
     requirement: str
+    size: str
     pull_request_link: str
     stages: tuple[StageMark, ...]
     attempts: tuple[Attempt, ...]
@@ -118,6 +120,7 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
     return OperationPage(
         title=plain(operation.title),
         requirement=plain(operation.requirements[:SHOWN]),
+        size=size_choice.in_words(operation.size),
         pull_request_link=_pull_request_link(operation),
         stages=timeline(operation, steps, now=now),
         attempts=tuple(_attempt(step, now=now) for step in steps),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,29 @@ def test_what_is_refused_is_said_at_its_field_and_what_was_typed_stays(admin_cli
     bad = admin_client.post(ADD, {**HOW, "project": "no-such", "engine": "magic", "requirements": "x"})
     assert errors_at(bad) == {"project", "engine"}
     assert not Operation.objects.exists()
+
+
+def test_a_size_is_chosen_as_far_as_the_template_grants_it(admin_client: Client, project: Project) -> None:
+    form = {**HOW, "project": project.pk, "requirements": "Paint it.", "memory_mb": "2048", "disk_mb": "1024"}
+    looked = admin_client.post(ADD, {**form, "do": "look"})
+    words = (
+        "python: 2,048 MB of memory, 0.5 cores, 1,024 MB of disk, one slot. You may choose 768 to 4,096 MB of memory"
+    )
+    assert words in said(looked)
+    calls = looked.context["calls"]
+    assert f"--project {project.pk} --memory-mb 2048 --disk-mb 1024 --file" in calls.command
+    assert json.loads(calls.curl.partition("<<'JSON'\n")[2].removesuffix("JSON"))["size"] == {
+        "memory_mb": 2048, "disk_mb": 1024,
+    }  # fmt: skip
+    admin_client.post(ADD, form)
+    assert Operation.objects.get().size == {"memory_mb": 2048, "disk_mb": 1024}
+    for field, value in (("memory_mb", "9000"), ("disk_mb", "100"), ("cpu_millis", "0"), ("cpu_millis", "many")):
+        assert errors_at(admin_client.post(ADD, {**form, field: value})) == {field}
+    assert (
+        "it lets nobody choose"
+        in said(admin_client.post(ADD, {**HOW, "template": "lightweight", "do": "look"})).lower()
+    )
+    assert Operation.objects.count() == 1
 
 
 def test_a_long_requirement_is_called_by_file(admin_client: Client, project: Project) -> None:
