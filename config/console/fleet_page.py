@@ -67,7 +67,7 @@ def pause(request: HttpRequest) -> HttpResponse:
     except Fault as fault:
         messages.error(request, told(fault))
     else:
-        messages.success(request, "The fleet is paused: nothing new begins, what runs goes on to the end of its stage.")
+        messages.success(request, "The fleet is paused: nothing begins, and what runs is set aside at its next step.")
     return redirect("admin:fleet")
 
 
