@@ -46,7 +46,7 @@ class Way:
         return Entrusted(sandbox, secrets=self.secrets) if self.secrets else sandbox
 
     def is_spent(self) -> bool:
-        """Whether the last call was refused, for want of money or in a pause: better to end the program than to let it try."""
+        """Whether the last call was refused for want of money or in a pause: end the program then."""
         now = time.monotonic()
         if self.token is not None and not self._spent and now - self._looked > LOOK_S:
             self._looked = now
