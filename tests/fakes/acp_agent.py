@@ -19,7 +19,7 @@ import uuid
 WRONG, RIGHT = "def sub(a, b):\n    return a + b\n", "def sub(a, b):\n    return a - b\n"
 DIRECTORY = os.getcwd()
 STATE = {"session": ""}
-PROMPT = []  # what it was told
+PROMPT: list[str] = []  # what it was told
 ABLE = {
     "resumes": {"loadSession": True, "sessionCapabilities": {"resume": {}}},
     "forgets": {"loadSession": True, "sessionCapabilities": {"resume": {}}},

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
 
 from agents.engines import registry
-from agents.engines.protocol import EngineUnavailable
 from agents.engines.external.assignment import Stopped
+from agents.engines.protocol import EngineUnavailable
 from operations import faults, permission, policy, projects
 from operations.coding import credentials, pull_requests, remotes
 from operations.coding.forges.github_forge import GitHubForge
