@@ -17,14 +17,15 @@ from agents.gateway.models import ModelCall, RunToken
 from agents.gateway.tokens import Run
 from agents.providers import Dialect, Model
 from events.faults import Remembered
+from resources.fleet import FleetPaused
 from resources.operator_secrets import Mask
 from resources.sandboxes.entrusted import Entrusted
 from resources.sandboxes.protocol import Sandbox
 
-LOOK_S = 2.0  # between two looks at what was called, and at whether the money is at its end
+LOOK_S = 2.0  # between two looks at what was called, and at whether the last call was refused
 _NAMES = {Dialect.OPENAI: "OPENAI", Dialect.ANTHROPIC: "ANTHROPIC", Dialect.OLLAMA: "OLLAMA"}
-_MONEY = ("budget.exhausted", "budget.price_unknown")
-_HALTS = (*_MONEY, "llm.rate_limited")  # whatever a program makes of it, the run stops for these
+_NO_WAY_ON = ("budget.exhausted", "budget.price_unknown", FleetPaused.code)
+_HALTS = (*_NO_WAY_ON, "llm.rate_limited")  # whatever a program makes of it, the run stops for these
 
 
 @dataclass
@@ -49,12 +50,12 @@ class Way:
         return Entrusted(sandbox, secrets=self.secrets) if self.secrets else sandbox
 
     def is_spent(self) -> bool:
-        """Whether the last call was refused for want of money: then the program is better ended than left to try."""
+        """Whether the last call was refused for want of money or in a pause: end the program then."""
         now = time.monotonic()
         if self.token is not None and not self._spent and now - self._looked > LOOK_S:
             self._looked = now
             self._tell_called()
-            self._spent = (self._refusal() or {}).get("code") in _MONEY
+            self._spent = (self._refusal() or {}).get("code") in _NO_WAY_ON
         return self._spent
 
     def raise_if_refused(self) -> None:
