@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -92,10 +93,11 @@ STOPS = {
 
 
 class LlmServer:
-    """Use as a context manager; ``script`` may be extended while it runs."""
+    """Use as a context manager; ``script`` may be extended while it runs, and ``otherwise`` answers when it is over."""
 
-    def __init__(self, *script: Behaviour) -> None:
+    def __init__(self, *script: Behaviour, otherwise: Callable[[Request], Behaviour] | None = None) -> None:
         self.script: deque[Behaviour] = deque(script)
+        self.otherwise = otherwise or (lambda _request: Fail(500, message="the script is over"))
         self.requests: list[Request] = []
         self.closing = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -123,7 +125,7 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             server.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-            self.answer(server.script.popleft() if server.script else Fail(500, message="the script is over"), body)
+            self.answer(server.script.popleft() if server.script else server.otherwise(server.requests[-1]), body)
 
         def answer(self, behaviour: Behaviour, body: dict[str, Any]) -> None:
             match behaviour:
