@@ -202,6 +202,7 @@ class Step(models.Model):
     fault = models.JSONField(null=True, blank=True)
     action = models.CharField(max_length=30, blank=True, help_text="What recovery decided.")
     log = models.TextField(blank=True, help_text="At most 256 KiB; the middle is cut out.")
+    log_said = models.PositiveBigIntegerField(default=0, help_text="Characters said in all, those cut out included.")
 
     class Meta:
         ordering = ["operation", "id"]
