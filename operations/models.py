@@ -101,6 +101,9 @@ class Operation(models.Model):
     engine_kind = models.CharField(max_length=10, blank=True, help_text="The engine that was picked.")
     engine_label = models.CharField(max_length=120, blank=True)
     template = models.CharField(max_length=80)
+    size = models.JSONField(
+        default=dict, blank=True, help_text="What was asked for of memory_mb, cpu_millis, disk_mb; else the template's."
+    )
     approval = models.CharField(max_length=12, choices=Approval.choices, default=Approval.NONE)
     priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
@@ -199,6 +202,7 @@ class Step(models.Model):
     fault = models.JSONField(null=True, blank=True)
     action = models.CharField(max_length=30, blank=True, help_text="What recovery decided.")
     log = models.TextField(blank=True, help_text="At most 256 KiB; the middle is cut out.")
+    log_said = models.PositiveBigIntegerField(default=0, help_text="Characters said in all, those cut out included.")
 
     class Meta:
         ordering = ["operation", "id"]
@@ -254,6 +258,7 @@ class KeptResult(models.Model):
     class Kind(models.TextChoices):
         ANALYSIS = "analysis", "Analysis"
         TESTS = "tests", "Clean tests"
+        SYMBOLS = "symbols", "Outline of a file"
 
     key = models.CharField(max_length=64, unique=True)
     kind = models.CharField(max_length=10, choices=Kind.choices)

@@ -22,20 +22,33 @@
     const copy = part.cloneNode(true);
     for (const token of copy.querySelectorAll("input[name=csrfmiddlewaretoken]")) token.remove();
     for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
+    for (const log of copy.querySelectorAll("[data-log-topic]")) { log.removeAttribute("data-log-cursor"); log.replaceChildren(); }
     return copy.innerHTML;
   }
 
+  // What tells a link, a summary or a button from the others of its part, before a change and after it.
+  function sign(element) {
+    return [element.tagName, element.getAttribute("href"), element.closest("[data-key]")?.dataset.key, element.textContent].join("\n");
+  }
+
   function adopt(old, fresh) {
+    const focused = old.contains(document.activeElement) ? sign(document.activeElement) : null;
     const open = new Map([...old.querySelectorAll("details[data-key]")].map((each) => [each.dataset.key, each.open]));
     for (const each of fresh.querySelectorAll("details[data-key]")) {
       if (open.has(each.dataset.key)) each.open = open.get(each.dataset.key);
     }
     const scrolled = new Map([...old.querySelectorAll("pre")].map((each, index) => [index, each.scrollTop]));
+    // A log that goes on (logs.js) is further than what was read for this answer, and stays.
+    for (const log of fresh.querySelectorAll("[data-log-topic]")) {
+      const known = old.querySelector(`[data-log-topic="${CSS.escape(log.dataset.logTopic)}"]`);
+      if (known) log.replaceWith(known);
+    }
     old.replaceChildren(...fresh.childNodes);
     for (const [index, top] of scrolled) {
       const pre = old.querySelectorAll("pre")[index];
       if (pre && top) pre.scrollTop = top;
     }
+    if (focused) [...old.querySelectorAll("a, summary, button, [tabindex]")].find((each) => sign(each) === focused)?.focus({ preventScroll: true });
     window.moorageLive?.followPage(old);
   }
 
