@@ -156,7 +156,7 @@ def _move_in(agent: Agent, reference: Reference, *, port_numbers: dict[str, int]
 
 def _fitted(agent: Agent, *, workspace: Path, port_numbers: dict[str, int]) -> outfits.Outfit:
     variables = outfits.variables_of(agent, workspace=str(workspace), ports=port_numbers)
-    fitted = outfits.outfit(agent.template, variables=variables)
+    fitted = outfits.outfit(agent.template, variables=variables).sized(agent.resolved.get("chosen", {}))
     equipment.check(fitted.spec)
     return fitted
 

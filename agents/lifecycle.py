@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 from django_fsm import TransitionNotAllowed
 
-from agents import admittance, faults
+from agents import admittance, faults, size_choice
 from agents.models import Agent, Capability, Priority
 from agents.outfits import Outfit, outfit
 from events.faults import Fault
@@ -137,10 +137,12 @@ def request_stop(agent_id: uuid.UUID | str, *, actor: str, reason: str) -> Agent
 
 def retry(agent_id: uuid.UUID | str, *, actor: str, reason: str) -> Agent:
     """The way back out of ``error``: spawn anew, on whatever host has room. Waits for its old berth to be cleared."""
-    template = Agent.objects.filter(pk=agent_id).values_list("template", flat=True).first()
-    if template is None:
+    row = Agent.objects.filter(pk=agent_id).values("template", "resolved").first()
+    if row is None:
         raise faults.AgentNotFound(f"there is no agent {agent_id}")
-    fitted = outfit(template)  # anew: its ranges and rules meet another host
+    fitted = size_choice.chosen(
+        row["template"], row["resolved"].get("chosen", {})
+    )  # anew: its ranges and rules meet another host
     with transaction.atomic():
         agent = load(agent_id)
         if leases.live(owner=agent.owner):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents import sizes
@@ -27,6 +27,7 @@ class Outfit:
     least: Mapping[str, int]  # of the sizes that are ranges: what will do
     adapts: bool  # what it asks of a host depends on the host
     clear: Mapping[str, Any] = field(repr=False)  # secrets in clear: for the sandbox alone
+    chosen: Mapping[str, int] = field(default_factory=dict)  # of its size: what was asked for instead of the template's
 
     def as_dict(self) -> dict[str, Any]:
         """The snapshot kept on the agent's row."""
@@ -38,7 +39,17 @@ class Outfit:
             "spec": dict(self.spec),
             "least": dict(self.least),
             "adapts": self.adapts,
+            "chosen": dict(self.chosen),
         }
+
+    def sized(self, chosen: Mapping[str, int]) -> Outfit:
+        """The same in a size that was asked for: exactly that, no less where less is free. It is checked elsewhere."""
+        if not chosen:
+            return self
+        least = {name: value for name, value in self.least.items() if name not in chosen}
+        return replace(
+            self, spec=_sized(self.spec, chosen), clear=_sized(self.clear, chosen), least=least, chosen=dict(chosen)
+        )
 
     @property
     def size(self) -> Size:
@@ -59,6 +70,13 @@ class Outfit:
     def highest(self) -> Tier | None:
         """The strongest isolation to be used: what the template or the operator names; None for the strongest found."""
         return sizes.highest_tier_of(self.spec)
+
+
+def _sized(spec: Mapping[str, Any], chosen: Mapping[str, int]) -> dict[str, Any]:
+    size = {**spec["size"], **chosen}
+    if "lighter" in size:
+        size["lighter"] = {name: value for name, value in size["lighter"].items() if name not in chosen}
+    return {**spec, "size": size}
 
 
 def _is_open(spec: Mapping[str, Any]) -> bool:

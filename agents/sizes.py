@@ -14,7 +14,7 @@ from resources.egress import berths as egress
 from resources.models import Host
 from resources.sandboxes.protocol import Tier
 
-_AMOUNTS = ("memory_mb", "cpu_millis", "disk_mb")
+AMOUNTS = ("memory_mb", "cpu_millis", "disk_mb")
 
 
 def size_of(spec: Mapping[str, Any]) -> Size:
@@ -31,7 +31,7 @@ def least_of(resolved: Mapping[str, Any]) -> Size | None:
 def lighter_of(resolved: Mapping[str, Any]) -> Size | None:
     """What will do where not even the least is free; None where the template declares nothing lighter."""
     spec = resolved["spec"]
-    lighter = {name: value for name, value in spec["size"].get("lighter", {}).items() if name in _AMOUNTS}
+    lighter = {name: value for name, value in spec["size"].get("lighter", {}).items() if name in AMOUNTS}
     if not lighter:
         return None
     return _size(spec, {**_asked(spec), **resolved.get("least", {}), **lighter})
@@ -40,7 +40,7 @@ def lighter_of(resolved: Mapping[str, Any]) -> Size | None:
 def taken(spec: Mapping[str, Any], size: Size, *, warm: bool) -> dict[str, Any]:
     """What admission gave, as it is kept on the agent's row and in its events."""
     lighter = size != size_of(spec)
-    amounts = {name: getattr(size, name) for name in _AMOUNTS}
+    amounts = {name: getattr(size, name) for name in AMOUNTS}
     return {**amounts, "lighter": lighter, "warm": warm}
 
 
@@ -48,14 +48,14 @@ def facts_of(host: Host, size: Size | None = None) -> dict[str, Any]:
     """What is so of the host now: what rules and ranges go by. The share that a berth has of it counts as free."""
     free = admission.free_on(host)
     return {
-        **{f"free_{name}": free[name] + (getattr(size, name) if size else 0) for name in _AMOUNTS},
+        **{f"free_{name}": free[name] + (getattr(size, name) if size else 0) for name in AMOUNTS},
         "tiers": [entry["tier"] for entry in host.facts.get("tiers", []) if entry["available"]],
     }
 
 
 def with_own(facts: Mapping[str, Any], size: Size) -> dict[str, Any]:
     """Facts that a berth was chosen by; a host that had room made meanwhile had at least what the berth took."""
-    return {**facts, **{f"free_{name}": max(facts[f"free_{name}"], getattr(size, name)) for name in _AMOUNTS}}
+    return {**facts, **{f"free_{name}": max(facts[f"free_{name}"], getattr(size, name)) for name in AMOUNTS}}
 
 
 def standing_of(host: Host) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def standing_of(host: Host) -> dict[str, Any]:
 def size_taken(resolved: Mapping[str, Any]) -> Size:
     """What admission reserved: the full size, or less where only that was free."""
     spec, taken = resolved["spec"], resolved.get("taken")
-    return _size(spec, {name: taken[name] for name in _AMOUNTS}) if taken else size_of(spec)
+    return _size(spec, {name: taken[name] for name in AMOUNTS}) if taken else size_of(spec)
 
 
 def minimum_of(spec: Mapping[str, Any]) -> Tier:
@@ -99,4 +99,4 @@ def _size(spec: Mapping[str, Any], amounts: Mapping[str, int]) -> Size:
 
 
 def _asked(spec: Mapping[str, Any]) -> dict[str, int]:
-    return {name: spec["size"][name] for name in _AMOUNTS}
+    return {name: spec["size"][name] for name in AMOUNTS}

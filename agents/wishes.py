@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from agents import line, outfits, shapes, sizes
+from agents import line, outfits, shapes, size_choice, sizes
 from agents.models import Agent
 from events.faults import Fault, FaultClass
 from resources import admission
@@ -62,23 +62,26 @@ def of(agent_id: uuid.UUID) -> Wishes | None:
     row = Agent.objects.filter(pk=agent_id).values("generation", "template", "resolved").first()
     if row is None:
         return None
-    if not row["resolved"].get("adapts"):
+    resolved = row["resolved"]
+    if not resolved.get("adapts"):
         return Wishes(row["generation"])
-    return Wishes(row["generation"], tuple(_on(host, row["template"]) for host in admission.by_room()))
+    size = resolved.get("chosen", {})
+    return Wishes(row["generation"], tuple(_on(host, row["template"], size) for host in admission.by_room()))
 
 
-def _on(host: Host, template: str) -> OnHost:
+def _on(host: Host, template: str, size: Mapping[str, int]) -> OnHost:
     facts = sizes.facts_of(host)
     known = {**sizes.standing_of(host), **{f"host.{name}": value for name, value in facts.items()}}
     try:
         fitted = outfits.outfit(template, host=known)
         if fitted.is_open:
             raise SizeUnknown(f"Sizes, ports or isolation of {template} depend on what is not known yet.")
+        size_choice.check(fitted, size)
     except Fault as fault:
         words = f"on {host.name}: {fault.detail}"[:300]
         reason = {"kind": "template", "host": host.name, "code": fault.code, "detail": words}
         return OnHost(host, facts, None, reason)
-    return OnHost(host, facts, fitted.as_dict(), {})
+    return OnHost(host, facts, fitted.sized(size).as_dict(), {})
 
 
 def admit(wishes: Wishes, agent: Agent, *, now: datetime, expires_at: datetime) -> Granted | Blocked:

@@ -7,11 +7,16 @@ import uuid
 from typing import Any
 
 from cli import lookup, operations
-from cli.call import Call, leaf, metadata, read_file
+from cli.call import Call, leaf, metadata, positive, read_file
 from cli.failures import Misused
 from cli.progress import mapping
 from cli.terminal import clean, complain
 
+SIZES = {
+    "memory_mb": "memory of the berth; the template's where it is not given, as far as that grants",
+    "cpu_millis": "processor of the berth, in thousandths of a core",
+    "disk_mb": "disk of the berth's workspace",
+}
 ENGINES = "auto, llm, repair, patch, codemod, external, replay"
 
 
@@ -23,6 +28,9 @@ def add_to(group: Any) -> None:
     parser.add_argument("-f", "--file", metavar="FILE", help="read the requirement from a file (- for stdin)")
     parser.add_argument("--engine", help=f"who writes the code: {ENGINES}")
     parser.add_argument("--template", help="the template of the berth; the project's where it is not given")
+    for name, words in SIZES.items():
+        metavar = name.rpartition("_")[2].upper()
+        parser.add_argument(f"--{name.replace('_', '-')}", type=positive, metavar=metavar, help=words)
     parser.add_argument("--capability", help="code_review, testing, development, documentation or deployment")
     parser.add_argument("--priority", help="low, normal or high")
     parser.add_argument("--approval", help="wait for a person: none, plan or pull_request")
@@ -46,6 +54,8 @@ def run(call: Call) -> int:
     for name in ("engine", "template", "capability", "priority", "approval", "metadata"):
         if getattr(given, name) is not None:
             body[name] = getattr(given, name)
+    if size := {name: getattr(given, name) for name in SIZES if getattr(given, name) is not None}:
+        body["size"] = size
     operation = mapping(call.api.post("operations/", body, key=_key(given.idempotency_key)))
     identity = lookup.answered_id(operation)
     if given.detach:

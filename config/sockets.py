@@ -1,7 +1,7 @@
 """Websocket routes, and who may open them: the exact origin, and a session or a bearer token.
 
-Every consumer finds in its scope ``user``, and ``still_signed_in()``, which proves the same caller again, from the
-database, on any later day.
+Every consumer finds in its scope ``user``; ``may_write``, which a token that may only read has not; and
+``still_signed_in()``, which proves the same caller again, from the database, on any later day.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from django.http.request import split_domain_port, validate_host
 from django.urls import URLPattern, path
 
 from config.access.authentication import user_of
+from config.access.models import Scope as TokenScope
 from events.consumers import EventsConsumer
 from sessions.consumers import TerminalsConsumer
 
@@ -90,32 +91,34 @@ class ExactOrigin:
 
 
 class SignedIn:
-    """Puts ``user`` and ``still_signed_in`` into the scope. A bad token is never made good by a cookie."""
+    """Puts ``user``, ``may_write`` and ``still_signed_in`` into the scope. No cookie makes a bad token good."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
-        def prove() -> Any:
-            return _caller(scope)
-
-        user = await database_sync_to_async(prove)()
-        known = {"user": user, "still_signed_in": lambda: prove() if user.is_authenticated else None}
+        user, may_write = await database_sync_to_async(_caller)(scope)
+        known = {
+            "user": user, "may_write": may_write,  # a token's scope is never rewritten
+            "still_signed_in": lambda: _caller(scope)[0] if user.is_authenticated else None,
+        }  # fmt: skip
         await self._application({**scope, **known}, receive, send)
 
 
-def _caller(scope: Scope) -> Any:
+def _caller(scope: Scope) -> tuple[Any, bool]:
+    """Who it is, and whether they may do more than read."""
     bearer = bearer_of(scope)
     if bearer is not None:
         found = user_of(bearer)
-        return found[0] if found else AnonymousUser()
+        return (found[0], found[1].scope != TokenScope.READ) if found else (AnonymousUser(), False)
     cookies = parse_cookie("; ".join(_headers(scope, b"cookie")))
     key = cookies.get(settings.SESSION_COOKIE_NAME)
     if not key:
-        return AnonymousUser()
+        return AnonymousUser(), False
     # A fresh store each time: one that is kept would never hear of the logout.
     store = import_module(settings.SESSION_ENGINE).SessionStore(key)
-    return get_user(SimpleNamespace(session=store))  # type: ignore[arg-type]
+    user = get_user(SimpleNamespace(session=store))  # type: ignore[arg-type]
+    return user, user.is_authenticated
 
 
 routes: list[URLPattern] = [

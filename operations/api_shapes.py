@@ -71,6 +71,24 @@ class PriorityField(serializers.ChoiceField):
         return str(Priority(value).label)
 
 
+class SizeChoiceShape(serializers.Serializer[Any]):
+    """What a berth shall have instead of what its template takes, as far as the template grants it."""
+
+    memory_mb = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+    cpu_millis = serializers.IntegerField(
+        required=False, min_value=1, max_value=2**31 - 1, help_text="Thousandths of one processor core."
+    )
+    disk_mb = serializers.IntegerField(required=False, min_value=1, max_value=2**31 - 1)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """A name that is not known would otherwise be a wish that nobody heard."""
+        unknown = sorted(map(str, set(data) - set(self.fields))) if isinstance(data, dict) else ()
+        if unknown:
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError({name: [f"is not known here: choose among {known}"] for name in unknown})
+        return super().to_internal_value(data)
+
+
 class SubmissionSerializer(serializers.Serializer[Operation]):
     """What a request for an operation holds."""
 
@@ -79,6 +97,7 @@ class SubmissionSerializer(serializers.Serializer[Operation]):
     requirements = serializers.CharField(trim_whitespace=False, allow_blank=True)
     engine = serializers.CharField(max_length=20, default=EngineKind.AUTO.value)
     template = serializers.CharField(max_length=80, required=False)
+    size = SizeChoiceShape(required=False)
     priority = PriorityField(required=False)
     capability = serializers.CharField(max_length=20, default=Capability.DEVELOPMENT.value)
     approval = serializers.ChoiceField(choices=Operation.Approval.choices, default=Operation.Approval.NONE)
@@ -110,6 +129,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
     """An operation, derived parts included."""
 
     engine = serializers.SerializerMethodField()
+    size = SizeChoiceShape(read_only=True)
     progress = serializers.FloatField(read_only=True, min_value=0, max_value=1)
     priority = PriorityField(read_only=True)
     blocked_by = serializers.SerializerMethodField()
@@ -128,7 +148,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
         model = Operation
         fields = (
             "id", "type", "title", "project_id", "agent_id", "capability", "requirements", "requirements_size",
-            "requirements_truncated", "engine", "template", "status", "stage", "turn", "progress", "priority",
+            "requirements_truncated", "engine", "template", "size", "status", "stage", "turn", "progress", "priority",
             "approval", "blocked_by", "queue_position", "attention", "retry_count", "retry_strategy", "last_retry_at",
             "created_at", "started_at", "completed_at", "error", "result", "metadata",
         )  # fmt: skip
@@ -215,6 +235,12 @@ class AnswerSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(max_length=submit.LONGEST_ANSWER)
 
 
+class RoundWantedSerializer(serializers.Serializer[Any]):
+    """What another round should do; empty: mend what is the matter."""
+
+    text = serializers.CharField(max_length=submit.LONGEST_ANSWER, allow_blank=True, default="")
+
+
 class RetrySerializer(serializers.Serializer[Any]):
     """Where to go on."""
 
@@ -283,6 +309,11 @@ class PlannedStepSerializer(serializers.Serializer[Any]):
     title = serializers.CharField(max_length=300)
     files = serializers.ListField(child=serializers.CharField(max_length=500), max_length=50, default=list)
     detail = serializers.CharField(max_length=4000, allow_blank=True, default="")
+    after = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=30), max_length=30, default=list,
+        help_text="Numbers of the earlier steps it needs, from 1. Steps that share no file and need none of each other "
+        "may be carried out at the same time.",
+    )  # fmt: skip
 
 
 class PlanEditSerializer(serializers.Serializer[Any]):

@@ -101,6 +101,9 @@ class Operation(models.Model):
     engine_kind = models.CharField(max_length=10, blank=True, help_text="The engine that was picked.")
     engine_label = models.CharField(max_length=120, blank=True)
     template = models.CharField(max_length=80)
+    size = models.JSONField(
+        default=dict, blank=True, help_text="What was asked for of memory_mb, cpu_millis, disk_mb; else the template's."
+    )
     approval = models.CharField(max_length=12, choices=Approval.choices, default=Approval.NONE)
     priority = models.SmallIntegerField(choices=Priority.choices, default=Priority.NORMAL)
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)

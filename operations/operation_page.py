@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
+from agents import size_choice
 from agents.gateway import spend
 from agents.gateway.limits import State
 from agents.gateway.money import usd
@@ -17,7 +18,7 @@ from events import journal
 from events.plain_text import plain, span, tail
 from events.recorded import Recorded
 from operations import budgets, diff_lines, snapshots, step_logs, takeover
-from operations.coding import pull_requests
+from operations.coding import decisions, pull_requests, rounds
 from operations.models import Evidence, Operation, Stage, Step
 from operations.step_logs import FINISHED_SHOWN, SHOWN
 from resources.reasons import in_words
@@ -87,6 +88,7 @@ class OperationPage:
 
     title: str
     requirement: str
+    size: str
     pull_request_link: str
     stages: tuple[StageMark, ...]
     attempts: tuple[Attempt, ...]
@@ -118,6 +120,7 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
     return OperationPage(
         title=plain(operation.title),
         requirement=plain(operation.requirements[:SHOWN]),
+        size=size_choice.in_words(operation.size),
         pull_request_link=_pull_request_link(operation),
         stages=timeline(operation, steps, now=now),
         attempts=tuple(_attempt(step, now=now) for step in steps),
@@ -152,6 +155,8 @@ def possible(operation: Operation) -> dict[str, bool]:
         "take_over": takeover.possible(operation),
         "hand_back": waits_for == takeover.TAKEN_OVER,
         "raise_budget": operation.status in Operation.ACTIVE,
+        "decide": rounds.is_asked(operation),
+        **decisions.possible(operation),
         "edit_plan": waits_for == "approval_required" and operation.stage == Stage.CODE,
     }
 
@@ -166,6 +171,10 @@ def impact(operation: Operation) -> dict[str, str]:
         "cancel": f"It stops at {stage}, and {berth}. What its finished stages made is kept: it can be retried.",
         "retry": "It takes a new berth and goes on with what the stages before made; later results are made again.",
         "approve": f"Once approved, {gate}.",
+        "another_round": "The engine goes on from its branch, with your words and all that fails or was said now; "
+        "the same gates and tests follow, and it is pushed to the same pull request.",
+        "leave": "The pull request is yours: Moorage watches it and changes nothing, until you ask for a round again.",
+        "close": "The pull request is closed without a merge; its branch stays.",
         "raise_budget": "Models are paid up to this sum in all; what it has spent counts.",
     }
 
@@ -247,6 +256,7 @@ def _plan(steps: Sequence[Step]) -> Plan | None:
             "title": plain(str(line.get("title", ""))),
             "detail": plain(str(line.get("detail", ""))),
             "files": plain(", ".join(map(str, line.get("files") or []))),
+            "after": plain(", ".join(map(str, line.get("after") or []))),
         }
         for line in product.get("steps") or []
         if isinstance(line, dict)

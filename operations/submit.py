@@ -6,7 +6,7 @@ Each door is one transaction: load with the row locked, decide, change, save, re
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from agents import admittance, lifecycle
+from agents import admittance, lifecycle, size_choice
 from agents.engines import registry
 from agents.gateway import tokens
 from agents.models import Capability, Priority
@@ -27,7 +27,7 @@ from operations.snapshots import snapshot
 
 # What a request fixes; everything else of the row moves, and is all that is written after it.
 _FIXED = frozenset(
-    {"id", "type", "project", "capability", "requirements", "engine", "template", "approval", "priority",
+    {"id", "type", "project", "capability", "requirements", "engine", "template", "size", "approval", "priority",
      "idempotency_key", "created_by", "created_at"}
 )  # fmt: skip
 MOVING = tuple(field.name for field in Operation._meta.concrete_fields if field.name not in _FIXED)
@@ -43,6 +43,7 @@ def submit(
     requirements: str,
     engine: str = "auto",
     template: str = "",
+    size: Mapping[str, int] | None = None,
     priority: Priority = Priority.NORMAL,
     capability: str = Capability.DEVELOPMENT,
     approval: str = Operation.Approval.NONE,
@@ -51,25 +52,29 @@ def submit(
 ) -> Operation:
     """Request a coding operation. The same Idempotency-Key and request again answers the first operation.
 
-    Raises for an empty or oversized requirement, an unknown engine, template or capability, one that the template does
-    not offer, an archived project.
+    ``size`` has what its berth shall have of memory_mb, cpu_millis and disk_mb instead of the template's. Raises for an
+    empty or oversized requirement, an unknown engine, template or capability, one that the template does not offer, a
+    size that it does not grant, an archived project.
     """
     _check_requirement(requirements)
     kind = registry.kind_of(engine)
     (capability,) = lifecycle.check_capabilities([capability], pointer="/capability")
     template = template or project.default_template
-    spec = outfit(template).spec
+    fitted = outfit(template)
+    spec = fitted.spec
     admittance.check(spec, template=template, user=by)
     registry.check_available(kind, spec=spec)
     admittance.check_capabilities(spec, [capability], template=template, pointer="/capability")
     now = timezone.now()
     operation = Operation(
-        project=project, requirements=requirements, engine=kind.value, template=template, priority=priority,
-        capability=capability, approval=approval, metadata=metadata or {}, idempotency_key=idempotency_key,
-        created_by=by, created_at=now, wake_up_at=now + timedelta(seconds=settings.REDISPATCH_S),
+        project=project, requirements=requirements, engine=kind.value, template=template, size=dict(size or {}),
+        priority=priority, capability=capability, approval=approval, metadata=metadata or {},
+        idempotency_key=idempotency_key, created_by=by, created_at=now,
+        wake_up_at=now + timedelta(seconds=settings.REDISPATCH_S),
     )  # fmt: skip
     if idempotency_key and (earlier := _earlier(operation)):
         return earlier
+    size_choice.check(fitted, operation.size)
     try:
         with transaction.atomic():
             projects.lock_open(project.pk)
@@ -112,10 +117,7 @@ def cancel(*, by: Any, operation_id: uuid.UUID | str, reason: str = "") -> Opera
             operation.stage = list(Stage)[Stage(operation.stage).position - 1]
         end(operation, status=Operation.Status.CANCELLED)
         record("operation.cancelled", operation, actor=actor, reason=reason, **snapshot(operation))
-        record("project.operation_ended", operation.project, actor=actor, operation_id=str(operation.pk),
-               status=operation.status)  # fmt: skip
-        if operation.agent_id:
-            lifecycle.request_stop(operation.agent_id, actor=actor, reason="operation cancelled")
+        let_go(operation, actor=actor)
     return operation
 
 
@@ -125,7 +127,7 @@ def retry(*, by: Any, operation_id: uuid.UUID | str, stage: str = "") -> Operati
     Raises NotPossibleNow for a stage that it has not come to: those before it made nothing to go on with.
     """
     visible = policy.operation(by, operation_id)
-    spec = outfit(visible.template).spec
+    spec = size_choice.chosen(visible.template, visible.size).spec
     admittance.check(spec, template=visible.template, user=by)
     admittance.check_capabilities(spec, [visible.capability], template=visible.template, pointer="")
     with transaction.atomic():
@@ -209,6 +211,16 @@ def advance(operation: Operation, *, wake_up_in_s: float | None = 0, blocked: Se
     ROWS.update(operation, MOVING)
 
 
+def let_go(operation: Operation, *, actor: str) -> None:
+    """Tell the project of an operation that has ended, and let its agent go. In the caller's transaction."""
+    record(
+        "project.operation_ended", operation.project, actor=actor, operation_id=str(operation.pk),
+        status=operation.status,
+    )  # fmt: skip
+    if operation.agent_id:
+        lifecycle.request_stop(operation.agent_id, actor=actor, reason=f"operation {operation.status}")
+
+
 def end(operation: Operation, *, status: Operation.Status) -> None:
     """Bring the operation to a terminal status, and save."""
     operation.status, operation.completed_at = status, timezone.now()
@@ -244,7 +256,7 @@ def _check_requirement(text: str) -> None:
 
 
 # What makes a repeated request the same request.
-_SAME = ("project_id", "requirements", "engine", "template", "priority", "capability", "approval", "metadata")
+_SAME = ("project_id", "requirements", "engine", "template", "size", "priority", "capability", "approval", "metadata")
 
 
 def _earlier(wanted: Operation) -> Operation | None:

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agents import size_choice
 from agents.engines.protocol import EngineKind
 from agents.models import Priority
 from agents.outfits import outfit
+from agents.sizes import AMOUNTS
 from events.faults import Fault
 from events.operator_pages import told
 from operations.models import Operation
@@ -48,21 +50,33 @@ def without_user(url: str) -> str:
 
 
 def size_of(data: Mapping[str, Any]) -> str:
-    """What a berth of the chosen template takes of a host, in words; why none can be made where none can."""
+    """What its berth takes of a host, and how much of that may be chosen, in words; or why it cannot be had."""
     project = data.get("project")
     template = data.get("template") or (project.default_template if project else "python")
     try:
-        size = outfit(template).size
+        fitted = outfit(template)
+        may = size_choice.bounds(fitted)
+        size_choice.check(fitted, wanted_size(data))
+        size = fitted.sized(wanted_size(data)).size
     except Fault as fault:
         return told(fault)
     cores = f"{size.cpu_millis / 1000:g} core{'s' * (size.cpu_millis != 1000)}"
-    return f"{template}: {size.memory_mb:,} MB of memory, {cores}, {size.disk_mb:,} MB of disk, one slot"
+    taken = f"{template}: {size.memory_mb:,} MB of memory, {cores}, {size.disk_mb:,} MB of disk, one slot."
+    ranges = [f"{least:,} to {most:,} {size_choice.WORDS[name]}" for name, (least, most) in may.items() if least < most]
+    return f"{taken} You may choose {', '.join(ranges)}." if ranges else f"{taken} It lets nobody choose another size."
 
 
-def _chosen(data: Mapping[str, Any]) -> dict[str, str]:
+def wanted_size(data: Mapping[str, Any]) -> dict[str, int]:
+    """What a form's cleaned data says of the size; what is left empty is the template's to say."""
+    return {name: data[name] for name in AMOUNTS if data.get(name) is not None}
+
+
+def _chosen(data: Mapping[str, Any]) -> dict[str, Any]:
     """What differs from what the server would take anyway."""
-    given = {
-        "engine": data.get("engine", ""), "template": data.get("template", ""), "approval": data.get("approval", ""),
+    size = wanted_size(data)
+    given: dict[str, Any] = {
+        "engine": data.get("engine", ""), "template": data.get("template", ""), "size": size,
+        "approval": data.get("approval", ""),
         "priority": str(data.get("priority", Priority.NORMAL).label) if data.get("priority", "") != "" else "",
     }  # fmt: skip
     usual = {"engine": EngineKind.AUTO.value, "approval": Operation.Approval.NONE.value,
@@ -70,7 +84,7 @@ def _chosen(data: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in given.items() if value and value != usual.get(name)}
 
 
-def _curl(project: str, text: str, chosen: Mapping[str, str], *, as_file: bool) -> str:
+def _curl(project: str, text: str, chosen: Mapping[str, Any], *, as_file: bool) -> str:
     body: dict[str, Any] = {"type": "coding", "project_id": project or "PROJECT_ID", "requirements": text, **chosen}
     head = (
         'curl --fail-with-body "$MOORAGE_URL/api/v1/operations/" \\\n'
@@ -84,13 +98,15 @@ def _curl(project: str, text: str, chosen: Mapping[str, str], *, as_file: bool) 
     return f"{head}  --data-binary @- <<'JSON'\n{document}\nJSON"
 
 
-def _command(data: Mapping[str, Any], project: str, text: str, chosen: Mapping[str, str], *, as_file: bool) -> str:
+def _command(data: Mapping[str, Any], project: str, text: str, chosen: Mapping[str, Any], *, as_file: bool) -> str:
     lines = []
     if not project and data.get("repository_url"):
         name = data.get("name") or "NAME"
         branch = ["--base-branch", data["base_branch"]] if data.get("base_branch") else []
         lines.append(shlex.join(["moorage", "project", "create", name, without_user(data["repository_url"]), *branch]))
-    options = [part for name, value in chosen.items() for part in (f"--{name}", value)]
+    size = {name.replace("_", "-"): str(amount) for name, amount in chosen.get("size", {}).items()}
+    words = {**{name: value for name, value in chosen.items() if name != "size"}, **size}
+    options = [part for name, value in words.items() for part in (f"--{name}", value)]
     call = shlex.join(["moorage", "run", "--project", project or str(data.get("name") or "NAME"), *options])
     if as_file:
         return "\n".join([*lines, f"{call} --file {_FILE}"])

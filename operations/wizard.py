@@ -17,6 +17,7 @@ from django.template.response import TemplateResponse
 
 from agents.engines.protocol import EngineKind
 from agents.models import Priority
+from agents.sizes import AMOUNTS
 from events.faults import Fault
 from events.operator_pages import told
 from operations import policy, projects, submit, task_calls
@@ -56,6 +57,14 @@ class TaskForm(forms.Form):
         "else repair where a test fails.",
     )  # fmt: skip
     template = forms.ChoiceField(required=False, help_text="The environment that its agent gets, and its size.")
+    memory_mb = forms.IntegerField(label="Memory, MB", required=False, min_value=1, max_value=2**31 - 1)
+    cpu_millis = forms.IntegerField(
+        label="Processor, thousandths of a core", required=False, min_value=1, max_value=2**31 - 1
+    )
+    disk_mb = forms.IntegerField(
+        label="Disk, MB", required=False, min_value=1, max_value=2**31 - 1,
+        help_text="Empty: what the template takes. How far it lets you choose is said under What it takes.",
+    )  # fmt: skip
     approval = forms.ChoiceField(
         choices=Operation.Approval.choices, initial=Operation.Approval.NONE,
         help_text="Where it stops and waits for a person.",
@@ -84,7 +93,7 @@ class TaskForm(forms.Form):
         parts = (
             ("where", "Where", ("project", "repository_url", "name", "base_branch")),
             ("what", "What", ("requirements",)),
-            ("how", "How", ("engine", "template", "approval", "priority")),
+            ("how", "How", ("engine", "template", *AMOUNTS, "approval", "priority")),
         )
         return [(key, heading, [self[name] for name in names]) for key, heading, names in parts]
 
@@ -116,7 +125,8 @@ def _requested(request: HttpRequest, form: TaskForm) -> Operation | None:
     """Request it, and the project first where there is none; what is refused is said at its field."""
     data = dict(form.cleaned_data)
     new = {name: data.pop(name) for name in _OF_THE_PROJECT}
-    key = data.pop("key")
+    key, size = data.pop("key"), task_calls.wanted_size(data)
+    data = {name: value for name, value in data.items() if name not in AMOUNTS}
     try:
         if data["project"] is None:
             made = projects.create(
@@ -126,10 +136,10 @@ def _requested(request: HttpRequest, form: TaskForm) -> Operation | None:
             # What comes next may be refused: the project is there.
             data["project"], form.data = made, {**form.data.dict(), "project": str(made.pk)}  # type: ignore[attr-defined]
             messages.success(request, f"The project {made.name} is added.")
-        return submit.submit(by=request.user, idempotency_key=key, **data)
+        return submit.submit(by=request.user, idempotency_key=key, size=size, **data)
     except Fault as fault:
-        field = fault.pointer.strip("/").partition("/")[0].removesuffix("_id")
-        form.add_error(field if field in form.fields else None, told(fault))
+        names = [name.removesuffix("_id") for name in fault.pointer.split("/")]
+        form.add_error(next((name for name in names if name in form.fields), None), told(fault))
         return None
 
 

@@ -14,7 +14,8 @@ from resources import workspaces
 from resources.accounting import Usage
 from resources.files import WorkspaceFull
 from resources.models import Lease
-from resources.sandboxes.protocol import Command, Keeping, Outcome, Reference, Sandbox, Stats, Tier
+from resources.sandboxes.protocol import Command, Outcome, Sandbox
+from resources.sandboxes.wrapped import Wrapped
 
 COUNT_EVERY_S = 1.0
 _TIGHT = 0.7
@@ -30,18 +31,13 @@ def guarded(sandbox: Sandbox, *, owner: str) -> Sandbox:
     return Guarded(sandbox, lease=lease)
 
 
-class Guarded:
+class Guarded(Wrapped):
     """Everything is the sandbox's own, but for how ``run`` ends."""
 
     def __init__(self, sandbox: Sandbox, *, lease: Lease) -> None:
-        self._sandbox = sandbox
-        self.tier: Tier = sandbox.tier
-        self.note: str = sandbox.note
+        super().__init__(sandbox)
         self._kind, self._limit_mb = workspaces.bounds_of(lease)
         self._place = workspaces.place_of(lease.key)
-
-    def reference(self) -> Reference:
-        return self._sandbox.reference()
 
     def run(self, command: Command, *, cancelled: Callable[[], bool] | None = None) -> Outcome:
         """Run to the end; see the protocol. Raises WorkspaceFull for a command that ended for want of room."""
@@ -54,20 +50,6 @@ class Guarded:
         outcome = self._sandbox.run(command, cancelled=lambda: watch.over() or (cancelled is not None and cancelled()))
         self._raise_if_over(watch.last if outcome.cancelled else self._count())
         return outcome
-
-    def spawn_pty(
-        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
-    ) -> tuple[int, int]:
-        return self._sandbox.spawn_pty(command, columns=columns, rows=rows, keeping=keeping)
-
-    def stats(self) -> Stats:
-        return self._sandbox.stats()
-
-    def alive(self) -> bool:
-        return self._sandbox.alive()
-
-    def close(self) -> None:
-        self._sandbox.close()
 
     def _count(self) -> Usage:
         try:

@@ -23,7 +23,8 @@ from django.conf import settings
 from resources.operator_secrets import Mask, Masking
 from resources.sandboxes import terminal
 from resources.sandboxes.launch import interpreter
-from resources.sandboxes.protocol import Command, Keeping, Outcome, Reference, Sandbox, Stats, Tier
+from resources.sandboxes.protocol import Command, Outcome, Reference, Sandbox
+from resources.sandboxes.wrapped import Wrapped
 
 log = logging.getLogger(__name__)
 
@@ -62,19 +63,15 @@ def follow(reference: Reference, *, columns: int, rows: int) -> tuple[int, int]:
     )
 
 
-class Transcribed:
+class Transcribed(Wrapped):
     """Everything is the sandbox's own, but that what ``run`` runs and prints is written down as it happens.
 
     The innermost of wrappers: what those around it give to commands as secrets is known by ``Command.hidden``.
     """
 
     def __init__(self, sandbox: Sandbox, *, label: str) -> None:
-        self._sandbox, self._label = sandbox, label
-        self.tier: Tier = sandbox.tier
-        self.note: str = sandbox.note
-
-    def reference(self) -> Reference:
-        return self._sandbox.reference()
+        super().__init__(sandbox)
+        self._label = label
 
     def run(self, command: Command, *, cancelled: Callable[[], bool] | None = None) -> Outcome:
         """Run to the end; see the protocol."""
@@ -85,20 +82,6 @@ class Transcribed:
             entry.ended = _ending(outcome)
         return outcome
 
-    def spawn_pty(
-        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
-    ) -> tuple[int, int]:
-        return self._sandbox.spawn_pty(command, columns=columns, rows=rows, keeping=keeping)
-
-    def stats(self) -> Stats:
-        return self._sandbox.stats()
-
-    def alive(self) -> bool:
-        return self._sandbox.alive()
-
-    def close(self) -> None:
-        self._sandbox.close()
-
 
 class _Entry:
     """One command in the transcript. A disk that takes no more ends the entry, never the command."""
@@ -107,7 +90,8 @@ class _Entry:
         mask = Mask({str(number): value for number, value in enumerate(command.hidden)})
         self.ended = "it was not run to its end"
         self._workspace = workspace
-        self._head = f"\x1b[1m[{label}] $ {_shown(command.argv, mask)}\x1b[0m\n"
+        place = ", ".join(filter(None, (label, command.part)))
+        self._head = f"\x1b[1m[{place}] $ {_shown(command.argv, mask)}\x1b[0m\n"
         self._streams = {name: Masking(mask) for name in ("stdout", "stderr")}
         self._file: int | None = None
         self._shown = 0  # bytes

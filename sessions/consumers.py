@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 BAD_FRAME, SIGNED_OUT, TOO_SLOW, SERVER_ERROR = 4400, 4401, 4408, 1011
 MOST_CHANNELS = 64
 MOST_WAITING = 8 << 20  # bytes that a browser has not taken: windows and snapshots of all its channels fit
-RECHECK_S = 1.0
+RECHECK_S = 0.8  # whoever loses a right is cut off within a second, the question itself included
 _OPEN_S = 20.0
 _FORWARDED = frozenset({Kind.ACK, Kind.INPUT, Kind.RESIZE, Kind.CONTROL, Kind.DETACH})
 
@@ -202,6 +202,8 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
             if frame.kind == Kind.ACK:
                 return  # it crossed the end of its terminal on the way
             raise Refused(Problem.NOT_ATTACHED, f"channel {frame.channel} has no terminal")
+        if frame.kind not in (Kind.ACK, Kind.DETACH) and not self.scope["may_write"]:
+            raise Refused(Problem.NOT_ALLOWED, "a token that may only read watches, and steers nothing")
         if frame.kind == Kind.CONTROL and values[1] == Wish.TAKE:
             _, may_type = await self._right_to(channel.terminal_id)
             if not may_type:
@@ -250,7 +252,8 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         user = await database_sync_to_async(self.scope["still_signed_in"])()
         if user is None or not user.is_authenticated:
             raise Refused(Problem.NOT_ALLOWED, "you are signed out")
-        return await database_sync_to_async(_right)(user, terminal_id)
+        terminal, may_type = await database_sync_to_async(_right)(user, terminal_id)
+        return terminal, may_type and self.scope["may_write"]
 
     async def _recheck(self) -> None:
         """Once a second: whoever was signed out, lost the right to look, or may type or not any more is cut off."""
@@ -273,7 +276,7 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
                     continue  # attached since
                 if (may_type := rights.get(channel.terminal_id)) is None:
                     self._cut_off(channel, Refused(Problem.NOT_ALLOWED, "you may not see this terminal any more"))
-                elif channel.may_type not in (None, may_type):
+                elif channel.may_type not in (None, may_type and self.scope["may_write"]):
                     self._cut_off(channel, Refused(Problem.RIGHTS_CHANGED, "your rights have changed: attach again"))
 
     def _cut_off(self, channel: Channel, why: Refused) -> None:

@@ -57,6 +57,7 @@ def granted(
     size = spec.items.get(FIELD) if isinstance(spec, MapNode) else None
     if not isinstance(spec, MapNode) or not isinstance(size, MapNode):
         return spec, ()
+    size = _without_locked_choices(size, locks)
     ranges = [found for field, node in size.items.items() if (found := _range(field, node, facts, layers))]
     by_name = {document.name: document for document in layers}
     if errors := [error for one in ranges if (error := _upside_down(one, by_name))]:
@@ -70,6 +71,20 @@ def granted(
         grants += [grant] if grant else []
     fitted = MapNode(items, size.written, size.below, size.previous)
     return MapNode({**spec.items, FIELD: fitted}, spec.written, spec.below, spec.previous), tuple(grants)
+
+
+def _without_locked_choices(size: MapNode, locks: Locks) -> MapNode:
+    """A request may not choose what a template has made final, unless how far it may choose is final too."""
+    said = size.items.get("at_most")
+    if not isinstance(said, MapNode):
+        return size
+    free = {
+        field: leaf
+        for field, leaf in said.items.items()
+        if not locks.holds(FIELD, field) or locks.holds(FIELD, "at_most", field)
+    }
+    items = {**size.items, "at_most": MapNode(free, said.written, said.below, said.previous)}
+    return MapNode(items, size.written, size.below, size.previous)
 
 
 def _range(field: str, node: Node, facts: Mapping[str, object], layers: tuple[Document, ...]) -> _Range | None:

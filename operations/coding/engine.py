@@ -10,31 +10,31 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from agents import lifecycle
+from agents import lifecycle, size_choice
 from agents.faults import BerthLost
 from agents.models import Agent, Priority
-from agents.outfits import Outfit, outfit
+from agents.outfits import Outfit
 from events.faults import Fault, Remembered
 from events.journal import record
-from operations import faults, permission, takeover
-from operations.coding import recovery, standstill
+from operations import faults, takeover
+from operations.coding import standstill
 from operations.coding.claims import MOST_LOST_WORKERS, Claim, claim
 from operations.coding.context import AwaitBerth, Context, Done, Outcome
 from operations.coding.pulse import Pulse
+from operations.coding.remedies import recover
 from operations.coding.stage_log import StageLog
 from operations.coding.stages import STAGES
 from operations.coding.storable import storable
 from operations.models import Evidence, Operation, Stage, Step
 from operations.rows import Rows
 from operations.snapshots import snapshot
-from operations.submit import advance, end, load
+from operations.submit import advance, end, let_go, load
 from resources import hosts
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ def agent_gone(agent_id: uuid.UUID | str, *, worker: str) -> None:
                 operation=operation, turn=operation.turn, stage=operation.stage, attempt=1, started_at=timezone.now()
             )
             step.finished_at = timezone.now()
-            _recover(operation, fault, step=step, actor=worker)
+            recover(operation, fault, step=step, actor=worker)
 
 
 # These work inside the berth; COMMIT and PR need nothing but the vault of its host, COMPLETE neither.
@@ -194,7 +194,7 @@ def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worke
             )
         lost = _berth_lost(operation)
         if lost is not None or isinstance(outcome, Fault):
-            _recover(operation, lost or outcome, step=step, actor=worker)  # type: ignore[arg-type] # one is a fault
+            recover(operation, lost or outcome, step=step, actor=worker)  # type: ignore[arg-type] # one is a fault
         elif isinstance(outcome, AwaitBerth):
             _ask_for_berth(operation, step, fitted=fitted, actor=worker)
         else:
@@ -206,7 +206,7 @@ def _fitted(operation: Operation, outcome: Outcome | Fault) -> tuple[Outfit | No
     if not isinstance(outcome, AwaitBerth) or operation.agent_id is not None:
         return None, outcome
     try:
-        return outfit(operation.template), outcome
+        return size_choice.chosen(operation.template, operation.size), outcome
     except Fault as fault:
         return None, fault
 
@@ -217,7 +217,7 @@ def _ask_for_berth(operation: Operation, step: Step, *, fitted: Outfit | None, a
         with transaction.atomic():
             _await_berth(operation, step, fitted=fitted, actor=actor)
     except Fault as fault:
-        _recover(load(operation.pk), fault, step=step, actor=actor)
+        recover(load(operation.pk), fault, step=step, actor=actor)
 
 
 def _await_berth(operation: Operation, step: Step, *, fitted: Outfit | None, actor: str) -> None:
@@ -280,114 +280,4 @@ APPROVALS: dict[tuple[Stage, str], str] = {
 def _succeed(operation: Operation, *, actor: str) -> None:
     end(operation, status=Operation.Status.SUCCEEDED)
     record("operation.succeeded", operation, actor=actor, finished=Stage.COMPLETE.value, **snapshot(operation))
-    _ended(operation, actor=actor)
-
-
-def _ended(operation: Operation, *, actor: str) -> None:
-    record(
-        "project.operation_ended",
-        operation.project,
-        actor=actor,
-        operation_id=str(operation.pk),
-        status=operation.status,
-    )
-    if operation.agent_id:
-        lifecycle.request_stop(operation.agent_id, actor=actor, reason=f"operation {operation.status}")
-
-
-def _recover(operation: Operation, fault: Fault, *, step: Step | None, actor: str) -> None:
-    stage = Stage(operation.stage)
-    earlier = operation.steps.filter(turn__gte=operation.counting_from, outcome=Step.Outcome.FAULT).exclude(action="")
-    decision = recovery.decide(
-        stage=stage,
-        fault=fault,
-        engine_kind=operation.engine_kind,
-        earlier=[(fault or {}).get("kind", "") for fault in earlier.values_list("fault", flat=True)],
-        reworks=operation.agent.resolved["spec"]["engine"]["max_attempts"] if operation.agent else None,
-    )
-    document = storable({**fault.as_dict(), "kind": decision.kind.value, "stage": stage.value})
-    if step is not None:
-        step.outcome, step.fault, step.action = Step.Outcome.FAULT, document, decision.action.value
-        step.save()
-    RECOVER[decision.action](operation, document, decision, actor)
-
-
-def _retry(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
-    operation.stage = decision.stage
-    operation.retry_count += 1
-    operation.retry_strategy, operation.last_retry_at = decision.action.value, timezone.now()
-    operation.status = Operation.Status.WAITING if decision.pause_s else Operation.Status.RUNNING
-    advance(operation, wake_up_in_s=decision.pause_s)
-    record(
-        "operation.retrying", operation, actor=actor, reason=document["detail"], fault=document,
-        action=decision.action.value, pause_s=decision.pause_s, **snapshot(operation),
-    )  # fmt: skip
-
-
-def _wait_for_provider(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
-    """The provider named a time; the run comes back then, in its place in the line."""
-    operation.status = Operation.Status.WAITING
-    until = (timezone.now() + timedelta(seconds=decision.pause_s)).isoformat()
-    reason = {"kind": "provider", "detail": document["detail"], "until": until}
-    advance(operation, wake_up_in_s=decision.pause_s, blocked=[reason])
-    record("operation.waiting", operation, actor=actor, reason=document["detail"], **snapshot(operation))
-
-
-def _ask_person(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
-    """The stage begins again with the answer."""
-    operation.status = Operation.Status.WAITING
-    reason = document["detail"]
-    operation.attention = {"kind": "input_required", "reason": reason, "since": timezone.now().isoformat()}
-    advance(operation, wake_up_in_s=None)
-    record("operation.input_required", operation, actor=actor, reason=reason, **snapshot(operation))
-
-
-def _ask_permission(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
-    """The program begins again once a person approved, or said why not."""
-    operation.status = Operation.Status.WAITING
-    reason = document["detail"]
-    operation.attention = {
-        "kind": "approval_required", "reason": reason, "since": timezone.now().isoformat(), "about": permission.ABOUT,
-    }  # fmt: skip
-    advance(operation, wake_up_in_s=None)
-    record("operation.approval_required", operation, actor=actor, reason=reason, **snapshot(operation))
-
-
-def _wait_for_budget(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
-    """Nothing more is spent until a person raises the budget, or a new day or month begins."""
-    operation.status = Operation.Status.WAITING
-    facts = {name: value for name, value in document.get("facts", {}).items() if value is not None}
-    operation.attention = {
-        "kind": "input_required", "reason": f"{document['detail']} {document['remedy']}".strip(),
-        "since": timezone.now().isoformat(), "about": "budget",
-    }  # fmt: skip
-    advance(operation, wake_up_in_s=None, blocked=[{"kind": "budget", "detail": document["detail"], **facts}])
-    record("operation.waiting", operation, actor=actor, reason=document["detail"], **snapshot(operation))
-
-
-def _recreate(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
-    if operation.agent_id:
-        lifecycle.request_stop(operation.agent_id, actor=actor, reason="environment is created again")
-    operation.agent = None
-    operation.resume_at = operation.resume_at or ("" if decision.stage == Stage.INIT else decision.stage)
-    _retry(operation, document, recovery.Decision(decision.action, decision.kind, Stage.INIT, decision.pause_s), actor)
-
-
-def _escalate(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:
-    operation.error = {**document, "remedy": document["remedy"] or "Look at its steps and their logs, then retry."}
-    end(operation, status=Operation.Status.FAILED)
-    record("operation.failed", operation, actor=actor, reason=document["detail"], **snapshot(operation))
-    _ended(operation, actor=actor)
-
-
-RECOVER = {
-    recovery.Action.RETRY: _retry,
-    recovery.Action.REWORK: _retry,
-    recovery.Action.FRESH_CLONE: _retry,  # the stages fetch again whenever they talk to the remote
-    recovery.Action.RECREATE_ENVIRONMENT: _recreate,
-    recovery.Action.WAIT_FOR_BUDGET: _wait_for_budget,
-    recovery.Action.WAIT_FOR_PROVIDER: _wait_for_provider,
-    recovery.Action.ASK: _ask_person,
-    recovery.Action.ASK_PERMISSION: _ask_permission,
-    recovery.Action.ESCALATE: _escalate,
-}
+    let_go(operation, actor=actor)

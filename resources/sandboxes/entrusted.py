@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 from events.faults import FaultClass
 from resources.operator_secrets import Mask
-from resources.sandboxes.protocol import Command, Keeping, Outcome, Reference, Sandbox, SandboxFailed, Stats, Tier
+from resources.sandboxes.protocol import Command, Outcome, Sandbox, SandboxFailed
+from resources.sandboxes.wrapped import Wrapped
 
 
 class SecretsRefused(SandboxFailed):
@@ -18,19 +19,14 @@ class SecretsRefused(SandboxFailed):
     remedy = "Add python3 to the image."
 
 
-class Entrusted:
+class Entrusted(Wrapped):
     """Everything is the sandbox's own, but for the environment of ``run`` and what comes back of it."""
 
     def __init__(self, sandbox: Sandbox, *, secrets: Mapping[str, str]) -> None:
         if sandbox.reference().get("carrier") == "engine":
             raise SecretsRefused("Secrets cannot be given to commands in this image.")
-        self._sandbox, self._secrets = sandbox, dict(secrets)
-        self._mask = Mask(secrets)
-        self.tier: Tier = sandbox.tier
-        self.note: str = sandbox.note
-
-    def reference(self) -> Reference:
-        return self._sandbox.reference()
+        super().__init__(sandbox)
+        self._secrets, self._mask = dict(secrets), Mask(secrets)
 
     def run(self, command: Command, *, cancelled: Callable[[], bool] | None = None) -> Outcome:
         """Run to the end; see the protocol."""
@@ -43,17 +39,3 @@ class Entrusted:
         return dataclasses.replace(
             outcome, stdout=self._mask.data(outcome.stdout), stderr=self._mask.data(outcome.stderr)
         )
-
-    def spawn_pty(
-        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
-    ) -> tuple[int, int]:
-        return self._sandbox.spawn_pty(command, columns=columns, rows=rows, keeping=keeping)
-
-    def stats(self) -> Stats:
-        return self._sandbox.stats()
-
-    def alive(self) -> bool:
-        return self._sandbox.alive()
-
-    def close(self) -> None:
-        self._sandbox.close()

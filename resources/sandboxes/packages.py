@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from resources.files import Beneath, PathEscapes, PathSpecial, PathTooBig
-from resources.sandboxes.protocol import Command, Keeping, Outcome, Reference, Sandbox, SandboxFailed, Stats, Tier
+from resources.sandboxes.protocol import Command, Keeping, Outcome, Sandbox, SandboxFailed
 from resources.sandboxes.surroundings import DEFAULT_PATH
+from resources.sandboxes.wrapped import Wrapped
 
 PLACE = ".moorage/packages"
 _GOT = f"{PLACE}/got.json"
@@ -81,17 +82,12 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
     return sandbox.paths(Command(argv=("true",))) if isinstance(sandbox, Furnished) else {}
 
 
-class Furnished:
+class Furnished(Wrapped):
     """Everything is the sandbox's own, but that commands of ``run`` are told where the packages are."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox = sandbox
+        super().__init__(sandbox)
         self._place = _workspace(sandbox) / PLACE
-        self.tier: Tier = sandbox.tier
-        self.note: str = sandbox.note
-
-    def reference(self) -> Reference:
-        return self._sandbox.reference()
 
     def run(self, command: Command, *, cancelled: Callable[[], bool] | None = None) -> Outcome:
         """Run to the end; see the protocol."""
@@ -104,15 +100,6 @@ class Furnished:
         given = self.paths(command)
         told = dataclasses.replace(command, environment=given)
         return self._sandbox.spawn_pty(told, columns=columns, rows=rows, keeping=keeping)
-
-    def stats(self) -> Stats:
-        return self._sandbox.stats()
-
-    def alive(self) -> bool:
-        return self._sandbox.alive()
-
-    def close(self) -> None:
-        self._sandbox.close()
 
     def paths(self, command: Command) -> dict[str, str]:
         """The search paths, ours last: what the image has is not replaced by another version of it."""

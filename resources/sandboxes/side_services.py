@@ -21,7 +21,8 @@ from events.faults import Fault, FaultClass
 from events.plain_text import plain
 from resources.files import Beneath, PathEscapes, PathSpecial, PathTooBig
 from resources.sandboxes import keeper
-from resources.sandboxes.protocol import Command, Keeping, Outcome, Reference, Sandbox, SandboxGone, Stats, Tier
+from resources.sandboxes.protocol import Command, Outcome, Sandbox, SandboxGone, Tier
+from resources.sandboxes.wrapped import Wrapped
 
 PLACE = ".moorage/services"
 READY_TIMEOUT_S = 60
@@ -68,7 +69,7 @@ def read(spec: Mapping[str, Any], *, ports: Mapping[str, int]) -> tuple[Service,
     )
 
 
-class Served:
+class Served(Wrapped):
     """Everything is the sandbox's own, but that commands of ``run`` have the services.
 
     ``locks`` is a directory of the host where keepers hold their locks, ``environment`` what services are given besides
@@ -85,11 +86,10 @@ class Served:
         environment: Mapping[str, str] | None = None,
         clean: Callable[[str], str] = str,
     ) -> None:
-        self._sandbox, self._services, self._say = sandbox, tuple(services), say
+        super().__init__(sandbox)
+        self._services, self._say = tuple(services), say
         self._environment = dict(environment or {})
         self._clean = clean  # takes out of what the inside says what nobody may see
-        self.tier: Tier = sandbox.tier
-        self.note: str = sandbox.note
         reference = sandbox.reference()
         self._lock = locks / f"{reference['name']}.lock"
         workspace = Path(reference["profile"]["workspace"])
@@ -97,9 +97,6 @@ class Served:
         self._files = Beneath(workspace)
         self._run = keeper.held(self._lock) or ""  # which run of the services
         self._told: dict[str, int] = {}  # the restarts of each that were told
-
-    def reference(self) -> Reference:
-        return self._sandbox.reference()
 
     def run(self, command: Command, *, cancelled: Callable[[], bool] | None = None) -> Outcome:
         """Run to the end; see the protocol. Raises ServiceFailed where the services cannot be had."""
@@ -147,20 +144,6 @@ class Served:
         log = self._log(name)
         self._say(f"service {name}: {why}\n{log}".rstrip())
         raise ServiceFailed(f"service {name}: {why}", service=name, log=log)
-
-    def spawn_pty(
-        self, command: Command, *, columns: int, rows: int, keeping: Keeping | None = None
-    ) -> tuple[int, int]:
-        return self._sandbox.spawn_pty(command, columns=columns, rows=rows, keeping=keeping)
-
-    def stats(self) -> Stats:
-        return self._sandbox.stats()
-
-    def alive(self) -> bool:
-        return self._sandbox.alive()
-
-    def close(self) -> None:
-        self._sandbox.close()
 
     def _argv(self, mode: str) -> tuple[str, ...]:
         services = [dataclasses.asdict(one) for one in self._services]

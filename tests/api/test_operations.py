@@ -56,6 +56,13 @@ def test_a_request_is_accepted_with_the_operation_and_where_it_is(client: APICli
         ("capability", "sailing", 400, "agent.unknown_capability", "/capability"),
         ("template", "nowhere", 404, "template.not_found", ""),
         ("template", "web", 422, "template.abstract", ""),
+        ("size", {"memory_mb": 9000}, 400, "template.size_not_granted", "/size/memory_mb"),
+        ("size", {"cpu_millis": 499}, 400, "template.size_not_granted", "/size/cpu_millis"),
+        ("size", {"memory": 1024}, 400, "request.invalid", "/size/memory"),
+        ("size", {"disk_mb": "2 GB"}, 400, "request.invalid", "/size/disk_mb"),
+        ("size", {"disk_mb": None}, 400, "request.invalid", "/size/disk_mb"),
+        ("size", {"disk_mb": 10**12}, 400, "request.invalid", "/size/disk_mb"),
+        ("size", "large", 400, "request.invalid", "/size"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_written(
@@ -64,6 +71,17 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
     document = problem(client.post(OPERATIONS, request_for(project, **{field: value})), status, code)
     assert pointers(document) == ({pointer} if pointer else set())
     assert not Operation.objects.exists()
+
+
+def test_a_size_is_chosen_and_the_same_request_again_asks_no_host(client: APIClient, project: Project) -> None:
+    wanted = request_for(project, size={"memory_mb": 2048})
+    first = client.post(OPERATIONS, wanted, HTTP_IDEMPOTENCY_KEY="k").json()
+    assert first["size"] == {"memory_mb": 2048}
+    factories.host(memory_mb=1000)
+    again = client.post(OPERATIONS, wanted, HTTP_IDEMPOTENCY_KEY="k")
+    assert (again.status_code, again.json()["id"]) == (202, first["id"])
+    document = problem(client.post(OPERATIONS, wanted), 400, "host.size_not_lent")
+    assert pointers(document) == {"/size/memory_mb"}
 
 
 def test_the_same_key_and_request_again_answers_the_first_operation(client: APIClient, project: Project) -> None:

@@ -140,6 +140,18 @@ def test_an_answer_being_written_survives_a_refresh(visitor: Visitor, operator: 
     assert Operation.objects.get().answers == ["Half a cent is a cent"]
 
 
+def test_the_keyboard_stays_where_it_is_when_a_part_changes(visitor: Visitor, operator: Any, project: Project) -> None:
+    operation = rows.operation(operator, of=project)
+    visitor.go(address(operation))
+    expect(visitor.page.locator("[data-live-status]")).to_have_attribute("data-live-status", "live")
+    link = visitor.page.locator("[data-part=top] a").first
+    link.focus()
+    moves_on(operation, stage=Stage.ANALYZE)
+    expect(visitor.page.locator("[data-part=top] .badge")).to_have_text("running")
+    expect(visitor.page.locator("[data-part=steps]")).to_contain_text("init is done")
+    expect(link).to_be_focused()
+
+
 def test_a_list_and_the_harbour_follow_their_rows(visitor: Visitor, operator: Any, project: Project) -> None:
     operation = rows.operation(operator, of=project)
     for number, path in enumerate(("/admin/", reverse("admin:operations_operation_changelist"))):

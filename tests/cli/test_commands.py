@@ -27,7 +27,17 @@ def test_run_sends_the_requirement_and_every_option(server: MoorageServer, moora
     requirement = tmp_path / "requirement.md"
     requirement.write_text("# Sill\n\ncrossings, please — now\n", encoding="utf-8")
     options = ["--engine", "patch", "--template", "python", "--priority", "high", "--approval", "plan"]
-    more = ["--metadata", '{"issue": 7}', "--capability", "testing", "--detach"]
+    more = [
+        "--metadata",
+        '{"issue": 7}',
+        "--capability",
+        "testing",
+        "--memory-mb",
+        "2048",
+        "--disk-mb",
+        "900",
+        "--detach",
+    ]
     done = moorage("run", "-p", "tide-table", "-f", str(requirement), *options, *more)
     assert done.returncode == 0, done.stderr
     ((path, _, body),) = sent(server, "POST")
@@ -38,6 +48,7 @@ def test_run_sends_the_requirement_and_every_option(server: MoorageServer, moora
         "requirements": "# Sill\n\ncrossings, please — now\n",
         "engine": "patch",
         "template": "python",
+        "size": {"memory_mb": 2048, "disk_mb": 900},
         "priority": "high",
         "approval": "plan",
         "capability": "testing",

@@ -55,16 +55,26 @@ def web_process(live_redis: RedisProcess, user: Any) -> Iterator[WebProcess]:
 
 
 class Socket(ApplicationCommunicator):
-    """A client of ``/ws/events/`` in this process (channels.testing would want Daphne)."""
+    """A client of ``/ws/events/``, or another path, in this process (channels.testing would want Daphne)."""
 
-    def __init__(self, *, application: Any = websocket, token: str = "", origin: str = "", cookie: str = "") -> None:
-        headers = [(b"host", b"testserver")]
+    def __init__(
+        self,
+        *,
+        application: Any = websocket,
+        token: str = "",
+        origin: str = "",
+        cookie: str = "",
+        path: str = "/ws/events/",
+        host: str = "testserver",
+    ) -> None:
+        headers = [(b"host", host.encode())]
         headers += [(b"authorization", f"Bearer {token}".encode())] if token else []
         headers += [(b"origin", origin.encode())] if origin else []
         headers += [(b"cookie", cookie.encode())] if cookie else []
         scope = {
             "type": "websocket",
-            "path": "/ws/events/",
+            "path": path,
+            "subprotocols": ["moorage.term.v1"],
             "query_string": b"",
             "headers": headers,
             "scheme": "ws",

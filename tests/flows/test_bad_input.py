@@ -171,7 +171,8 @@ def test_the_same_key_and_request_is_the_same_operation_however_often_it_comes(i
     assert Operation.objects.count() == 1
 
 
-@pytest.mark.parametrize("other", [{"requirements": FIX + "\nMore."}, {"engine": "repair"}, {"approval": "plan"}])
+@pytest.mark.parametrize("other", [{"requirements": FIX + "\nMore."}, {"engine": "repair"}, {"approval": "plan"},
+                                   {"size": {"memory_mb": 1024}}])  # fmt: skip
 def test_the_same_key_with_another_request_is_a_conflict(inline: Inline, other: dict[str, Any]) -> None:
     project = inline.project()
     first = inline.submit(project, idempotency_key="k1")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operations.coding import recordings
-from operations.models import Evidence, PullRequest, Stage
+from operations.models import Evidence, Operation, PullRequest, Stage
 from tests.flows.inline import Inline, left_held, stages
 from tests.flows.repositories import PROJECT, make
 
@@ -39,6 +39,16 @@ def test_a_requirement_becomes_a_commit_a_branch_and_a_pull_request(inline: Inli
     }
     assert result["diffstat"] == {"files": 1, "insertions": 1, "deletions": 1}
     assert left_held() == []
+
+
+def test_the_size_that_was_asked_for_is_that_of_the_berth(inline: Inline) -> None:
+    operation = inline.submit(size={"memory_mb": 1500})
+    inline.run(until=lambda: Operation.objects.get(pk=operation.pk).stage == Stage.PLAN)
+    operation.refresh_from_db()
+    agent = operation.agent
+    assert agent.sandbox["profile"]["memory_mb"] == agent.resolved["taken"]["memory_mb"] == 1500
+    assert (agent.resolved["chosen"], agent.resolved["spec"]["size"]["memory_mb"]) == ({"memory_mb": 1500}, 1500)
+    assert inline.finish(operation).status == "succeeded"
 
 
 def test_the_result_names_evidence_that_was_seen_on_the_tree_that_was_committed(inline: Inline) -> None:

@@ -13,6 +13,9 @@ from sessions.host import wire
 from sessions.host.wire import ASKED, LIVE_ONLY, SUBPROTOCOL, TOLD, Frame, Kind, Problem, Wish
 from sessions.models import Terminal
 
+# A web process on a machine whose cores are all taken needs half a minute to start.
+PATIENCE_S = 60.0
+
 
 class Browser:
     """One socket with any number of terminals."""
@@ -24,6 +27,7 @@ class Browser:
             "additional_headers": headers,
             "max_size": 1 << 20,
             "ping_interval": None,
+            "open_timeout": PATIENCE_S,
             **how,
         }
         self._held = contextlib.ExitStack()
@@ -47,7 +51,7 @@ class Browser:
     def say(self, kind: Kind, *values: Any, rest: bytes = b"", channel: int = 1) -> None:
         self.socket.send(wire.message(kind, channel, wire.pack(ASKED, kind, *values, rest=rest)))
 
-    def hear(self, *, within_s: float = 10.0) -> Frame:
+    def hear(self, *, within_s: float = PATIENCE_S) -> Frame:
         message = self.socket.recv(timeout=within_s)
         assert isinstance(message, bytes)
         frame = wire.decode(message)
@@ -92,7 +96,7 @@ class Browser:
     def type(self, text: bytes, *, channel: int = 1) -> None:
         self.say(Kind.INPUT, self.control_epoch, rest=text, channel=channel)
 
-    def read_until(self, wanted: bytes, *, within_s: float = 10.0) -> bytes:
+    def read_until(self, wanted: bytes, *, within_s: float = PATIENCE_S) -> bytes:
         """What is printed until ``wanted``; offsets join without a gap."""
         seen, expected, deadline = b"", None, time.monotonic() + within_s
         while wanted not in seen:

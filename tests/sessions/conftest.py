@@ -19,11 +19,15 @@ from django.db import connection
 from django.utils import timezone
 
 from agents.models import Agent
+from config.access.models import Scope, issue
 from resources.models import Host
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Profile, Sandbox, Tier
+from sessions import lifecycle
 from sessions.host import client
-from sessions.models import Terminal
+from sessions.models import SessionHost, Terminal
+from tests.events.web_process import WebProcess
+from tests.fakes.redis_process import RedisProcess
 from tests.patience import eventually
 
 HOST = "quay"
@@ -138,3 +142,25 @@ def agent(host: Host, user: Any, sandbox: Sandbox) -> Agent:
 @pytest.fixture
 def state_of() -> Callable[[Terminal], str]:
     return lambda terminal: str(Terminal.objects.get(pk=terminal.pk).state)
+
+
+@pytest.fixture
+def web(daemon: DaemonProcess, redis_process: RedisProcess) -> Iterator[WebProcess]:
+    """A web process that runs beside it."""
+    process = WebProcess(database=str(connection.settings_dict["NAME"]), redis_url=redis_process.url)
+    try:
+        process.start()
+        yield process
+    finally:
+        process.close()
+
+
+@pytest.fixture
+def token(user: Any) -> str:
+    return issue(user=user, scope=Scope.WRITE)
+
+
+@pytest.fixture
+def terminal(web: WebProcess, agent: Agent, user: Any) -> Terminal:
+    eventually(lambda: SessionHost.objects.exists())
+    return lifecycle.request_open(agent_id=agent.pk, by=user, columns=80, rows=24)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -16,36 +15,13 @@ from agents.models import Agent
 from config.access.models import ApiToken, Scope, issue
 from sessions import lifecycle, sharing
 from sessions.host import wire
-from sessions.host.wire import SUBPROTOCOL, TOLD, Kind, Problem, Wish
-from sessions.models import SessionHost, Terminal, TerminalGuest
+from sessions.host.wire import LIVE_ONLY, SUBPROTOCOL, TOLD, Kind, Problem, Wish
+from sessions.models import Terminal, TerminalGuest
 from tests.events.web_process import WebProcess
-from tests.fakes.redis_process import RedisProcess
-from tests.patience import eventually
 from tests.sessions.browser import Browser
 from tests.sessions.conftest import DaemonProcess
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def web(daemon: DaemonProcess, redis_process: RedisProcess) -> Iterator[WebProcess]:
-    process = WebProcess(database=str(connection.settings_dict["NAME"]), redis_url=redis_process.url)
-    try:
-        process.start()
-        yield process
-    finally:
-        process.close()
-
-
-@pytest.fixture
-def token(user: Any) -> str:
-    return issue(user=user, scope=Scope.WRITE)
-
-
-@pytest.fixture
-def terminal(web: WebProcess, agent: Agent, user: Any) -> Terminal:
-    eventually(lambda: SessionHost.objects.exists())
-    return lifecycle.request_open(agent_id=agent.pk, by=user, columns=80, rows=24)
 
 
 def test_what_is_typed_in_one_browser_is_seen_in_another(web: WebProcess, token: str, terminal: Terminal) -> None:
@@ -238,31 +214,37 @@ def test_what_a_browser_may_not_say_is_refused_and_the_socket_lives(
         assert browser.refused()[0] == Problem.STALE_CONTROL
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        {"additional_headers": {}},
-        {"additional_headers": {"Origin": "null"}},
-        {"additional_headers": {"Origin": "http://evil.example"}},
-        {"subprotocols": None},
-        {"subprotocols": ["moorage.term.v2"]},
-    ],
-)
-def test_the_handshake_is_refused_to_strangers(web: WebProcess, token: str, how: dict[str, Any]) -> None:
+@pytest.mark.parametrize("subprotocols", [None, ["moorage.term.v2"]])
+def test_the_handshake_is_refused_to_who_speaks_something_else(
+    web: WebProcess, token: str, subprotocols: list[str] | None
+) -> None:
     with pytest.raises(InvalidStatus):
-        Browser(web.address, token="" if "additional_headers" in how else token, greet=False, **how)
+        Browser(web.address, token=token, greet=False, subprotocols=subprotocols)
 
 
-def test_two_hundred_come_back_at_once(web: WebProcess, token: str, terminal: Terminal) -> None:
-    crowd = [Browser(web.address, token=token, open_timeout=60) for _ in range(200)]
-    for each in crowd:
-        each.attach(terminal)
-    crowd[0].control_epoch = 0
-    crowd[0].take_control()
-    crowd[0].type(b"echo all' 'hear\n")
-    for each in crowd:
-        each.read_until(b"all hear")
-        each.close()
+def test_two_hundred_come_back_at_once_and_each_goes_on_where_it_was(
+    web: WebProcess, token: str, terminal: Terminal
+) -> None:
+    def come(offset: int) -> Browser:
+        browser = Browser(web.address, token=token)
+        browser.attach(terminal, offset=offset)
+        return browser
+
+    with ThreadPoolExecutor(200) as pool:
+        crowd = list(pool.map(come, [LIVE_ONLY] * 200))
+        crowd[0].take_control()
+        crowd[0].type(b"echo be' 'fore\n")
+        list(pool.map(lambda each: each.read_until(b"be fore"), crowd))
+        web.kill()
+        list(pool.map(Browser.close, crowd))
+        web.start()
+        crowd = list(pool.map(come, [each.offset for each in crowd]))
+        typist = crowd[0]
+        typist.take_control()
+        typist.type(b"echo af' 'ter\n")
+        heard = list(pool.map(lambda each: each.read_until(b"af ter"), crowd))
+        list(pool.map(Browser.close, crowd))
+    assert not any(b"be fore" in each for each in heard)
 
 
 def test_the_subprotocol_is_answered(web: WebProcess, token: str) -> None:

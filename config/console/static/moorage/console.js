@@ -25,7 +25,13 @@
     return copy.innerHTML;
   }
 
+  // What tells a link, a summary or a button from the others of its part, before a change and after it.
+  function sign(element) {
+    return [element.tagName, element.getAttribute("href"), element.closest("[data-key]")?.dataset.key, element.textContent].join("\n");
+  }
+
   function adopt(old, fresh) {
+    const focused = old.contains(document.activeElement) ? sign(document.activeElement) : null;
     const open = new Map([...old.querySelectorAll("details[data-key]")].map((each) => [each.dataset.key, each.open]));
     for (const each of fresh.querySelectorAll("details[data-key]")) {
       if (open.has(each.dataset.key)) each.open = open.get(each.dataset.key);
@@ -36,6 +42,7 @@
       const pre = old.querySelectorAll("pre")[index];
       if (pre && top) pre.scrollTop = top;
     }
+    if (focused) [...old.querySelectorAll("a, summary, button, [tabindex]")].find((each) => sign(each) === focused)?.focus({ preventScroll: true });
     window.moorageLive?.followPage(old);
   }
 
