@@ -129,6 +129,29 @@ def test_screen_that_goes_on_in_another_process_amid_a_flood_is_the_same() -> No
     assert second.dump()[0] == everything(data, columns=80, rows=24)
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"\x1b[44;31m",
+        b"\x1b[1m\x1b(0",
+        b"\x1b[2;10r\x1b[20;1H",
+        b"\x1b[5;24r\x1b[24;1H",
+        b"\x1b]0;without an end",
+        b"\xe2\x82",
+    ],
+)
+@pytest.mark.parametrize("looked_at", [True, False])
+def test_what_was_set_before_a_flood_holds_behind_it(before: bytes, looked_at: bool) -> None:
+    lines = b"".join(b"line %d\r\n" % number for number in range(20_000))
+    screen, rest = Emulated(columns=80, rows=24), lines + b"\x07" + lines
+    screen.feed(b"above\r\n" + before)
+    if looked_at:
+        screen.dump()
+    screen.feed(rest[:150_000])
+    screen.feed(rest[150_000:] + b"behind it")
+    assert screen.dump()[0] == everything(b"above\r\n" + before + rest + b"behind it", columns=80, rows=24)
+
+
 def test_only_lines_that_cannot_be_seen_any_more_are_left_out() -> None:
     output = b"\x1b[31mred line\x1b(0\r\n" * 10 + b"seen\r\n" * 9
     cut = scrolled.away(output, rows=4)
