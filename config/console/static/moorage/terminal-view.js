@@ -68,6 +68,7 @@ export class View extends EventTarget {
     this.failures = 0;
     this.epoch = frame.epoch;
     this.acknowledged = 0;
+    if (this.offset === null || frame.start >= this.offset) this.former = 0; // perhaps another session host, whose numbers begin anew
     this.resized(frame.columns, frame.rows);
     this.change({ state: "live" });
   }
