@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from agents.model_answers import Answer, Spoken, read_answer
@@ -44,6 +44,13 @@ class Usage:
     input_tokens: int = 0
     output_tokens: int = 0
 
+    def add(self, other: Usage) -> None:
+        """Count what another counted, too."""
+        self.calls += other.calls
+        self.failed_calls += other.failed_calls
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+
     def as_dict(self) -> dict[str, int]:
         """The JSON form for the Step row."""
         return {
@@ -69,6 +76,16 @@ class Models:
         self.chain, self.usage, self.asked = chain, usage, asked
         self.cancelled, self.say = cancelled, say
         self.answered: list[str] = []
+
+    def apart(self, *, cancelled: Callable[[], bool], say: Callable[[str], None], iterations: int) -> Models:
+        """The same for another thread: with a count of its own, until :meth:`join` takes it in."""
+        chain = replace(self.chain, iterations=iterations)
+        return Models(chain, cancelled=cancelled, say=say, usage=Usage(), asked=self.asked)
+
+    def join(self, other: Models) -> None:
+        """Take in what another one came to, once its thread is done."""
+        self.usage.add(other.usage)
+        self.answered.extend(label for label in other.answered if label not in self.answered)
 
     def ask(self, messages: Sequence[BaseMessage], *, tools: Sequence[type], forced: str | None = None) -> Answer:
         """The first complete answer. ``forced`` names the one tool the model must call, where its dialect

@@ -145,6 +145,7 @@ class ModelChain:
     patience_s: float = 10.0  # the longest wait within a stage; for a longer one the run is parked
     output_tokens: int = 8192
     iterations: int = 60  # of the coder's tool loop
+    side_by_side: int = 1  # independent steps of a plan carried out at one time
     streaming: bool = False  # Ollama always streams
 
     @property

@@ -188,7 +188,10 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
         data = PlanEditSerializer(data=request.data)
         data.is_valid(raise_exception=True)
         wanted = data.validated_data
-        steps = tuple(plans.EditedStep(s["title"], tuple(s["files"]), s["detail"]) for s in wanted.get("steps", ()))
+        steps = tuple(
+            plans.EditedStep(s["title"], tuple(s["files"]), s["detail"], tuple(s["after"]))
+            for s in wanted.get("steps", ())
+        )
         operation = plans.edit(
             by=request.user, operation_id=pk, summary=wanted.get("summary"), steps=steps if "steps" in wanted else None
         )

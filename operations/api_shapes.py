@@ -303,6 +303,11 @@ class PlannedStepSerializer(serializers.Serializer[Any]):
     title = serializers.CharField(max_length=300)
     files = serializers.ListField(child=serializers.CharField(max_length=500), max_length=50, default=list)
     detail = serializers.CharField(max_length=4000, allow_blank=True, default="")
+    after = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=30), max_length=30, default=list,
+        help_text="Numbers of the earlier steps it needs, from 1. Steps that share no file and need none of each other "
+        "may be carried out at the same time.",
+    )  # fmt: skip
 
 
 class PlanEditSerializer(serializers.Serializer[Any]):

@@ -250,6 +250,7 @@ def _plan(steps: Sequence[Step]) -> Plan | None:
             "title": plain(str(line.get("title", ""))),
             "detail": plain(str(line.get("detail", ""))),
             "files": plain(", ".join(map(str, line.get("files") or []))),
+            "after": plain(", ".join(map(str, line.get("after") or []))),
         }
         for line in product.get("steps") or []
         if isinstance(line, dict)

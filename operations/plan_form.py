@@ -39,6 +39,11 @@ class PlannedStepForm(forms.Form):
         help_text="One path a line.",
     )  # fmt: skip
     detail = forms.CharField(max_length=4000, required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    after = forms.CharField(
+        label="Needs steps", max_length=200, required=False,
+        help_text="Numbers of earlier steps, such as 1, 2. Steps that share no file and need none of each other may be "
+        "carried out at the same time.",
+    )  # fmt: skip
 
     def clean_paths(self) -> tuple[str, ...]:
         """The paths, without blanks around them."""
@@ -47,9 +52,16 @@ class PlannedStepForm(forms.Form):
             raise forms.ValidationError("At most 50 paths of at most 500 characters.")
         return files
 
+    def clean_after(self) -> tuple[int, ...]:
+        """The numbers, each once."""
+        words = self.cleaned_data["after"].replace(",", " ").split()
+        if not all(word.isascii() and word.isdecimal() and 1 <= int(word) <= MOST_STEPS for word in words):
+            raise forms.ValidationError("Numbers of earlier steps, with commas between them.")
+        return tuple(sorted({int(word) for word in words}))
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        if not data.get("title") and (data.get("paths") or data.get("detail")):
+        if not data.get("title") and (data.get("paths") or data.get("detail") or data.get("after")):
             self.add_error("title", "Say in a few words what is done here.")
         return data
 
@@ -84,6 +96,7 @@ def _forms(request: HttpRequest, product: Mapping[str, Any]) -> tuple[PlanForm, 
             "title": plain(str(line.get("title", ""))),
             "paths": plain("\n".join(map(str, line.get("files") or []))),
             "detail": plain(str(line.get("detail", ""))),
+            "after": plain(", ".join(map(str, line.get("after") or []))),
         }
         for line in lines
     ]
@@ -94,11 +107,16 @@ def _forms(request: HttpRequest, product: Mapping[str, Any]) -> tuple[PlanForm, 
 
 
 def _saved(request: HttpRequest, operation: Operation, form: PlanForm, steps: Any) -> bool:
-    written = [one.cleaned_data for one in steps if one.cleaned_data.get("title")]
+    written = [(number, one.cleaned_data) for number, one in enumerate(steps, start=1) if one.cleaned_data.get("title")]
     if not written:
         form.add_error(None, "A plan has at least one step.")
         return False
-    edited = tuple(plans.EditedStep(one["title"], one["paths"], one["detail"]) for one in written)
+    # Steps that were left out count no more.
+    now = {shown: number for number, (shown, _one) in enumerate(written, start=1)}
+    edited = tuple(
+        plans.EditedStep(one["title"], one["paths"], one["detail"], tuple(now[at] for at in one["after"] if at in now))
+        for _shown, one in written
+    )
     try:
         plans.edit(by=request.user, operation_id=operation.pk, summary=form.cleaned_data["summary"], steps=edited)
         if request.POST.get("then") == "approve":

@@ -21,6 +21,7 @@ class EditedStep:
     title: str
     files: tuple[str, ...] = ()
     detail: str = ""
+    after: tuple[int, ...] = ()
 
 
 def edit(
@@ -46,7 +47,8 @@ def edit(
             product["summary"] = summary
         if steps is not None:
             product["steps"] = [
-                {"title": step.title, "files": list(step.files), "detail": step.detail} for step in steps
+                {"title": step.title, "files": list(step.files), "detail": step.detail, "after": list(step.after)}
+                for step in steps
             ]
         product["edited_by"] = str(by)
         Step.objects.filter(pk=planned.pk).update(product=product)

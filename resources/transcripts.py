@@ -90,7 +90,8 @@ class _Entry:
         mask = Mask({str(number): value for number, value in enumerate(command.hidden)})
         self.ended = "it was not run to its end"
         self._workspace = workspace
-        self._head = f"\x1b[1m[{label}] $ {_shown(command.argv, mask)}\x1b[0m\n"
+        place = ", ".join(filter(None, (label, command.part)))
+        self._head = f"\x1b[1m[{place}] $ {_shown(command.argv, mask)}\x1b[0m\n"
         self._streams = {name: Masking(mask) for name in ("stdout", "stderr")}
         self._file: int | None = None
         self._shown = 0  # bytes

@@ -9,7 +9,7 @@ from agents.chat_models import Models, Usage
 from agents.engines import snapshots
 from agents.engines.protocol import Edits, EngineKind, Plan, Review, Task, Workbench
 from agents.providers import ModelChain
-from agents.roles import coder, planner, prompts, reviewer, surveys, tester
+from agents.roles import coder, planner, prompts, reviewer, side_by_side, surveys, tester
 
 
 class LlmEngine:
@@ -17,9 +17,15 @@ class LlmEngine:
 
     kind = EngineKind.LLM
 
-    def __init__(self, chain: ModelChain, *, asked: Callable[[str], None] = lambda _model: None) -> None:
+    def __init__(
+        self,
+        chain: ModelChain,
+        *,
+        asked: Callable[[str], None] = lambda _model: None,
+        told: side_by_side.Told = lambda _number, _title, _state: None,
+    ) -> None:
         self.chain = chain
-        self._asked = asked
+        self._asked, self._told = asked, told
         self._usage = Usage()
         self._answered: list[str] = []
 
@@ -40,13 +46,15 @@ class LlmEngine:
         return planner.plan(self._models(bench), task, survey=surveys.survey(task, bench))
 
     def code(self, task: Task, plan: Plan, bench: Workbench) -> Edits:
-        """Run the coder; from the second attempt on, the tester first turns the feedback into a diagnosis."""
+        """Carry the plan out; from the second attempt on, one coder mends what the tester says of the feedback."""
         models = self._models(bench)
-        diagnosis = tester.diagnose(models, task, plan) if task.feedback else ""
-        if diagnosis:
-            bench.say(f"tester: {diagnosis.splitlines()[0][:200]}")
         before = snapshots.hashes(bench)
-        summary = coder.code(models, task, plan, bench, survey=surveys.survey(task, bench), diagnosis=diagnosis)
+        if task.feedback:
+            diagnosis = tester.diagnose(models, task, plan)
+            bench.say(f"tester: {diagnosis.splitlines()[0][:200]}")
+            summary = coder.code(models, task, plan, bench, survey=surveys.survey(task, bench), diagnosis=diagnosis)
+        else:
+            summary = side_by_side.code(models, task, plan, bench, told=self._told)
         return Edits(snapshots.changed(before, snapshots.hashes(bench)), summary)
 
     def review(self, task: Task, plan: Plan, diff: str, facts: dict[str, Any], bench: Workbench) -> Review:

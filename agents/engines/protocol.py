@@ -7,6 +7,7 @@ An engine sees a :class:`Workbench` (files and commands of one berth) and a :cla
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -32,6 +33,14 @@ class EngineUnavailable(Fault):
 
     fault_class = FaultClass.CONFIGURATION
     code = "engine.unavailable"
+
+
+class CopyFailed(Fault):
+    """The checkout cannot be copied: no room, no time, or something in it that cannot be."""
+
+    fault_class = FaultClass.RESOURCE
+    code = "bench.copy_failed"
+    remedy = "Give the template a larger size.disk_mb, or set engine.limits.side_by_side to 1."
 
 
 class EditRefused(Fault):
@@ -94,11 +103,12 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
-    """One intended change, for people and for the coder."""
+    """One intended change, for people and for the coder; ``after`` are the earlier steps it needs, from 1."""
 
     title: str
     files: tuple[str, ...] = ()
     detail: str = ""
+    after: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +170,19 @@ class Workbench(Protocol):
 
     def cancelled(self) -> bool:
         """True once the operation was cancelled: stop as soon as possible."""
+
+    def copied(self, name: str) -> AbstractContextManager[Copy]:
+        """The whole checkout once more, beside this one, for as long as the block lasts; ``name`` is a plain word.
+
+        Raises :class:`CopyFailed`; nothing is left of the copy then.
+        """
+
+
+class Copy(Workbench, Protocol):
+    """A workbench on a copy of a checkout; its lines begin with its name."""
+
+    def give_back(self, paths: Sequence[str]) -> None:
+        """Make these files of the original what they are in the copy, be it gone, with their permission bits."""
 
 
 class Engine(Protocol):

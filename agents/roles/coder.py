@@ -35,12 +35,17 @@ HINT_AFTER, STUCK_AFTER = 20, 35  # answers in a row that change no file
 NO_PROGRESS = "Nothing has changed for a long while. Edit now with what you know, or call Done."
 
 
-def code(models: Models, task: Task, plan: Plan, bench: Workbench, *, survey: str = "", diagnosis: str = "") -> str:
+def code(
+    models: Models, task: Task, plan: Plan, bench: Workbench, *,
+    survey: str = "", diagnosis: str = "", assignment: str = "",
+) -> str:  # fmt: skip
     """Change the files; returns the coder's own summary. Raises :class:`ModelStuck` when it comes to no
     end.
+
+    ``assignment`` says which steps of the plan are meant, where not all of them are.
     """
     toolbox = Toolbox(bench)
-    messages = _opening(task, plan, survey, diagnosis)
+    messages = _opening(task, plan, survey, diagnosis, assignment)
     seen = Seen()
     idle = cut = 0
     for _ in range(models.chain.iterations):
@@ -153,12 +158,14 @@ def _key(*parts: Any) -> str:
     return hashlib.sha256(action.encode("utf-8", "replace")).hexdigest()
 
 
-def _opening(task: Task, plan: Plan, survey: str, diagnosis: str) -> list[BaseMessage]:
+def _opening(task: Task, plan: Plan, survey: str, diagnosis: str, assignment: str) -> list[BaseMessage]:
     from langchain_core.messages import SystemMessage
 
     parts = [requirement(task), *([survey] if survey else []), plan_text(plan)]
     if diagnosis:
         parts.append(fenced(f"Attempt {task.attempt - 1} was sent back; the tester says", diagnosis))
+    if assignment:
+        parts.append(assignment)
     return [SystemMessage(f"{HOUSE_RULES}\n{ROLE}"), _human("\n\n".join(parts))]
 
 

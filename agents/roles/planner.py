@@ -12,8 +12,10 @@ from agents.roles.typed import ask_typed
 
 ROLE = (
     "You are the planner. Say in one sentence what the change is, and list the fewest steps that meet "
-    "the requirement, each with the files it touches. Say by which criteria one sees that it is met: what can be "
-    "observed, not what is done. Plan tests where behaviour changes. Plan nothing that "
+    "the requirement, each with all the files it touches and the numbers of the earlier steps it needs. Steps that "
+    "share no file and need none of each other are carried out at the same time, without seeing each other: what "
+    "belongs together, such as a change and its test, is one step. Say by which criteria one sees that it is met: "
+    "what can be observed, not what is done. Plan tests where behaviour changes. Plan nothing that "
     "was not asked for. Only where the requirement can be read in ways that lead to different changes, and the "
     "code does not tell which is meant, ask one short question instead; else leave the question empty."
 )
@@ -25,6 +27,7 @@ class PlannedStep(BaseModel):
     title: str = Field(max_length=300, description="what is done, in the imperative")
     files: list[str] = Field(default_factory=list, max_length=50, description="relative paths it touches")
     detail: str = Field(default="", max_length=4000)
+    after: list[int] = Field(default_factory=list, max_length=30, description="numbers of the earlier steps it needs")
 
 
 class SubmitPlan(BaseModel):
@@ -42,5 +45,5 @@ def plan(models: Models, task: Task, *, survey: str = "") -> Plan:
     said = ask_typed(models, SubmitPlan, system=f"{HOUSE_RULES}\n{ROLE}", human=human)
     if said.question.strip():
         raise NeedsAnswer(visible(said.question.strip()))
-    steps = tuple(PlanStep(s.title, tuple(s.files), s.detail) for s in said.steps)
+    steps = tuple(PlanStep(s.title, tuple(s.files), s.detail, tuple(s.after)) for s in said.steps)
     return Plan(said.summary, steps, tuple(one.strip()[:500] for one in said.criteria if one.strip()))

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from enum import StrEnum
 
-from agents.engines.protocol import CodeMap, Plan, Task
+from agents.engines.protocol import CodeMap, Plan, PlanStep, Task
 
 MAX_REQUIREMENT_CHARS = 40_000
 MAX_FILES_SHOWN = 400
@@ -107,8 +107,12 @@ def _code_map(code_map: CodeMap) -> str:
 def plan_text(plan: Plan) -> str:
     """A plan as the coder and the reviewer read it."""
     steps = [
-        f"{number}. {step.title} [{', '.join(step.files)}] {step.detail}"
+        f"{number}. {step.title} [{', '.join(step.files)}] {step.detail}{_after(step)}"
         for number, step in enumerate(plan.steps, start=1)
     ]
     criteria = ["It is met when:", *(f"- {criterion}" for criterion in plan.criteria)] if plan.criteria else []
     return fenced("The plan", "\n".join([plan.summary, *steps, *criteria]), trust=Trust.MODEL)
+
+
+def _after(step: PlanStep) -> str:
+    return f" (after {', '.join(map(str, step.after))})" if step.after else ""

@@ -10,10 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from agents import equipment, health
 from agents.models import Agent, Fact
+from events.journal import record
 from operations import projects
 from operations.coding import credentials, rounds, vault
 from operations.coding.credentials import Credentials
@@ -23,6 +25,7 @@ from operations.coding.stage_log import StageLog
 from operations.coding.storable import storable
 from operations.faults import StageInterrupted
 from operations.models import Evidence, Operation, Rework, Stage, Step
+from operations.submit import load
 from resources.guarded import guarded
 from resources.operator_secrets import Mask
 from resources.sandboxes import selection
@@ -106,6 +109,16 @@ class Context:
         """A sign of life of the agent's, just now: for its health."""
         if self.operation.agent_id is not None:
             health.observe(self.operation.agent_id, kind, now=timezone.now(), detail=words)
+
+    def record(self, kind: str, **data: Any) -> None:
+        """An event of the operation from within the stage, as long as this attempt has a say."""
+        claimed = self.operation
+        with transaction.atomic():
+            operation = load(claimed.pk)
+            if (operation.turn, operation.claim, operation.status) == (
+                claimed.turn, claimed.claim, Operation.Status.RUNNING,
+            ):  # fmt: skip
+                record(kind, operation, actor="system", **storable(data))
 
     def check(self) -> None:
         """Raise when the operation was cancelled or moved on: before anything that others can see."""

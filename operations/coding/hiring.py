@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.db import transaction
 from django.utils import timezone
 
 from agents import equipment
@@ -11,13 +10,9 @@ from agents.engines.protocol import Engine
 from agents.gateway import berth_ways
 from agents.gateway.tokens import Run
 from agents.models import Fact
-from events.journal import record
 from operations import permission
 from operations.coding import permissions
 from operations.coding.context import Context
-from operations.coding.storable import storable
-from operations.models import Operation
-from operations.submit import load
 
 
 def hire(context: Context, *, run: Run) -> Engine:
@@ -47,10 +42,4 @@ def _tell(context: Context, call: dict[str, str]) -> None:
     """A tool call of the program becomes an event of the operation, as long as this attempt has a say."""
     words = {name: context.secrets_seen.text(text) for name, text in call.items()}
     context.seen(Fact.Kind.LAST_TOOL_RESULT, f"{words['kind']}: {words['title']}")
-    claimed = context.operation
-    with transaction.atomic():
-        operation = load(claimed.pk)
-        if (operation.turn, operation.claim, operation.status) == (
-            claimed.turn, claimed.claim, Operation.Status.RUNNING,
-        ):  # fmt: skip
-            record("operation.tool_call", operation, actor="system", tool=storable(words))
+    context.record("operation.tool_call", tool=words)

@@ -41,6 +41,7 @@ def engine_for(context: Context) -> Engine:
         metadata=operation.metadata,
         chain=cache(lambda: _chain(context)),  # asked twice, it would give out two tokens
         asked=lambda words: context.seen(Fact.Kind.LAST_MODEL_CALL, words),
+        told=lambda number, title, state: _tell(context, number, title, state),
         failing_before=list(context.product(Stage.ANALYZE)["baseline"]["failing"]),
         options={
             "seconds": settings.REPAIR_S,
@@ -74,7 +75,10 @@ def task_for(context: Context) -> Task:
 def plan_of(context: Context) -> Plan:
     """The plan that PLAN made, as a person may have seen it."""
     product = context.product(Stage.PLAN)
-    steps = tuple(PlanStep(step["title"], tuple(step["files"]), step["detail"]) for step in product["steps"])
+    steps = tuple(
+        PlanStep(step["title"], tuple(step["files"]), step["detail"], tuple(step.get("after", ())))
+        for step in product["steps"]
+    )
     return Plan(product["summary"], steps, tuple(product.get("criteria", ())))
 
 
@@ -85,6 +89,7 @@ def bench_in(context: Context, directory: Path, *, cancelled: Callable[[], bool]
         sandbox=context.equipped, directory=directory, say=context.say, cancelled=cancelled or context.lost,
         observed=lambda words: context.seen(Fact.Kind.LAST_TOOL_RESULT, words),
         permissions=permissions.read(context.spec), output_bytes=limits.get("output_bytes", OUTPUT_BYTES),
+        errands=context.sandbox,
     )  # fmt: skip
 
 
@@ -138,8 +143,18 @@ def _chain(context: Context) -> ModelChain | None:
     now = timezone.now()
     _bound(context, now=now)
     chain = ways.chain_for(_run(context), now=now)
-    steps = context.spec["engine"].get("limits", {}).get("steps")
-    return replace(chain, iterations=steps) if chain is not None and steps else chain
+    if chain is None:
+        return None
+    bounds = context.spec["engine"].get("limits", {})
+    # What a hook installs may be tied to the path of the one checkout: in a copy, commands would see the other's files.
+    beside = 1 if context.spec["hooks"]["setup"] else bounds.get("side_by_side", 1)
+    return replace(chain, iterations=bounds.get("steps") or chain.iterations, side_by_side=beside)
+
+
+def _tell(context: Context, number: int, title: str, state: str) -> None:
+    """What became of a step of the plan is an event of the operation."""
+    words = context.secrets_seen.text(title)[:300]
+    context.record("operation.plan_step", step={"number": number, "title": words, "state": state})
 
 
 def _hired(context: Context) -> Engine:

@@ -110,6 +110,7 @@ class Command:
     peer: Peer | None = None  # holds a conversation with it; not every way into a sandbox can carry one
     hidden: tuple[str, ...] = ()  # values among the above that nobody may see
     overheard: Callable[[str, bytes], None] | None = None  # told what it writes as it comes: to "stdout" or "stderr"
+    part: str = ""  # of the work it belongs to, where several go on at once: for transcripts
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ def test_an_operations_budget_is_read_and_raised_by_its_owner_alone(
         assert client.put(path, wrong).status_code == 400
     problem(stranger.put(path, {"usd": 1}), 404, "operation.not_found")
     problem(client.patch(f"/api/v1/operations/{operation.pk}/plan/", {"summary": "x"}), 409, "operation.not_possible")
+    unnumbered = {"steps": [{"title": "x", "after": [0]}]}
+    problem(client.patch(f"/api/v1/operations/{operation.pk}/plan/", unnumbered), 400, "request.invalid")
 
 
 def test_budgets_of_others_are_for_staff(client: APIClient, project: Project) -> None:

@@ -155,12 +155,12 @@ def test_a_plan_is_changed_and_approved_as_a_form(admin_client: Client, admin_us
     operation = rows.planned(admin_user, of=project)
     form = form_of(admin_client, operation)
     form |= {"step-0-title": "Change the fees", "step-0-paths": "fees.py\n\n tests/test_fees.py ",
-             "step-1-title": "Say so", "step-1-detail": "In the README."}  # fmt: skip
+             "step-1-title": "Say so", "step-1-detail": "In the README.", "step-1-after": "1"}  # fmt: skip
     admin_client.post(page(operation, "plan/"), {**form, "summary": "Round half down.", "then": "wait"})
     assert plan_of(operation)["summary"] == "Round half down."
     assert plan_of(operation)["steps"] == [
-        {"title": "Change the fees", "files": ["fees.py", "tests/test_fees.py"], "detail": ""},
-        {"title": "Say so", "files": [], "detail": "In the README."},
+        {"title": "Change the fees", "files": ["fees.py", "tests/test_fees.py"], "detail": "", "after": []},
+        {"title": "Say so", "files": [], "detail": "In the README.", "after": [1]},
     ]
     assert "as changed by admin" in said(admin_client.get(page(operation)))
     stale = admin_client.post(page(operation, "plan/"), {**form, "then": "approve"})
@@ -172,9 +172,22 @@ def test_a_plan_is_changed_and_approved_as_a_form(admin_client: Client, admin_us
     assert "does not wait for approval any more" in said(late)
 
 
+def test_numbers_of_needed_steps_follow_when_a_step_is_left_out(
+    admin_client: Client, admin_user: Any, project: Project
+) -> None:
+    operation = rows.planned(admin_user, of=project)
+    steps = {"step-TOTAL_FORMS": "4", "step-0-title": "", "step-0-paths": "", "step-0-detail": ""}
+    steps |= {"step-1-title": "One", "step-2-title": "Two", "step-3-title": "Three"}
+    needs = {"step-2-after": "1, 2", "step-3-after": "3 2"}  # the first of all four is left out
+    admin_client.post(page(operation, "plan/"), {**form_of(admin_client, operation), **steps, **needs})
+    assert [step["after"] for step in plan_of(operation)["steps"]] == [[], [1], [1, 2]]
+    assert "after 1, 2" in said(admin_client.get(page(operation)))
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
-    [({"summary": ""}, "required"), ({"step-0-title": "", "step-0-paths": ""}, "at least one step"),
+    [({"step-0-after": "the first"}, "Numbers of earlier steps"), ({"summary": ""}, "required"),
+     ({"step-0-title": "", "step-0-paths": ""}, "at least one step"),
      ({"step-0-title": "", "step-0-detail": "x"}, "Say in a few words"), ({"step-0-paths": "x" * 501}, "At most 50"),
      ({"step-TOTAL_FORMS": "31"}, "30")],
 )  # fmt: skip

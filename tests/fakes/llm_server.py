@@ -75,6 +75,14 @@ class Slowly:
 
 
 @dataclass(frozen=True, slots=True)
+class Once:
+    """The answer as soon as a request that holds this text has come; an error when none comes."""
+
+    say: Say
+    asked: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request as it came."""
 
@@ -83,7 +91,7 @@ class Request:
     body: dict[str, Any]
 
 
-Behaviour = Say | Fail | Raw | Hang | Drip | Cut | Slowly
+Behaviour = Say | Fail | Raw | Hang | Drip | Cut | Slowly | Once
 STOPS = {
     "openai": {"done": "stop", "calls": "tool_calls", "length": "length", "refusal": "content_filter"},
     "anthropic": {"done": "end_turn", "calls": "tool_use", "length": "max_tokens", "refusal": "refusal"},
@@ -92,11 +100,16 @@ STOPS = {
 
 
 class LlmServer:
-    """Use as a context manager; ``script`` may be extended while it runs."""
+    """Use as a context manager; ``script`` may be extended while it runs.
+
+    Requests that hold a text of ``parts`` follow that script instead.
+    """
 
     def __init__(self, *script: Behaviour) -> None:
         self.script: deque[Behaviour] = deque(script)
+        self.parts: dict[str, deque[Behaviour]] = {}
         self.requests: list[Request] = []
+        self._came = threading.Condition()
         self.closing = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._http.daemon_threads = True
@@ -112,6 +125,24 @@ class LlmServer:
         self._http.server_close()
         self._thread.join()
 
+    def holding(self, text: str) -> list[Request]:
+        """The requests so far that hold a text."""
+        return [request for request in self.requests if text in json.dumps(request.body)]
+
+    def keep(self, request: Request) -> Behaviour:
+        """Remember a request; what to answer it with."""
+        with self._came:
+            self.requests.append(request)
+            self._came.notify_all()
+            said = json.dumps(request.body)
+            script = next((part for text, part in self.parts.items() if text in said), self.script)
+            return script.popleft() if script else Fail(500, message="the script is over")
+
+    def asked(self, text: str, *, within_s: float = 30.0) -> bool:
+        """Wait for a request that holds a text."""
+        with self._came:
+            return self._came.wait_for(lambda: bool(self.holding(text)), timeout=within_s)
+
     def base_url(self, dialect: str) -> str:
         """What a client of this dialect is configured with."""
         root = f"http://127.0.0.1:{self._http.server_address[1]}"
@@ -122,8 +153,7 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            server.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-            self.answer(server.script.popleft() if server.script else Fail(500, message="the script is over"), body)
+            self.answer(server.keep(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body)), body)
 
         def answer(self, behaviour: Behaviour, body: dict[str, Any]) -> None:
             match behaviour:
@@ -146,6 +176,9 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
                     self.send(200, whole[: behaviour.first], content_type, length=len(whole))
                     behaviour.gate.wait(20)
                     self.wfile.write(whole[behaviour.first :])
+                case Once():
+                    came = server.asked(behaviour.asked)
+                    self.answer(behaviour.say if came else Fail(500, message="nobody asked"), body)
                 case Cut():
                     whole, content_type = _spoken(self.path, Say("half of it is lost"), body)
                     self.send(200, whole[: len(whole) // 2], content_type, length=len(whole))

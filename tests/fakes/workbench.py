@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from resources.files import Beneath
@@ -20,6 +22,7 @@ class DirectoryWorkbench:
         self._beneath = Beneath(root)
         self.said: list[str] = []
         self.ran: list[tuple[str, ...]] = []
+        self.name = ""
         self._cancelled = cancelled
 
     def put(self, path: str, content: str | bytes) -> None:
@@ -73,7 +76,35 @@ class DirectoryWorkbench:
         )
 
     def say(self, line: str) -> None:
-        self.said.append(line)
+        self.said.append(f"[{self.name}] {line}" if self.name else line)
 
     def cancelled(self) -> bool:
         return self._cancelled()
+
+    @contextmanager
+    def copied(self, name: str) -> Iterator[DirectoryCopy]:
+        root = self.root.with_name(f"{self.root.name}-{name.replace(' ', '-')}")
+        shutil.copytree(self.root, root, symlinks=True)
+        copy = DirectoryCopy(root, cancelled=self._cancelled)
+        copy.original, copy.name, copy.said, copy.ran = self.root, name, self.said, self.ran
+        try:
+            yield copy
+        finally:
+            shutil.rmtree(root)
+
+
+class DirectoryCopy(DirectoryWorkbench):
+    """Implements ``agents.engines.protocol.Copy``."""
+
+    original: Path
+
+    def give_back(self, paths: Sequence[str]) -> None:
+        for path in paths:
+            source, target = self.root / path, self.original / path
+            if source.is_symlink() or source.is_dir():
+                self.say(f"{path} is no file any more; it stays as it was")
+                continue
+            target.unlink(missing_ok=True)
+            if source.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)

@@ -70,6 +70,14 @@ def pull_requests(*, id: str) -> int:
     return PullRequest.objects.filter(operation_id=id).count()
 
 
+def model_calls(*, id: str) -> list[list[Any]]:
+    """State, cost and replays of the operation's calls, oldest first."""
+    from agents.gateway.models import ModelCall
+
+    found = ModelCall.objects.filter(run_id=id).order_by("created_at")
+    return [list(row) for row in found.values_list("state", "cost_nanos", "replays")]
+
+
 def wait(*, ids: list[str], timeout_s: float = 100, doubling: bool = False) -> bool:
     """Whether all have ended and cleared their berths in time; ``doubling`` sends every wake-up again meanwhile."""
     from operations.models import Operation
@@ -261,8 +269,8 @@ def _until(condition: Callable[[], bool], timeout_s: float, *, every_s: float = 
 DO: dict[str, Callable[..., Any]] = {
     do.__name__: do
     for do in (
-        submit, submit_without_redis, operation, steps, pull_requests, wait, wait_stage, kill_in, left_held, examples,
-        kill_host_in, drain, wait_verdict, wait_status, wait_blocked, agents, wait_clear,
+        submit, submit_without_redis, operation, steps, pull_requests, model_calls, wait, wait_stage, kill_in,
+        left_held, examples, kill_host_in, drain, wait_verdict, wait_status, wait_blocked, agents, wait_clear,
     )
 }  # fmt: skip
 

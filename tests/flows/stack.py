@@ -45,7 +45,7 @@ class Stack:
 
 @contextmanager
 def running_stack(*, beats: int = 1, **settings: str) -> Iterator[Stack]:
-    """Up at the beginning, gone at the end, with its data."""
+    """Up at the beginning, gone at the end, with its data. The gateway is a part of it where models are configured."""
     # Not pytest's directory: the path of a unix socket has at most 107 characters.
     with tempfile.TemporaryDirectory(prefix="moor-", ignore_cleanup_errors=True) as directory:
         data = Path(directory)
@@ -60,7 +60,7 @@ def running_stack(*, beats: int = 1, **settings: str) -> Iterator[Stack]:
             "MOORAGE_LOG_LEVEL": "INFO",
             **settings,
         }
-        table = parts(environment, leave_out=PARTS)
+        table = parts(environment, leave_out=PARTS - {"gateway"} if "MOORAGE_MODELS" in settings else PARTS)
         beat = next(part for part in table if part.name == "beat")
         more = tuple(replace(beat, name=f"beat-{number}") for number in range(2, beats + 1))
         with (data / "stack.log").open("w") as log, Supervisor((*table, *more), environment, log=log) as supervisor:

@@ -118,3 +118,25 @@ def test_a_command_runs_in_the_checkout_with_its_input(bench: Workbench, root: P
     assert (outcome.exit_code, outcome.stdout) == (3, f"{root}\ngiven".encode())
     assert bench.run(["no-such-program"]).exit_code == 127
     assert bench.run(["sleep", "5"], timeout_s=0.2).timed_out
+
+
+def test_a_copy_is_changed_alone_and_gives_back_what_it_is_asked_for(bench: Workbench, root: Path) -> None:
+    for name in ("a.txt", "b.txt", "c.txt", "d.txt"):
+        bench.write(name, b"before")
+    with bench.copied("step 2") as copy:
+        bench.write("c.txt", b"meanwhile")
+        for name in ("a.txt", "c.txt", "new/-x.sh"):
+            copy.write(name, b"after")
+        copy.delete("b.txt")
+        copy.delete("d.txt")
+        assert copy.run(["chmod", "755", "./new/-x.sh"]).ok
+        assert copy.run(["ln", "-s", "/etc/hostname", "d.txt"]).ok
+        assert (bench.read("a.txt"), copy.read("c.txt"), bench.exists("new/-x.sh")) == (b"before", b"after", False)
+        copy.give_back(["a.txt", "b.txt", "d.txt", "new/-x.sh", "never.txt"])
+        beside = list(root.parent.iterdir())
+    assert {name: bench.read(name) for name in bench.files()} == {
+        "a.txt": b"after", "c.txt": b"meanwhile", "d.txt": b"before", "new/-x.sh": b"after",
+    }  # fmt: skip
+    assert (root / "new/-x.sh").stat().st_mode & 0o777 == 0o755
+    assert len(beside) == 2
+    assert list(root.parent.iterdir()) == [root]

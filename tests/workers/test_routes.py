@@ -32,7 +32,7 @@ FOR_PEOPLE = frozenset(
         "project.operation_ended", "operation.work_kept", "agent.egress_denied",
         "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
         "budget.set", "agent.idle", "agent.extended", "agent.handed_over", "fleet.paused", "operation.paused",
-        "operation.taken_over", "operation.berth_left", "operation.tool_call",
+        "operation.taken_over", "operation.berth_left", "operation.tool_call", "operation.plan_step",
         "template.refused", "template.deprecated", "template.restored",
     }
 )  # fmt: skip
