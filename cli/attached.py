@@ -129,11 +129,14 @@ class Attached:
 
     def _continue(self) -> None:
         """Raw again, and the whole screen anew: whatever the shell wrote stands on it."""
-        self._screen.lend()
+        try:
+            self._screen.lend()
+        except ScreenGone:  # a terminal that is closed continues whom it hangs up on
+            self._end(_KILLED + signal.SIGHUP)
+            return
         if self._socket is not None and self._met:
             self._let_go()
-            self._offset = LIVE_ONLY
-            self._send(frames.detach())  # its answer attaches again
+            self._send(frames.detach())  # its answer, behind all that was on its way, attaches again
 
     def _end(self, code: int) -> None:
         if not self._outcome.done():
@@ -226,7 +229,7 @@ class Attached:
         elif frame.kind == Kind.ATTACH:
             self._attached(start=frame.values[0], epoch=frame.values[2])
         elif frame.kind == Kind.DETACH:
-            self._met = False
+            self._met, self._offset = False, LIVE_ONLY
             await self._attach_again()
         elif frame.kind == Kind.CONTROL:
             self._control(*frame.values)

@@ -38,8 +38,11 @@ class RawTerminal:
         return self
 
     def lend(self) -> None:
-        """Raw from now on; what was typed already is not lost."""
-        tty.setraw(self.keyboard, termios.TCSADRAIN)
+        """Raw from now on; what was typed already is not lost. Raises ScreenGone."""
+        try:
+            tty.setraw(self.keyboard, termios.TCSADRAIN)
+        except (OSError, termios.error) as error:
+            raise ScreenGone from error
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None

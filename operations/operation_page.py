@@ -154,6 +154,7 @@ def possible(operation: Operation) -> dict[str, bool]:
         "answer_budget": waits_for == "budget",
         "take_over": takeover.possible(operation),
         "hand_back": waits_for == takeover.TAKEN_OVER,
+        "give_up_berth": bool(takeover.promised(operation)),
         "raise_budget": operation.status in Operation.ACTIVE,
         "edit_plan": waits_for == "approval_required" and operation.stage == Stage.CODE,
     }

@@ -18,15 +18,18 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from agents.models import Agent
 from cli import relay_frames
 from config.access.models import ApiToken, Scope, issue
+from operations.models import Operation
 from resources.sandboxes.protocol import Command, Sandbox
 from resources.transcripts import Transcribed
 from sessions import lifecycle, sharing
 from sessions.host import wire
 from sessions.models import SessionHost, Terminal
+from tests.browser import rows
 from tests.cli.conftest import ROOT
 from tests.events.web_process import WebProcess
 from tests.fakes.redis_process import RedisProcess
@@ -49,7 +52,7 @@ class Person:
         self.seen = b""
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
-            os.chdir(ROOT); os.dup2(os.open("/tmp/w-ta-err.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+            os.chdir(ROOT)
             os.execve(sys.executable, [sys.executable, "-m", "cli.main", "attach", *arguments], environment)  # noqa: S606
         self.resize(100, 30)
         self._code: int | None = None
@@ -80,7 +83,7 @@ class Person:
 
     def ready(self) -> None:
         """In control, behind the prompt."""
-        time.sleep(8)
+        self.read_until(b"leaves it; the program runs on.")
         deadline = time.monotonic() + 30
         mark = f"ready{time.monotonic_ns()}".encode()
         while mark + b"\r" not in self.seen:
@@ -242,8 +245,8 @@ def test_what_is_typed_at_once_and_while_the_line_is_away_is_not_lost(
 def test_what_is_typed_while_the_line_is_away_never_gets_into_somebody_else_s_work(
     attach: Attach,
     web: WebProcess,
-    daemon: DaemonProcess,
-    terminal: Terminal,  # noqa: F811
+    daemon: DaemonProcess,  # noqa: F811
+    terminal: Terminal,
 ) -> None:
     ada = attach("work")
     ada.ready()
@@ -368,6 +371,30 @@ def test_an_agent_is_watched_at_work_and_what_is_typed_goes_nowhere(
     assert Terminal.objects.get().kind == "watch"
     ada.type(LEAVE)
     assert ada.wait() == 0
+
+
+def test_an_operation_is_watched_by_the_beginning_of_its_id_and_what_cannot_be_is_said(
+    attach: Attach, agent: Agent, user: Any, stranger: Any  # noqa: F811
+) -> None:  # fmt: skip
+    project = rows.project(user)
+    underway, queued, ended = (rows.operation(user, of=project) for _ in range(3))
+    Operation.objects.filter(pk=underway.pk).update(agent=agent, status="running", stage="code")
+    Operation.objects.filter(pk=ended.pk).update(agent=agent, status="succeeded", completed_at=timezone.now())
+    ada = attach("--watch", str(underway.pk)[:8])
+    ada.read_until(b"as it happens.")
+    ada.type(LEAVE)
+    assert ada.wait() == 0
+    foreign = issue(user=stranger, scope=Scope.WRITE)
+    for given, how, words in (
+        (str(ended.pk), {}, b"The operation has ended (succeeded): nobody works any more."),
+        (str(queued.pk), {}, b"The operation is queued and has no berth yet"),
+        ("1", {}, b"There is no operation and no agent '1' that you may see."),
+        (str(underway.pk), {"token": foreign}, b"There is no operation and no agent"),
+        (str(underway.pk)[:8], {"token": foreign}, b"There is no operation and no agent"),
+    ):
+        one = attach("--watch", given, **how)
+        assert one.wait() == 3
+        assert words in one.seen.replace(b"\r\n", b" "), given
 
 
 @pytest.mark.parametrize(
