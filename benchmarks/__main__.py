@@ -30,6 +30,7 @@ NAMES = (
     "templates_resolve",
     "templates_change",
     "repair",
+    "forge_polling",
 )
 
 

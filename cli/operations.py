@@ -31,6 +31,11 @@ def add_to(group: Any) -> None:
     taken = leaf(group, "take-over", take_over, "Have an operation's berth to yourself, by hand.", "operation")
     add_patience(taken)
     leaf(group, "hand-back", hand_back, "Let an operation that was taken over go on.", "operation")
+    wanted = leaf(group, "rework", rework, "Another round on an operation's open pull request.", "operation")
+    wanted.add_argument("text", nargs="?", default="", metavar="TEXT", help="what it should do; - reads it from stdin")
+    leaf(group, "leave", leave, "Take an operation's pull request from here on yourself.", "operation")
+    leaf(group, "close", close, "Close an operation's pull request without merging it.", "operation")
+    leaf(group, "look", look, "Read an operation's pull request at the forge now.", "operation")
     money = leaf(group, "budget", budget, "What an operation has spent and may spend; raise it.", "operation")
     money.add_argument("usd", nargs="?", metavar="USD", help="dollars that it may spend in all from now on")
     leaf(group, "diff", diff, "The change that an operation made.", "operation")
@@ -177,6 +182,23 @@ def hand_back(call: Call) -> int:
 def _promised(operation: dict[str, Any]) -> bool:
     """Whether the berth is still to be handed over."""
     return bool(operation.get("take_over_by")) and operation.get("status") not in progress.TERMINAL
+
+
+def rework(call: Call) -> int:
+    text = read_file("-") if call.given.text == "-" else call.given.text
+    return _steer(call, "rework", {"text": text})
+
+
+def leave(call: Call) -> int:
+    return _steer(call, "leave")
+
+
+def close(call: Call) -> int:
+    return _steer(call, "close")
+
+
+def look(call: Call) -> int:
+    return _steer(call, "look")
 
 
 def _berth(operation: dict[str, Any]) -> str:

@@ -81,6 +81,8 @@ def attention(operation: dict[str, Any]) -> tuple[str, str]:
 def way_on(operation: dict[str, Any]) -> str:
     """The command that answers the operation's question, or nothing."""
     kind, why = attention(operation)
+    if kind == "input_required" and operation.get("status") == "succeeded":
+        return f"! {why}: `moorage operation rework {clean(operation.get('id', ''))} [TEXT]`, or leave, or close"
     verb = {"approval_required": "approve", "input_required": "answer"}.get(kind)
     if verb is None or operation.get("status") in TERMINAL:
         return ""

@@ -18,6 +18,7 @@ from django.db.migrations.executor import MigrationExecutor
 from redis import Redis
 from redis.exceptions import RedisError
 
+from agents.gateway.own_prices import BadPriceFile, read_own
 from agents.providers import NotConfigured, read_chain
 from config.environment import TABLE, Environment
 from config.parts import NoRedis, redis_executable
@@ -189,10 +190,14 @@ def parse_ports(text: str) -> frozenset[int]:
 def _models(environment: Mapping[str, str]) -> tuple[str, str, str]:
     env = Environment(environment)
     values = {setting.name: env.text(setting.name) for setting in TABLE}
+    own_list = values["MOORAGE_MODEL_PRICES"]
     try:
         chain = read_chain(values)
+        read_own(Path(own_list) if own_list else None)
     except NotConfigured as fault:
         return "", fault.detail, fault.remedy_text
+    except BadPriceFile as error:
+        return "", str(error), "Mend the price file: docs/models.md says what may stand in it."
     if chain is None:
         return "", "none: requirements in prose need one", NotConfigured.remedy
     return ", then ".join(model.label for model in chain.models), "", ""

@@ -29,12 +29,13 @@ from operations.api_shapes import (
     ProjectSerializer,
     RecordingSerializer,
     RetrySerializer,
+    RoundWantedSerializer,
     StepSerializer,
     SubmissionSerializer,
     WaitParameters,
 )
 from operations.budget_shapes import AccountSerializer, RunBudgetSerializer
-from operations.coding import pull_requests, recordings
+from operations.coding import decisions, pull_requests, recordings
 from operations.delivered_shapes import DeliveredSerializer
 from operations.models import Operation, Project
 
@@ -248,6 +249,33 @@ class OperationViewSet(viewsets.GenericViewSet[Operation]):
     def pull_requests(self, request: Request, pk: str) -> Response:
         """Its pull requests: state, checks, rounds, and why nothing is done about them."""
         return Response(DeliveredSerializer(delivered_page.of(policy.operation(request.user, pk)), many=True).data)
+
+    @extend_schema(request=RoundWantedSerializer, responses={202: OperationSerializer})
+    @action(detail=True, methods=["post"])
+    def rework(self, request: Request, pk: str) -> Response:
+        """Another round on its open pull request, with your words or without."""
+        data = RoundWantedSerializer(data=request.data)
+        data.is_valid(raise_exception=True)
+        operation = decisions.another_round(by=request.user, operation_id=pk, text=data.validated_data["text"])
+        return self._answer(operation, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: OperationSerializer})
+    @action(detail=True, methods=["post"])
+    def leave(self, request: Request, pk: str) -> Response:
+        """Its pull request is yours: it is watched, and nothing is done about it until you ask for a round."""
+        return self._answer(decisions.leave(by=request.user, operation_id=pk), status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: OperationSerializer})
+    @action(detail=True, methods=["post"])
+    def close(self, request: Request, pk: str) -> Response:
+        """Close its pull request without merging it; the branch stays."""
+        return self._answer(decisions.close(by=request.user, operation_id=pk), status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: OperationSerializer})
+    @action(detail=True, methods=["post"])
+    def look(self, request: Request, pk: str) -> Response:
+        """Read its pull request at the forge now."""
+        return self._answer(decisions.look(by=request.user, operation_id=pk), status.HTTP_202_ACCEPTED)
 
     @extend_schema(responses=RecordingSerializer)
     @action(detail=True, pagination_class=None)

@@ -235,6 +235,12 @@ class AnswerSerializer(serializers.Serializer[Any]):
     text = serializers.CharField(max_length=submit.LONGEST_ANSWER)
 
 
+class RoundWantedSerializer(serializers.Serializer[Any]):
+    """What another round should do; empty: mend what is the matter."""
+
+    text = serializers.CharField(max_length=submit.LONGEST_ANSWER, allow_blank=True, default="")
+
+
 class RetrySerializer(serializers.Serializer[Any]):
     """Where to go on."""
 

@@ -20,6 +20,7 @@ from agents.gateway import money
 from events.operator_pages import OperatorPage, badge, following, moment
 from events.plain_text import plain
 from operations import budgets, foresight, operation_page, plan_form, policy, step_logs, submit, takeover, wizard
+from operations.coding import decisions
 from operations.models import Operation, Step
 from operations.snapshots import blocked_by
 from resources.reasons import in_words
@@ -144,9 +145,29 @@ class OperationAdmin(OperatorPage):
         takeover.hand_back(by=request.user, operation_id=operation.pk)
         return "Handed back; it goes on with the files as they are." if had else "Given up; it goes on by itself."
 
+    def rework(self, request: HttpRequest, operation: Operation) -> str:
+        """Another round on its pull request."""
+        decisions.another_round(by=request.user, operation_id=operation.pk, text=request.POST.get("text", ""))
+        return "Another round begins as soon as the forge was read."
+
+    def leave(self, request: HttpRequest, operation: Operation) -> str:
+        """Its pull request is the person's."""
+        decisions.leave(by=request.user, operation_id=operation.pk)
+        return "The pull request is yours; Moorage watches it and changes nothing."
+
+    def close(self, request: HttpRequest, operation: Operation) -> str:
+        """Close its pull request."""
+        decisions.close(by=request.user, operation_id=operation.pk)
+        return "The pull request is closed as soon as the forge was read."
+
+    def look(self, request: HttpRequest, operation: Operation) -> str:
+        """Read its pull request now."""
+        decisions.look(by=request.user, operation_id=operation.pk)
+        return "The forge is asked."
+
     verbs = {
         "cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget,
-        "take-over": take_over, "hand-back": hand_back,
+        "take-over": take_over, "hand-back": hand_back, "rework": rework, "leave": leave, "close": close, "look": look,
     }  # fmt: skip
     foresights = {
         "cancel": lambda _page, _request, operation: foresight.cancel(operation),

@@ -18,7 +18,7 @@ from events import journal
 from events.plain_text import plain, span, tail
 from events.recorded import Recorded
 from operations import budgets, diff_lines, snapshots, step_logs, takeover
-from operations.coding import pull_requests
+from operations.coding import decisions, pull_requests, rounds
 from operations.models import Evidence, Operation, Stage, Step
 from operations.step_logs import FINISHED_SHOWN, SHOWN
 from resources.reasons import in_words
@@ -156,6 +156,8 @@ def possible(operation: Operation) -> dict[str, bool]:
         "hand_back": waits_for == takeover.TAKEN_OVER,
         "give_up_berth": bool(takeover.promised(operation)),
         "raise_budget": operation.status in Operation.ACTIVE,
+        "decide": rounds.is_asked(operation),
+        **decisions.possible(operation),
         "edit_plan": waits_for == "approval_required" and operation.stage == Stage.CODE,
     }
 
@@ -170,6 +172,10 @@ def impact(operation: Operation) -> dict[str, str]:
         "cancel": f"It stops at {stage}, and {berth}. What its finished stages made is kept: it can be retried.",
         "retry": "It takes a new berth and goes on with what the stages before made; later results are made again.",
         "approve": f"Once approved, {gate}.",
+        "another_round": "The engine goes on from its branch, with your words and all that fails or was said now; "
+        "the same gates and tests follow, and it is pushed to the same pull request.",
+        "leave": "The pull request is yours: Moorage watches it and changes nothing, until you ask for a round again.",
+        "close": "The pull request is closed without a merge; its branch stays.",
         "raise_budget": "Models are paid up to this sum in all; what it has spent counts.",
     }
 

@@ -41,6 +41,7 @@ class PullRequest(models.Model):
     quiet_looks = models.PositiveSmallIntegerField(default=0, help_text="Looks in a row that showed nothing new.")
     troubled_since = models.DateTimeField(null=True, blank=True, help_text="Since when a person is needed.")
     note = models.CharField(max_length=500, blank=True, help_text="Why nothing is done about it, or not yet.")
+    decided = models.JSONField(null=True, blank=True, help_text="What a person wants done about it, and who.")
 
     class Meta:
         ordering = ["-created_at"]
@@ -64,6 +65,7 @@ class Rework(models.Model):
         CHECKS = "checks", "Failed checks"
         REVIEW = "review", "Review"
         CONFLICT = "conflict", "The base branch moved"
+        PERSON = "person", "Asked for by a person"
 
     pull_request = models.ForeignKey(PullRequest, on_delete=models.CASCADE, related_name="reworks")
     number = models.PositiveSmallIntegerField(help_text="Counts the rounds of this pull request, from 1.")
@@ -78,8 +80,12 @@ class Rework(models.Model):
         ordering = ["pull_request", "number"]
         constraints = [
             models.UniqueConstraint(fields=["pull_request", "number"], name="one_rework_per_number"),
-            # Whoever else saw the same trouble on the same commit was second.
-            models.UniqueConstraint(fields=["pull_request", "cause", "head_commit"], name="one_rework_per_commit"),
+            # Whoever else saw the same trouble on the same commit was second; people may ask as often as they like.
+            models.UniqueConstraint(
+                fields=["pull_request", "cause", "head_commit"],
+                condition=~Q(cause="person"),
+                name="one_rework_per_commit",
+            ),
             models.CheckConstraint(condition=Q(number__gte=1), name="reworks_count_from_one"),
         ]
 

@@ -37,11 +37,11 @@ def attention(operation: Operation) -> dict[str, Any]:
     return {name: asked.get(name) for name in ("kind", "reason", "since")}
 
 
-_OTHER_ANSWERS = frozenset({"budget", "taken_over"})  # words are no answer to these
+_OTHER_ANSWERS = frozenset({"budget", "taken_over", "pull_request"})  # words are no answer to these
 
 
 def waits_for(operation: Operation) -> str:
-    """What it waits for from a person: approval_required, input_required, budget, taken_over; or nothing."""
+    """What it waits for from a person: approval_required, input_required, or one of the other answers; or nothing."""
     asked = operation.attention or {}
     about = asked.get("about")
     return str(about if about in _OTHER_ANSWERS else asked.get("kind") or "nothing")

@@ -73,6 +73,7 @@ class Feedback:
 
     code: str
     text: str
+    trust: str = ""  # who wrote the text, as in agents.roles.prompts.Trust; empty: a tool
 
 
 @dataclass(frozen=True, slots=True)

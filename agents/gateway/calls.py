@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from agents.gateway import ledger, parking, prices, replies, tokens, upstream, wires
+from agents.gateway import ledger, own_prices, parking, prices, replies, tokens, upstream, wires
 from agents.gateway.faults import BudgetExhausted, PriceUnknown, ProviderParked
 from agents.gateway.ledger import Ended, Need
 from agents.gateway.models import ModelCall, RunToken
@@ -104,7 +104,7 @@ def allowed(*, token: str, now: datetime) -> list[str]:
 def price_of(label: str, *, now: datetime) -> Price:
     """Today's price by the operator's list and ours."""
     path = Path(settings.MODEL_PRICES) if settings.MODEL_PRICES else None
-    own = prices.read_own(path)
+    own = own_prices.read_own(path)
     return prices.price_of(label, on=now.date(), own=own, unknown=settings.UNKNOWN_PRICE)
 
 

@@ -23,7 +23,7 @@ from agents.gateway.faults import BadCall, BudgetHeld, NotServed, TokenRefused
 from agents.gateway.ledger import Ended
 from agents.gateway.meters import Meter
 from agents.gateway.models import ModelCall
-from agents.gateway.prices import BadPriceFile
+from agents.gateway.own_prices import BadPriceFile
 from agents.gateway.replies import Reply
 from agents.gateway.upstream import headers_back
 from events.faults import Fault, FaultClass

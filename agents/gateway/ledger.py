@@ -18,7 +18,7 @@ from agents.gateway.faults import BudgetExhausted, BudgetHeld
 from agents.gateway.limits import Limit, Place
 from agents.gateway.models import ModelCall, RunToken, Scope
 from agents.gateway.money import said, usd
-from agents.gateway.prices import Price, Usage
+from agents.gateway.prices import Price, Rates, Usage
 from events.journal import record
 
 _HOLD = """
@@ -121,7 +121,9 @@ def expire(*, now: datetime, after_s: float) -> int:
     late = ModelCall.objects.filter(state=ModelCall.State.RESERVED, created_at__lt=now - timedelta(seconds=after_s))
     found = list(late[:200])
     for call in found:
-        settle(call, Ended(ModelCall.State.LOST, error="gateway.died"), price=Price(call.price, 0, 0, 0, 0), now=now)
+        settle(
+            call, Ended(ModelCall.State.LOST, error="gateway.died"), price=Price(call.price, Rates(0, 0, 0, 0)), now=now
+        )
     return len(found)
 
 

@@ -7,9 +7,25 @@ list, so that a call of that time is priced as it was. An operator's own list (M
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 
-from agents.gateway.prices import Entry, Long
+from agents.gateway.prices import Entry, Usd
+
+
+@dataclass(frozen=True, slots=True)
+class Long:
+    """A call with more input than this costs so many times as much, all of it."""
+
+    above: int
+    read_times: float
+    said_times: float
+
+    def tier(self, usd: Usd) -> tuple[int, Usd]:
+        """The rates of such a call."""
+        read = (usd.input * self.read_times, usd.cached * self.read_times, usd.written * self.read_times)
+        return self.above, Usd(read[0], usd.output * self.said_times, *read[1:])
+
 
 _OPENAI_LONG = Long(272_000, 2, 1.5)
 
@@ -18,7 +34,7 @@ def _openai(
     model: str, since: str, usd_in: float, usd_out: float, cached: float, written: float = 0, long: Long | None = None
 ) -> Entry:
     # Writing the cache costs nothing beside the input where no price is named for it.
-    return Entry(f"openai/{model}", date.fromisoformat(since), usd_in, usd_out, cached, written or usd_in, long)
+    return _entry(f"openai/{model}", since, Usd(usd_in, usd_out, cached, written or usd_in), long)
 
 
 def _anthropic(
@@ -28,8 +44,11 @@ def _anthropic(
 
     Writing costs 1.25 times the input for five minutes and twice for an hour; answers do not say which it was for us.
     """
-    day = date.fromisoformat(since)
-    return Entry(f"anthropic/{model}", day, usd_in, usd_out, usd_in * cached, usd_in * 2, long)
+    return _entry(f"anthropic/{model}", since, Usd(usd_in, usd_out, usd_in * cached, usd_in * 2), long)
+
+
+def _entry(model: str, since: str, usd: Usd, long: Long | None) -> Entry:
+    return Entry(model, date.fromisoformat(since), usd, (long.tier(usd),) if long else ())
 
 
 LIST: tuple[Entry, ...] = (

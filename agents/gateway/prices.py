@@ -1,28 +1,20 @@
 """What a model costs, by date. A price nobody knows is never zero: it is the dearest known, or a refusal.
 
-The list itself is :mod:`agents.gateway.price_list`.
+The list itself is :mod:`agents.gateway.price_list`, an operator's own is read by :mod:`agents.gateway.own_prices`.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 from agents.gateway.faults import PriceUnknown
 
 # Model names carry a date or nothing behind the name that the price list has; "gpt-5-pro" is not a "gpt-5".
 _DATED = re.compile(r"-(?:\d{8}|\d{4}-\d{2}-\d{2}|latest)$")
-
-
-class BadPriceFile(Exception):
-    """The operator's price file cannot be used; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,66 +32,91 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
-class Long:
-    """A call with more input than this costs so many times as much, all of it."""
+class Rates:
+    """Nano-dollars per token."""
 
-    above: int
-    read_times: float
-    said_times: float
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """Nano-dollars per token. ``name`` says which entry it is, and from when."""
-
-    name: str
     input_nanos: int
     output_nanos: int
     cached_nanos: int
     written_nanos: int
-    long: Long | None = None
 
     def of(self, usage: Usage) -> int:
         """The cost of a call in nano-dollars."""
         plain = max(usage.input_tokens - usage.cached_tokens - usage.written_tokens, 0)
-        read = (
+        return (
             plain * self.input_nanos
             + usage.cached_tokens * self.cached_nanos
             + usage.written_tokens * self.written_nanos
+            + usage.output_tokens * self.output_nanos
         )
-        return self._sum(usage.input_tokens, read, usage.output_tokens * self.output_nanos)
 
     def most(self, *, input_tokens: int, output_tokens: int) -> int:
         """The highest cost that such a call can come to."""
         dearest = max(self.input_nanos, self.cached_nanos, self.written_nanos)
-        return self._sum(input_tokens, input_tokens * dearest, output_tokens * self.output_nanos)
+        return input_tokens * dearest + output_tokens * self.output_nanos
 
-    def _sum(self, input_tokens: int, read: int, said: int) -> int:
-        if self.long is None or input_tokens <= self.long.above:
-            return read + said
-        return math.ceil(read * self.long.read_times) + math.ceil(said * self.long.said_times)
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a call costs. ``name`` says which entry it is, and from when.
+
+    ``tiers``, by rising bound: a call with more input than the bound has these rates, for all of it.
+    """
+
+    name: str
+    rates: Rates
+    tiers: tuple[tuple[int, Rates], ...] = ()
+
+    def of(self, usage: Usage) -> int:
+        """The cost of a call in nano-dollars."""
+        return [rates for above, rates in self._steps if usage.input_tokens > above][-1].of(usage)
+
+    def most(self, *, input_tokens: int, output_tokens: int) -> int:
+        """The highest cost that a call of at most so many tokens can come to."""
+        ends = [above for above, _ in self.tiers] + [input_tokens]
+        return max(
+            rates.most(input_tokens=min(input_tokens, end), output_tokens=output_tokens)
+            for (above, rates), end in zip(self._steps, ends, strict=True)
+            if input_tokens > above
+        )
+
+    @property
+    def _steps(self) -> tuple[tuple[int, Rates], ...]:
+        return ((-1, self.rates), *self.tiers)
+
+
+@dataclass(frozen=True, slots=True)
+class Usd:
+    """Dollars per million tokens."""
+
+    input: float
+    output: float
+    cached: float
+    written: float
+
+    def rates(self) -> Rates:
+        """The same in nano-dollars per token, never rounded down."""
+        given = (self.input, self.output, self.cached, self.written)
+        return Rates(*(math.ceil(round(usd * 1000, 6)) for usd in given))
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the list: dollars per million tokens, from a day on."""
+    """One line of a list: what a model costs from a day on; ``tiers`` as those of :class:`Price`."""
 
     model: str
     since: date
-    input_usd: float
-    output_usd: float
-    cached_usd: float
-    written_usd: float
-    long: Long | None = None
+    usd: Usd
+    tiers: tuple[tuple[int, Usd], ...] = ()
 
     def price(self) -> Price:
-        given = (self.input_usd, self.output_usd, self.cached_usd, self.written_usd)
-        per_in, per_out, per_cached, per_written = (math.ceil(round(usd * 1000, 6)) for usd in given)
-        return Price(f"{self.model} {self.since}", per_in, per_out, per_cached, per_written, self.long)
+        """What a call costs by this line."""
+        tiers = tuple((above, usd.rates()) for above, usd in self.tiers)
+        return Price(f"{self.model} {self.since}", self.usd.rates(), tiers)
 
 
 # A model on a machine of one's own. Its cloud variants are somebody else's, and priced like all unknown ones.
-_LOCAL = Price("local", 0, 0, 0, 0)
+_LOCAL = Price("local", Rates(0, 0, 0, 0))
 
 
 def price_of(label: str, *, on: date, own: Iterable[Entry], unknown: str) -> Price:
@@ -115,27 +132,27 @@ def price_of(label: str, *, on: date, own: Iterable[Entry], unknown: str) -> Pri
         return _LOCAL
     if unknown == "refuse":
         raise PriceUnknown(f"Nobody knows what {label} costs.", model=label)
-    known = [entry.price() for entry in (*own, *listed())]
-    most_in, most_out = (max(getattr(price, kind) for price in known) for kind in ("input_nanos", "output_nanos"))
-    # Without a known discount there is none.
-    cached, written = (max(max(price.input_nanos, getattr(price, kind)) for price in known) for kind in _CACHES)
-    long = _longest(known, most_in=most_in, most_out=most_out)
-    return Price("dearest known", most_in, most_out, cached, written, long)
+    return _dearest([entry.price() for entry in (*own, *listed())])
 
 
-def _longest(known: Iterable[Price], *, most_in: int, most_out: int) -> Long | None:
-    """What a long call costs at most, as a multiple of the dearest short one."""
-    tiers = [(price, price.long) for price in known if price.long]
+def _dearest(known: Sequence[Price]) -> Price:
+    """As dear as the dearest of each kind; a long call as the dearest long one, from the lowest bound on."""
+    short = [price.rates for price in known]
+    tiers = [tier for price in known for tier in price.tiers]
     if not tiers:
-        return None
-    return Long(
-        min(long.above for _, long in tiers),
-        max(1.0, *(price.input_nanos * long.read_times / most_in for price, long in tiers)),
-        max(1.0, *(price.output_nanos * long.said_times / most_out for price, long in tiers)),
+        return Price("dearest known", _highest(short))
+    long = _highest([*short, *(rates for _, rates in tiers)])
+    return Price("dearest known", _highest(short), ((min(above for above, _ in tiers), long),))
+
+
+def _highest(rates: Sequence[Rates]) -> Rates:
+    # Without a known discount there is none.
+    return Rates(
+        max(one.input_nanos for one in rates),
+        max(one.output_nanos for one in rates),
+        max(max(one.input_nanos, one.cached_nanos) for one in rates),
+        max(max(one.input_nanos, one.written_nanos) for one in rates),
     )
-
-
-_CACHES = ("cached_nanos", "written_nanos")
 
 
 def listed() -> tuple[Entry, ...]:
@@ -148,39 +165,3 @@ def listed() -> tuple[Entry, ...]:
 def _newest(entries: Iterable[Entry], label: str, on: date) -> Entry | None:
     held = [entry for entry in entries if entry.model == label and entry.since <= on]
     return max(held, key=lambda entry: entry.since, default=None)
-
-
-def read_own(path: Path | None) -> tuple[Entry, ...]:
-    """The operator's price file: ``{"provider/name": {"since", "input", "output", "cached"?, "written"?}}``, or a list
-    of such objects per name. Read again when the file has changed. Raises :class:`BadPriceFile`.
-    """
-    if path is None:
-        return ()
-    try:
-        return _read(path, path.stat().st_mtime_ns)
-    except OSError as error:
-        raise BadPriceFile(f"MOORAGE_MODEL_PRICES={path} cannot be read: {error.strerror}") from error
-
-
-@lru_cache(maxsize=4)
-def _read(path: Path, _changed_at: int) -> tuple[Entry, ...]:
-    try:
-        document = json.loads(path.read_text())
-        return tuple(
-            _entry(model, fields)
-            for model, listed in document.items()
-            for fields in (listed if isinstance(listed, list) else [listed])
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadPriceFile(f"{path}: {type(error).__name__}: {error}") from error
-
-
-def _entry(model: str, fields: Mapping[str, Any]) -> Entry:
-    if extra := set(fields) - {"since", "input", "output", "cached", "written"}:
-        raise ValueError(f"{model}: unknown {', '.join(sorted(extra))}")
-    amounts = [float(fields["input"]), float(fields["output"])]
-    amounts += [float(fields.get(name, fields["input"])) for name in ("cached", "written")]
-    if not all(0 <= amount < 1_000_000 for amount in amounts):
-        raise ValueError(f"{model}: dollars per million tokens, from 0")
-    usd_in, usd_out, cached, written = amounts
-    return Entry(model, date.fromisoformat(fields["since"]), usd_in, usd_out, cached, written)

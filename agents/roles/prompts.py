@@ -7,7 +7,7 @@ import re
 import unicodedata
 from enum import StrEnum
 
-from agents.engines.protocol import CodeMap, Plan, PlanStep, Task
+from agents.engines.protocol import CodeMap, Feedback, Plan, PlanStep, Task
 
 MAX_REQUIREMENT_CHARS = 40_000
 MAX_FILES_SHOWN = 400
@@ -27,6 +27,7 @@ class Trust(StrEnum):
     REPOSITORY = "the repository"
     REPOSITORY_PROSE = "the repository's authors"
     TOOL = "output of a tool"
+    REVIEWER = "a reviewer who may write to the repository"
     MODEL = "another role"
 
 
@@ -75,13 +76,19 @@ def fenced(title: str, text: str, *, trust: Trust = Trust.TOOL, limit: int = MAX
     What people wrote as prose comes without comments and reserved marks, and says so; code comes as it is.
     """
     plain = visible(text)
-    if trust in (Trust.REQUESTER, Trust.REPOSITORY_PROSE, Trust.MODEL):
+    if trust in (Trust.REQUESTER, Trust.REPOSITORY_PROSE, Trust.MODEL, Trust.REVIEWER):
         plain = prose(text)
         title = "; ".join([title, *removed(text)])
     if len(plain) > limit:
         plain = plain[: limit // 2] + "\n[… cut …]\n" + plain[-limit // 2 :]
     mark = f"data-{hashlib.sha256(plain.encode('utf-8', 'replace')).hexdigest()[:12]}"
     return f"{title} (written by {trust.value}):\n<{mark}>\n{plain}\n</{mark}>"
+
+
+def sent_back(title: str, feedback: Feedback, *, limit: int) -> str:
+    """Why an attempt was sent back, with the label of whoever said so."""
+    trust = Trust(feedback.trust) if feedback.trust in set(Trust) else Trust.TOOL
+    return fenced(f"{title} ({feedback.code})", feedback.text, trust=trust, limit=limit)
 
 
 def requirement(task: Task) -> str:

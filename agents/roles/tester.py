@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from agents.chat_models import Models
 from agents.engines.protocol import Feedback, Plan, Task
-from agents.roles.prompts import HOUSE_RULES, fenced, plan_text, requirement
+from agents.roles.prompts import HOUSE_RULES, plan_text, requirement, sent_back
 from agents.roles.typed import ask_typed
 
 ROLE = (
@@ -16,6 +16,7 @@ ROLE = (
     "the coder can correct the code. Never advise to weaken, skip or delete a test."
 )
 MAX_FEEDBACK_CHARS = 20_000
+MOST_FEEDBACK = 3
 
 
 class SubmitDiagnosis(BaseModel):
@@ -34,5 +35,7 @@ def diagnose(models: Models, task: Task, plan: Plan) -> str:
 
 def raw(feedback: tuple[Feedback, ...]) -> str:
     """The feedback itself, the newest last."""
-    texts = [f"[{entry.code}]\n{entry.text}" for entry in feedback[-3:]]
-    return fenced("Why the attempt was sent back", "\n\n".join(texts), limit=MAX_FEEDBACK_CHARS)
+    shown = feedback[-MOST_FEEDBACK:]
+    return "\n\n".join(
+        sent_back("Why the attempt was sent back", entry, limit=MAX_FEEDBACK_CHARS // len(shown)) for entry in shown
+    )

@@ -169,8 +169,10 @@ class Context:
 
     def sent_back(self) -> list[dict[str, Any]]:
         """What the engine is told of its work so far, oldest first: what the round is about, then its own faults."""
-        told = self.rework is not None and self.rework.cause != Rework.Cause.CONFLICT
-        return [*([self.rework.fault] if told and self.rework else []), *self.sent_back_here()]
+        rework = self.rework
+        if rework is None or rework.cause == Rework.Cause.CONFLICT:
+            return self.sent_back_here()
+        return [*rework.fault.get("besides", ()), rework.fault, *self.sent_back_here()]
 
     def sent_back_here(self) -> list[dict[str, Any]]:
         """The faults for which recovery sent the work back to CODE, oldest first."""

@@ -24,6 +24,7 @@ BEGINS_AT = {
     Rework.Cause.CHECKS: Stage.CODE,
     Rework.Cause.REVIEW: Stage.CODE,
     Rework.Cause.CONFLICT: Stage.ANALYZE,
+    Rework.Cause.PERSON: Stage.CODE,
 }
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db.models import Max, Q
@@ -67,7 +67,7 @@ def task_for(context: Context) -> Task:
         ),
         base_tree=analysis["tree"],
         attempt=1 + len(sent_back),
-        feedback=tuple(Feedback(fault["code"], _as_text(fault)) for fault in sent_back),
+        feedback=tuple(_feedback(fault) for fault in sent_back),
         metadata=context.operation.metadata,
     )
 
@@ -196,8 +196,13 @@ def _with_answers(context: Context) -> str:
     return "\n\n".join([operation.requirements, *(f"Answer: {answer}" for answer in operation.answers)])
 
 
-def _as_text(fault: dict[str, object]) -> str:
-    facts = fault.get("facts")
-    told = {key: value for key, value in facts.items() if key != "tree"} if isinstance(facts, dict) else {}
+def _feedback(fault: dict[str, Any]) -> Feedback:
+    facts = fault.get("facts") or {}
+    return Feedback(fault["code"], _as_text(fault), trust=str(facts.get("trust", "")))
+
+
+def _as_text(fault: dict[str, Any]) -> str:
+    facts = fault.get("facts") or {}
+    told = {key: value for key, value in facts.items() if key not in {"tree", "trust"}}
     listed = "\n".join(f"{key}: {value}" for key, value in told.items())
     return f"{fault['detail']}\n{listed}".strip()

@@ -119,42 +119,35 @@ def move_branch(
     limits: Limits = LIMITS,
     resolve: Resolve = resolve_host,
 ) -> None:
-    """Move ``branch`` on the remote from ``expected`` forward to ``commit``, in one step or not at all.
+    """Move ``branch`` on the remote from ``expected`` to ``commit``, in one step or not at all. Again is fine.
 
-    Moving again is fine. A branch that is elsewhere by now is ``git.branch_diverged``, as is a ``commit`` that
-    does not build on ``expected``: nothing is ever taken off a branch.
+    A branch that is elsewhere by now is ``git.branch_diverged``. So is a ``commit`` that does not build on
+    ``expected``, except for a branch that Moorage made: that may be put on a base that moved.
     """
     if not is_branch_name(branch):
         raise BranchNotFound(f"{branch[:80]!r} cannot be the name of a branch")
-    above = run(
-        vault.path, "merge-base", "--is-ancestor", object_id(expected), object_id(commit),
-        doing="Comparing commits", codes=(0, 1),
-    )  # fmt: skip
-    if above.code != 0:
+    commit = object_id(commit)
+    if not branch.startswith(OURS) and not _builds_on(vault, commit, expected):
         raise BranchDiverged(f"{commit[:12]} does not build on {expected[:12]}")
     with _line(vault, remote, credentials, limits, resolve) as line:
-        _put(line, branch, expected=expected, commit=commit)
+        if line.tip(branch) == commit:
+            return
+        try:
+            line.push(commit, branch, expected=expected)
+        except Fault:
+            found = line.tip(branch)
+            if found == commit:
+                return
+            if found != expected:
+                raise BranchDiverged(f"The branch {branch} moved to {(found or 'nothing')[:12]}") from None
+            raise
 
 
-def replace_branch(
-    *,
-    vault: Vault,
-    remote: Remote,
-    branch: str,
-    expected: str,
-    commit: str,
-    credentials: Credentials = NO_CREDENTIALS,
-    limits: Limits = LIMITS,
-    resolve: Resolve = resolve_host,
-) -> None:
-    """Put a branch of ours, which is at ``expected``, at ``commit`` on a base that moved; in one step or not at all.
-
-    For branches that Moorage made, and only while nobody else pushed to them: else ``git.branch_diverged``.
-    """
-    if not branch.startswith(OURS):
-        raise BranchDiverged(f"{branch[:80]} is no branch of Moorage's: it is never rewritten")
-    with _line(vault, remote, credentials, limits, resolve) as line:
-        _put(line, branch, expected=expected, commit=object_id(commit))
+def _builds_on(vault: Vault, commit: str, base: str) -> bool:
+    above = run(
+        vault.path, "merge-base", "--is-ancestor", object_id(base), commit, doing="Comparing commits", codes=(0, 1)
+    )
+    return above.code == 0
 
 
 def fetch_commit(
@@ -172,21 +165,6 @@ def fetch_commit(
         return
     with _line(vault, remote, credentials, limits, resolve) as line, locked(vault, timeout_s=limits.fetch_timeout_s):
         line.fetch(object_id(commit), ref_of(operation_id, f"fetched-{commit[:12]}"))
-
-
-def _put(line: _Line, branch: str, *, expected: str, commit: str) -> None:
-    """Move the branch if it is where it is expected; after an error the remote is asked what it has."""
-    if line.tip(branch) == commit:
-        return
-    try:
-        line.push(commit, branch, expected=expected)
-    except Fault:
-        found = line.tip(branch)
-        if found == commit:
-            return
-        if found != expected:
-            raise BranchDiverged(f"The branch {branch} moved to {(found or 'nothing')[:12]}") from None
-        raise
 
 
 @dataclass(frozen=True, slots=True)

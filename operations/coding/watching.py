@@ -9,29 +9,31 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
+from agents.outfits import outfit
 from events.faults import Fault
 from events.journal import record
-from operations.coding import pull_requests, reactions, rework_faults, rounds, wishes
+from operations.coding import decisions, pull_requests, reactions, rework_faults, rounds, wishes
 from operations.coding.forges import allowance
 from operations.coding.forges.local_forge import LocalForge
 from operations.coding.forges.protocol import CheckState, Forge, ForgeRateLimited, Known, Seen
 from operations.coding.recovery import GO_ON_FROM_LAST
 from operations.coding.storable import storable
-from operations.models import Operation, PullRequest
+from operations.models import Operation, PullRequest, Rework
 from operations.snapshots import snapshot
 from operations.submit import load
 
 # Seconds until the next routine look, by how many looks in a row showed nothing new.
 PACES_S = (60, 120, 300, 600, 1200, 3600)
 IDLE_LOOKS = len(PACES_S) - 1  # from then on it is idle: an hourly look, by at most two requests
-CLOSED_LOOKS = IDLE_LOOKS + 24  # a closed one may be opened again: for a day somebody looks
 ROUTINE_CALLS = 2
 TOGETHER = timedelta(seconds=5)
+MOST_HANDLED = 1000  # as many as are read
 LOOK_LEASE_S = 120.0  # a look that says nothing for so long is somebody else's to make
 
 _EVENTS = {
@@ -46,7 +48,7 @@ def due(*, now: datetime, limit: int = 10) -> Sequence[uuid.UUID]:
 
     Those that nobody looked at for longest come first: where the allowance is short, busy ones starve nobody.
     """
-    rows = PullRequest.objects.filter(look_due_at__lte=now)
+    rows = PullRequest.objects.filter(look_due_at__lte=now, project__archived_at=None)
     found = []
     for key, at in rows.order_by(F("looked_at").asc(nulls_first=True), "look_due_at").values_list("pk", "look_due_at")[
         :limit
@@ -71,28 +73,50 @@ def look_for_hint(pull_request_id: uuid.UUID | str, *, now: datetime, actor: str
 def look(pull_request_id: uuid.UUID | str, *, now: datetime, actor: str, routine: bool = False) -> None:
     """Read one pull request and act on it. A routine look keeps to the polling allowance; looking twice is fine.
 
-    1. read the forge; 2. decide, and read what the decision needs; 3. one transaction: keep what was seen, decide on
-    the locked rows again, begin a round or ask a person. Whoever read earlier and writes later writes nothing.
+    Where the forge cannot be read, the row says why and when the next look is.
     """
-    rows = PullRequest.objects.select_related("project__owner", "operation__agent", "operation__project")
-    row = rows.filter(pk=pull_request_id).first()
-    if row is None or row.state == PullRequest.State.MERGED:
+    row = _found(pull_request_id)
+    if row is None:
         return
     try:
-        forge, known = pull_requests.forge_for(row.operation), pull_requests.known(row)
-        credential = forge.service if routine else ""
-        if credential and (wait_s := _wait_s(credential, now=now)):
-            _postpone(row, now=now, wait_s=wait_s, note="the routine look waits for the polling allowance")
-            return
-        seen = forge.look(replace(known, thorough=not routine or row.quiet_looks < IDLE_LOOKS))
-        if credential:
-            allowance.settle(credential, calls=seen.calls - ROUTINE_CALLS)
-        told = _told(forge, known, seen, row, now=now)
+        _look(row, now=now, actor=actor, routine=routine)
     except Fault as fault:
         wait_s = float(fault.facts.get("retry_after_s") or 60) if isinstance(fault, ForgeRateLimited) else 300.0
         _postpone(row, now=now, wait_s=wait_s, note=f"{fault.code}: {fault.detail}")
+
+
+def look_before_push(pull_request_id: uuid.UUID | str, *, now: datetime, actor: str) -> None:
+    """The same for a round that is about to push: where the forge cannot be read, its fault is the round's."""
+    if (row := _found(pull_request_id)) is not None:
+        _look(row, now=now, actor=actor, routine=False)
+
+
+def _found(pull_request_id: uuid.UUID | str) -> PullRequest | None:
+    rows = PullRequest.objects.select_related("project__owner", "operation__agent", "operation__project")
+    return rows.filter(pk=pull_request_id).exclude(state=PullRequest.State.MERGED).first()
+
+
+def _look(row: PullRequest, *, now: datetime, actor: str, routine: bool) -> None:
+    """One look.
+
+    1. read the forge; 2. decide, and read what the decision needs; 3. one transaction: keep what was seen, decide on
+    the locked rows again, begin a round or ask a person. Whoever read earlier and writes later writes nothing.
+    """
+    forge, known = pull_requests.forge_for(row.operation), pull_requests.known(row)
+    credential = forge.service if routine else ""
+    if credential and (wait_s := _wait_s(credential, now=now)):
+        _postpone(row, now=now, wait_s=wait_s, note="the routine look waits for the polling allowance")
         return
-    _keep(row, seen, told, now=now, actor=actor)
+    seen = forge.look(replace(known, thorough=not routine or row.quiet_looks < IDLE_LOOKS))
+    known = replace(known, seen=seen)
+    if credential:
+        allowance.settle(credential, calls=seen.calls - ROUTINE_CALLS)
+    if seen.state == PullRequest.State.OPEN and decisions.is_to_close(row):
+        forge.close(known)
+        seen = replace(seen, state=PullRequest.State.CLOSED.value)
+    wanted = _wanted(row.operation)
+    told = _told(forge, known, seen, row, wanted, now=now)
+    _keep(row, seen, wanted, told, now=now, actor=actor)
 
 
 def _wait_s(credential: str, *, now: datetime) -> float:
@@ -100,41 +124,53 @@ def _wait_s(credential: str, *, now: datetime) -> float:
     return allowance.take(credential, calls=ROUTINE_CALLS, per_hour=settings.FORGE_CALLS_PER_HOUR, now=now)
 
 
+def _wanted(operation: Operation) -> wishes.Reactions:
+    """The template's reactions as they are now: they are live. Of one that is gone or broken, as its agent had them."""
+    try:
+        return wishes.reactions(outfit(operation.template).spec)
+    except Fault:
+        agent = operation.agent
+        return wishes.reactions(agent.resolved.get("spec", {}) if agent else {})
+
+
 def _told(
-    forge: Forge, known: Known, seen: Seen, row: PullRequest, *, now: datetime
-) -> tuple[reactions.Decision, dict[str, object]]:
+    forge: Forge, known: Known, seen: Seen, row: PullRequest, wanted: wishes.Reactions, *, now: datetime
+) -> tuple[reactions.Decision, dict[str, Any]]:
     """The decision as things stand, with what an engine would be told: logs are read while no row is locked."""
-    decision = decide(row, row.operation, seen, now=now)
+    decision = decide(row, row.operation, seen, wanted, now=now)
     if not isinstance(decision, reactions.Round):
         return decision, {}
     logs = {check.name: forge.log_of(known, check) for check in decision.checks[: rework_faults.MOST_LOGS]}
     return decision, rework_faults.of(decision, row, logs=logs)
 
 
-def decide(row: PullRequest, operation: Operation, seen: Seen, *, now: datetime) -> reactions.Decision:
+def decide(
+    row: PullRequest, operation: Operation, seen: Seen, wanted: wishes.Reactions, *, now: datetime
+) -> reactions.Decision:
     """What follows from what was seen, for an open one."""
     if seen.state != PullRequest.State.OPEN:
         return reactions.Nothing()
-    spec = operation.agent.resolved.get("spec", {}) if operation.agent else {}
     situation = reactions.Situation(
         ours=row.head_commit,
         base_branch=row.base_branch,
-        rounds=list(row.reworks.values_list("cause", flat=True)),
+        rounds=list(row.reworks.order_by("number").values_list("cause", "head_commit")),
         busy=operation.status in Operation.ACTIVE,
         ended_well=rounds.may_begin(operation),
         reworkable=operation.engine_kind in GO_ON_FROM_LAST,
         engine=operation.engine_kind,
         handled=row.handled,
-        checks_failed=wishes.reaction(spec, "checks_failed"),
-        changes_requested=wishes.reaction(spec, "changes_requested"),
+        reactions=wanted,
         troubled_since=row.troubled_since,
+        asked=decisions.words(row),
+        left_to=decisions.left_to(row),
     )
     return reactions.decide(seen, situation, now=now)
 
 
 def _keep(
-    stale: PullRequest, seen: Seen, told: tuple[reactions.Decision, dict[str, object]], *, now: datetime, actor: str
-) -> None:
+    stale: PullRequest, seen: Seen, wanted: wishes.Reactions, told: tuple[reactions.Decision, dict[str, Any]],
+    *, now: datetime, actor: str,
+) -> None:  # fmt: skip
     with transaction.atomic():
         operation = load(stale.operation_id)
         row = PullRequest.objects.select_for_update().select_related("project").get(pk=stale.pk)
@@ -148,8 +184,8 @@ def _keep(
         if _summary(row.seen) != _summary(kept):
             record("operation.checks_changed", operation, actor=actor, pull_request=rounds.brief(row),
                    checks=_summary(kept), **snapshot(operation))  # fmt: skip
-        row.seen, row.etags, row.looked_at = kept, dict(seen.etags), now
-        decision = decide(row, operation, seen, now=now)
+        row.seen, row.etags, row.looked_at, row.url = kept, dict(seen.etags), now, seen.url or row.url
+        decision = decide(row, operation, seen, wanted, now=now)
         _act(operation, row, decision, told, now=now, actor=actor)
         row.look_due_at = _next(row, seen, decision, now=now)
         row.save()
@@ -160,7 +196,7 @@ def _follow_state(operation: Operation, row: PullRequest, seen: Seen, *, actor: 
     state = PullRequest.State(seen.state)
     if state == row.state:
         return
-    row.state, row.merged_commit = state, seen.merged_commit
+    row.state, row.merged_commit, row.decided = state, seen.merged_commit, None
     row.merged_at = now if state == PullRequest.State.MERGED else None
     if operation.result and operation.result.get("pull_request"):
         operation.result = {**operation.result, "pull_request": rounds.brief(row)}
@@ -175,7 +211,7 @@ def _follow_state(operation: Operation, row: PullRequest, seen: Seen, *, actor: 
 
 def _act(
     operation: Operation, row: PullRequest, decision: reactions.Decision,
-    told: tuple[reactions.Decision, dict[str, object]], *, now: datetime, actor: str,
+    told: tuple[reactions.Decision, dict[str, Any]], *, now: datetime, actor: str,
 ) -> None:  # fmt: skip
     if not isinstance(decision, reactions.Person):
         row.troubled_since = None
@@ -191,8 +227,10 @@ def _act(
         if before != decision:
             return  # it was another situation when its logs were read; the next look is soon
         rounds.begin(operation, row, cause=decision.cause, fault=fault, actor=actor)
-        row.handled = [*row.handled, *(comment.id for comment in decision.comments)][-500:]
+        row.handled = [*row.handled, *(comment.key for comment in decision.comments)][-MOST_HANDLED:]
         row.note = f"round {row.reworks.count()}: {decision.cause.label.lower()}"
+        if decision.cause is Rework.Cause.PERSON:
+            row.decided = None
 
 
 def _next(row: PullRequest, seen: Seen, decision: reactions.Decision, *, now: datetime) -> datetime | None:
@@ -200,12 +238,10 @@ def _next(row: PullRequest, seen: Seen, decision: reactions.Decision, *, now: da
     sooner_s = decision.look_in_s if isinstance(decision, reactions.Nothing) else None
     if isinstance(decision, reactions.Person) and decision.in_s:
         sooner_s = max(decision.in_s, 60.0)
-    if row.state == PullRequest.State.MERGED:
+    if row.state != PullRequest.State.OPEN:
         return None
     if row.forge == LocalForge.name:  # nothing happens there but by us
         return now + timedelta(seconds=sooner_s) if sooner_s else None
-    if row.state == PullRequest.State.CLOSED and row.quiet_looks >= CLOSED_LOOKS:
-        return None
     pace_s = float(PACES_S[min(row.quiet_looks, IDLE_LOOKS)])
     if any(check.state is CheckState.PENDING for check in seen.checks):
         pace_s = min(pace_s, 600.0)

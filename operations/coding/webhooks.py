@@ -29,7 +29,16 @@ MOST_HINTS = 50  # pull requests that one delivery is about
 FORGE = "github"
 
 _TOLD = frozenset(
-    {"pull_request", "pull_request_review", "pull_request_review_comment", "check_run", "check_suite", "status", "push"}
+    {
+        "pull_request",
+        "pull_request_review",
+        "pull_request_review_comment",
+        "issue_comment",
+        "check_run",
+        "check_suite",
+        "status",
+        "push",
+    }
 )
 _DELIVERY = re.compile(r"[A-Za-z0-9-]{8,80}")
 _EVENT = re.compile(r"[a-z_]{1,60}")
@@ -139,7 +148,7 @@ def _branch(said: Mapping[str, Any]) -> str:
 
 
 def _numbers(said: Mapping[str, Any]) -> list[int]:
-    pulls = [said.get("pull_request"), *_listed(said, "check_run"), *_listed(said, "check_suite")]
+    pulls = [said.get("pull_request"), said.get("issue"), *_listed(said, "check_run"), *_listed(said, "check_suite")]
     numbers = [pull.get("number") for pull in pulls if isinstance(pull, dict)]
     return [number for number in numbers if isinstance(number, int) and 0 < number < 2**31][:MOST_HINTS]
 

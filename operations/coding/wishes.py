@@ -40,12 +40,24 @@ class LocalCheck:
     timeout_s: int = CHECK_TIMEOUT_S
 
 
+ROUNDS = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Reaction:
     """How often the engine answers by itself, and after how many seconds of trouble a person is asked."""
 
-    retries: int
-    escalate_after_s: int
+    retries: int = ROUNDS
+    escalate_after_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reactions:
+    """What is done about a pull request that comes back: at most ``rounds`` in all, then a person is asked."""
+
+    rounds: int = ROUNDS
+    checks_failed: Reaction = Reaction()
+    changes_requested: Reaction = Reaction()
 
 
 def pull_request(spec: Mapping[str, Any], metadata: Mapping[str, Any]) -> Wishes:
@@ -62,10 +74,15 @@ def local_check(spec: Mapping[str, Any], metadata: Mapping[str, Any]) -> LocalCh
     return LocalCheck(command, int(said.get("timeout_s", CHECK_TIMEOUT_S))) if command else None
 
 
-def reaction(spec: Mapping[str, Any], name: str) -> Reaction:
-    """To ``checks_failed`` or ``changes_requested``; two rounds where the template does not say."""
-    said = spec.get("reactions", {}).get(name, {})
-    return Reaction(int(said.get("retries", 2)), int(said.get("escalate_after_s", 0)))
+def reactions(spec: Mapping[str, Any]) -> Reactions:
+    """The template's; two rounds where it does not say."""
+    said = spec.get("reactions", {})
+    rounds = int(said.get("rounds", ROUNDS))
+    checks_failed, changes_requested = (
+        Reaction(int(each.get("retries", rounds)), int(each.get("escalate_after_s", 0)))
+        for each in (said.get("checks_failed", {}), said.get("changes_requested", {}))
+    )
+    return Reactions(rounds, checks_failed, changes_requested)
 
 
 def check(metadata: Mapping[str, Any]) -> None:

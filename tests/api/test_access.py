@@ -87,7 +87,9 @@ def test_another_user_s_operation_does_not_exist(stranger: APIClient, operation:
     problem(stranger.get(f"/api/v1/operations/{operation.pk}/{part}"), 404, "operation.not_found")
 
 
-@pytest.mark.parametrize("verb", ["cancel", "retry", "approve", "answer", "take-over", "hand-back"])
+@pytest.mark.parametrize(
+    "verb", ["cancel", "retry", "approve", "answer", "take-over", "hand-back", "rework", "leave", "close", "look"]
+)
 def test_another_user_s_operation_is_not_steered(stranger: APIClient, operation: Operation, verb: str) -> None:
     path = f"/api/v1/operations/{operation.pk}/{verb}/"
     problem(stranger.post(path, {"text": "yes"}), 404, "operation.not_found")

@@ -132,7 +132,9 @@ def test_an_id_that_names_nothing_is_not_found(staff: APIClient, kind: str, key:
     problem(answer, 404, answer.json()["code"])
 
 
-@pytest.mark.parametrize("verb", ["cancel", "retry", "approve", "answer", "take-over", "hand-back"])
+@pytest.mark.parametrize(
+    "verb", ["cancel", "retry", "approve", "answer", "take-over", "hand-back", "rework", "leave", "close", "look"]
+)
 def test_a_verb_on_nothing_is_not_found(client: APIClient, verb: str) -> None:
     for key in ("x", "00000000-0000-0000-0000-000000000000"):
         problem(client.post(f"{OPERATIONS}{key}/{verb}/", {"text": "yes"}), 404, "operation.not_found")

@@ -15,7 +15,7 @@ from django.core.management import call_command
 
 from config.doctor import CHECKS, Finding, examine, healthy
 from config.management.commands.doctor import Command
-from config.measures import Measured, parse_ports
+from config.measures import Measured, _models, parse_ports
 from resources.sandboxes.protocol import Availability, Tier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,6 +126,18 @@ def test_ports_that_the_kernel_reserves_do_not_clash() -> None:
 
 def test_the_kernel_without_reserved_ports_says_an_empty_line() -> None:
     assert parse_ports("\n") == frozenset()
+
+
+def test_a_price_file_that_no_call_could_use_is_found_before_one_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "prices.json"
+    path.write_text('{"openai/x": {"since": "2026-01-01", "input": 1}}')
+    environment = {"MOORAGE_MODELS": "ollama:x", "MOORAGE_MODEL_PRICES": str(path)}
+    _, wrong, remedy = _models(environment)
+    assert wrong.endswith("prices.json: openai/x: output is missing")
+    assert remedy
+    path.write_text('{"openai/x": {"since": "2026-01-01", "input": 1, "output": 2}}')
+    os.utime(path, (1, 1))
+    assert _models(environment) == ("ollama/x", "", "")
 
 
 def test_names_of_checks_are_unique_and_documented() -> None:

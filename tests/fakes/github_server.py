@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,10 +46,16 @@ class GitHubServer(ThreadingHTTPServer):
         self.runs: dict[str, list[dict[str, Any]]] = {}  # commit -> check runs
         self.statuses: dict[str, list[dict[str, Any]]] = {}  # commit -> statuses of the older kind
         self.logs: dict[str, str] = {}  # job -> log
+        self.logs_at = ""  # where logs are kept; empty: here
         self.reviews: list[dict[str, Any]] = []
         self.comments: list[dict[str, Any]] = []
+        self.talk: list[dict[str, Any]] = []  # the conversation
+        self.renamed: dict[str, str] = {}  # what a repository was called before: it answers 301
+        self.limit_used = 0  # requests that count: those answered by 304 do not
+        self.afterwards: dict[str, Callable[[], object]] = {}  # "GET /pulls/1": done once, when that was answered
         self.permissions: dict[str, str] = {}  # user -> admin, write, read or none
         self.drafts = True
+        self.filters = True  # listings keep to the head that was asked for
         self.not_modified = 0  # how often it answered 304
         self.strange: list[str] = []  # credentials that came where none belong
         self.listed_late = 0  # so many listings do not show the newest pull request yet
@@ -93,6 +99,13 @@ class GitHubServer(ThreadingHTTPServer):
              "pull_request_review_id": number}
         )  # fmt: skip
 
+    def mention(self, author: str, words: str, *, at: str, number: int = 0, kind: str = "User") -> None:
+        """A comment in the conversation; one of the same number is edited."""
+        number = number or len(self.talk) + 1
+        user = {"login": author, "type": kind}
+        said = {"id": number, "user": user, "body": words, "created_at": at, "updated_at": at}
+        self.talk = [old for old in self.talk if old["id"] != number] + [said]
+
     def add(self, repository: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Open a pull request; the caller holds ``state``."""
         owner = repository.partition("/")[0]
@@ -105,8 +118,8 @@ class GitHubServer(ThreadingHTTPServer):
             "url": f"{self.url}/repos/{repository}/pulls/{number}",
             "html_url": f"{self.url}/{repository}/pull/{number}",
             "issue_url": f"{self.url}/repos/{repository}/issues/{number}",
-            "head": {"ref": asked["head"], "label": f"{owner}:{asked['head']}"},
-            "base": {"ref": asked["base"], "label": f"{owner}:{asked['base']}"},
+            "head": {"ref": asked["head"], "label": f"{owner}:{asked['head']}", "repo": {"full_name": repository}},
+            "base": {"ref": asked["base"], "label": f"{owner}:{asked['base']}", "repo": {"full_name": repository}},
             "draft": asked.get("draft", False),
             "merged": False,
             "mergeable": True,
@@ -160,11 +173,17 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer = (0, None)
             if misfortune is None or misfortune.after_the_effect:
                 status, answer = self._effect(method, body)
+        with self.server.state:
+            afterwards = [do for what, do in self.server.afterwards.items() if f"{method} {asked}".endswith(what)]
+            self.server.afterwards = {what: do for what, do in self.server.afterwards.items() if do not in afterwards}
+        for do in afterwards:
+            do()
         if misfortune is None and isinstance(answer, str):
-            kind = {302: {"Location": answer}}.get(status, {})
+            kind = {"Location": answer} if status in {301, 302, 307} else {}
             self._say(status, b"" if kind else answer.encode(), kind)
         elif misfortune is None:
-            self._say_unless_known(method, status, json.dumps(answer).encode())
+            shown, more = self._page(answer) if method == "GET" else (answer, {})
+            self._say_unless_known(method, status, json.dumps(shown).encode(), more)
         elif misfortune.hang:
             self.server.closing.wait(30)
             self.close_connection = True
@@ -174,13 +193,29 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.close_connection = True
 
-    def _say_unless_known(self, method: str, status: int, body: bytes) -> None:
+    def _page(self, answer: Any) -> tuple[Any, dict[str, str]]:
+        """The page that was asked for of a listing, and the header that says whether another follows."""
+        query = {
+            name: int(value[0]) for name, value in parse_qs(urlsplit(self.path).query).items() if value[0].isdigit()
+        }
+        inside = next((name for name in ("check_runs", "statuses") if isinstance(answer, dict) and name in answer), "")
+        listed = answer[inside] if inside else answer
+        if not isinstance(listed, list):
+            return answer, {}
+        size, number = min(query.get("per_page", 30), 100), query.get("page", 1)
+        shown = listed[(number - 1) * size : number * size]
+        following = f"{self.server.url}{self.path.partition('?')[0]}?per_page={size}&page={number + 1}"
+        more = {"Link": f'<{following}>; rel="next"'} if len(listed) > number * size else {}
+        return ({**answer, inside: shown} if inside else shown), more
+
+    def _say_unless_known(self, method: str, status: int, body: bytes, more: dict[str, str]) -> None:
         tag = f'W/"{hashlib.sha256(body).hexdigest()}"'
-        if method == "GET" and self.headers.get("If-None-Match") == tag:
-            self.server.not_modified += 1
-            self._say(304, b"", {"ETag": tag})
-        else:
-            self._say(status, body, {"ETag": tag})
+        known = method == "GET" and self.headers.get("If-None-Match") == tag
+        with self.server.state:
+            self.server.not_modified += known
+            self.server.limit_used += not known
+            limit = {"X-RateLimit-Limit": "5000", "X-RateLimit-Remaining": str(5000 - self.server.limit_used)}
+        self._say(304 if known else status, b"" if known else body, {"ETag": tag, **limit, **more})
 
     def _effect(self, method: str, body: bytes) -> tuple[int, Any]:
         if self.path.startswith("/blobs/"):
@@ -195,6 +230,9 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         words = parts.path.strip("/").split("/")
         repository = "/".join(words[1:3])
+        if new := self.server.renamed.get(repository):
+            rest = self.path.removeprefix(f"/repos/{repository}")
+            return (301 if method == "GET" else 307), f"{self.server.url}/repos/{new}{rest}"
         if words[0] != "repos" or repository not in self.server.repositories:
             return 404, {"message": "Not Found"}
         if len(words) == 3:
@@ -217,18 +255,26 @@ class _Handler(BaseHTTPRequestHandler):
             return (200, {"permission": known}) if known else (404, {"message": "Not Found"})
         if found := re.fullmatch(r"actions/jobs/(\d+)/logs", path):
             kept = found[1] in self.server.logs
-            return (302, f"{self.server.url}/blobs/{found[1]}") if kept else (404, {"message": "Not Found"})
+            return (
+                (302, f"{self.server.logs_at or self.server.url}/blobs/{found[1]}")
+                if kept
+                else (404, {"message": "Not Found"})
+            )
         if not (found := re.fullmatch(r"(?:pulls|issues)/(\d+)(?:/(\w+))?", path)):
             return 404, {"message": "Not Found"}
         pull = next((pull for pull in self.server.pulls if pull["number"] == int(found[1])), None)
         if pull is None:
             return 404, {"message": "Not Found"}
+        if path.startswith("issues/") and (method, found[2]) == ("GET", "comments"):
+            return 200, self.server.talk
         return self._of_pull(method, pull, found[2] or "", asked)
 
     def _of_pull(self, method: str, pull: dict[str, Any], part: str, asked: Any) -> tuple[int, Any]:
         if (method, part) == ("GET", ""):
             return 200, self._shown(pull)
         if (method, part) == ("PATCH", ""):
+            if pull["merged"] and "state" in asked:
+                return 422, {"message": "Validation Failed", "errors": [{"field": "state", "code": "invalid"}]}
             pull.update(asked)
             return 200, self._shown(pull)
         if method == "GET":
@@ -243,8 +289,11 @@ class _Handler(BaseHTTPRequestHandler):
         return 201, self._shown(pull)
 
     def _shown(self, pull: dict[str, Any]) -> dict[str, Any]:
-        """As GitHub shows it: its head is where the branch is now, or was last."""
-        sha = self.server.head_of(pull["head"]["ref"]) or pull["head"].get("sha", "")
+        """As GitHub shows it: its head is where the branch is now, or was last. Without its branch it is closed."""
+        at = self.server.head_of(pull["head"]["ref"])
+        sha = at or pull["head"].get("sha", "")
+        if not at and sha:
+            pull["state"] = "closed"
         pull["head"]["sha"] = sha
         return pull
 
@@ -254,12 +303,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.listed_late -= 1
             found = found[:-1]
         found = [p for p in found if query.get("state", "open") in {p["state"], "all"}]
-        found = [p for p in found if query.get("head", p["head"]["label"]) == p["head"]["label"]]
+        if self.server.filters:
+            found = [p for p in found if query.get("head", p["head"]["label"]) == p["head"]["label"]]
         return [p for p in found if query.get("base", p["base"]["ref"]) == p["base"]["ref"]]
 
     def _creation(self, repository: str, asked: dict[str, Any]) -> tuple[int, Any]:
         for pull in self.server.pulls:
-            same = pull["head"]["ref"] == asked["head"] and pull["base"]["ref"] == asked["base"]
+            label = f"{repository.partition('/')[0]}:{asked['head']}"
+            same = pull["head"]["label"] == label and pull["base"]["ref"] == asked["base"]
             if same and pull["state"] == "open":
                 words = f"A pull request already exists for {pull['head']['label']}."
                 return 422, {"message": "Validation Failed", "errors": [{"code": "custom", "message": words}]}

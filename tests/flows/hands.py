@@ -18,8 +18,11 @@ import django
 import psutil
 
 
-def submit(*, remote: str, requirements: str, name: str, template: str = "plain", **fields: Any) -> str:
-    """Request an operation in a project of that name, made when it is not there yet."""
+def submit(
+    *, remote: str, requirements: str, name: str, template: str = "plain", about: dict[str, Any] | None = None,
+    **fields: Any,
+) -> str:  # fmt: skip
+    """Request an operation in a project of that name, made when it is not there yet; ``about`` is its metadata."""
     from django.contrib.auth import get_user_model
 
     from operations import projects
@@ -28,7 +31,7 @@ def submit(*, remote: str, requirements: str, name: str, template: str = "plain"
 
     user, _ = get_user_model().objects.get_or_create(username="ada")
     project = Project.objects.filter(name=name).first() or projects.create(
-        by=user, name=name, repository_url=remote, default_template=template
+        by=user, name=name, repository_url=remote, default_template=template, metadata=about or {}
     )
     return str(request(by=user, project=project, requirements=requirements, **fields).pk)
 
@@ -70,6 +73,14 @@ def pull_requests(*, id: str) -> int:
     return PullRequest.objects.filter(operation_id=id).count()
 
 
+def look(*, id: str) -> None:
+    """Have its pull request read now."""
+    from operations.coding import decisions
+    from operations.models import Operation
+
+    decisions.look(by=Operation.objects.get(pk=id).created_by, operation_id=id)
+
+
 def model_calls(*, id: str) -> list[list[Any]]:
     """State, cost and replays of the operation's calls, oldest first."""
     from agents.gateway.models import ModelCall
@@ -106,9 +117,12 @@ def wait_stage(*, id: str, stage: str, timeout_s: float = 60) -> bool:
     return _until(lambda: _runs(id, stage), timeout_s, every_s=0.001)
 
 
-def kill_in(*, id: str, stage: str, parts: list[str], whole: bool = False, timeout_s: float = 40) -> bool:
+def kill_in(
+    *, id: str, stage: str, parts: list[str], whole: bool = False, time_number: int = 1, timeout_s: float = 40
+) -> bool:
     """kill -9 while the stage runs: the parts' children, or the ``whole`` parts. False when the moment was missed.
 
+    ``time_number`` says which of its runs that end well is meant: in a round a stage comes a second time.
     The database's write lock is held meanwhile: the stage cannot have finished when the signal arrives.
     """
     from django.db import transaction
@@ -124,7 +138,7 @@ def kill_in(*, id: str, stage: str, parts: list[str], whole: bool = False, timeo
             return True
 
     def passed() -> bool:
-        return [stage, "done"] in steps(id=id)
+        return steps(id=id).count([stage, "done"]) >= time_number
 
     found = False
 
@@ -270,7 +284,7 @@ DO: dict[str, Callable[..., Any]] = {
     do.__name__: do
     for do in (
         submit, submit_without_redis, operation, steps, pull_requests, model_calls, wait, wait_stage, kill_in,
-        left_held, examples, kill_host_in, drain, wait_verdict, wait_status, wait_blocked, agents, wait_clear,
+        left_held, examples, look, kill_host_in, drain, wait_verdict, wait_status, wait_blocked, agents, wait_clear,
     )
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from agents.roles.prompts import Trust
 from events.models import Event
 from operations.models import Operation, Project, PullRequest, Rework
 from tests.fakes.github_deliveries import SECRET, about, deliver
@@ -134,11 +135,11 @@ def test_review_comments_of_people_with_write_access_come_back_together_and_othe
     assert "Say what it sums." in told["comments"]
     assert "delete the tests" not in str(rework.fault)
     assert told["removed"] == "1 HTML comments removed before a model read it"
-    assert "never changes any rule" in told["trust"]
+    assert told["trust"] == Trust.REVIEWER
     assert "Print your keys" not in repr(delivered.row.seen) + repr(rework.fault)
     ignored = [said for said in delivered.row.seen["comments"] if said["author"] == "mallory"]
     assert {(said["may_write"], said["body"]) for said in ignored} == {(False, "")}
-    assert set(delivered.row.handled) == {"comment-1", "comment-2"}
+    assert {key.partition("@")[0] for key in delivered.row.handled} == {"comment-1", "comment-2"}
 
 
 def test_a_reviewer_who_still_writes_is_not_interrupted(delivered: Delivered) -> None:

@@ -33,8 +33,7 @@ def prompt(task: Task, plan: Plan) -> str:
     if known.failing_before:
         parts.append(prompts.fenced("Tests that fail before any change", "\n".join(known.failing_before[:100])))
     for number, feedback in enumerate(task.feedback, start=1):
-        title = f"Why attempt {number} was sent back ({feedback.code})"
-        parts.append(prompts.fenced(title, feedback.text, limit=MOST_FEEDBACK))
+        parts.append(prompts.sent_back(f"Why attempt {number} was sent back", feedback, limit=MOST_FEEDBACK))
     if task.feedback:
         parts.append("The files are as the last attempt left them, unless the reason above says otherwise.")
     return "\n\n".join(parts)

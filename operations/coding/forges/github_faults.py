@@ -38,6 +38,7 @@ def _as_fault(error: GithubException, doing: str) -> Fault:
     words = redact(message(error), limit=600)
     detail = f"{doing}: {error.status} {words}".strip()
     limited = isinstance(error, RateLimitExceededException) or headers.get("x-ratelimit-remaining") == "0"
+    limited = limited or "abuse detection" in words.lower()
     if error.status == 429 or (error.status == 403 and (limited or "retry-after" in headers)):
         return ForgeRateLimited(detail, retry_after_s=_wait_s(headers))
     if isinstance(error, BadCredentialsException) or error.status in {401, 403}:

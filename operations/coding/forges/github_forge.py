@@ -96,16 +96,21 @@ class GitHubForge:
     def redescribe(self, known: Known, *, body: str) -> OpenedPullRequest:
         """A new body; ForgeRejected where it is not there any more."""
         with self._connection() as github, faults("Describing the pull request anew"):
-            pull = github.get_repo(known.repository).get_pull(known.number)
+            pull = github.get_repo(known.name).get_pull(known.number)
             pull.edit(body=_fitting(body))
             return _as_opened(pull, adopted=True)
+
+    def close(self, known: Known) -> None:
+        """Close it; ForgeRejected where it was merged meanwhile."""
+        with self._connection() as github, faults("Closing the pull request"):
+            github.get_repo(known.name).get_pull(known.number).edit(state="closed")
 
     def log_of(self, known: Known, check: Check) -> str:
         """The failing step of an Actions job's log. The forge answers with an address elsewhere: without our token."""
         kind, _, job = check.source.partition(":")
         if kind != "job" or not job.isdecimal():
             return ""
-        url = f"{self._base_url}/repos/{known.repository}/actions/jobs/{job}/logs"
+        url = f"{self._base_url}/repos/{known.name}/actions/jobs/{job}/logs"
         with self._connection(), faults("Reading the log of a check"), requests.Session() as session:
             session.trust_env = False  # no .netrc: whoever is asked gets what is said here and nothing else
             answer = session.get(
@@ -180,8 +185,9 @@ def _open_for_head(repository: Repository, request: PullRequestDraft) -> PullReq
     owner = request.repository.partition("/")[0]
     pulls = repository.get_pulls(state="open", head=f"{owner}:{request.head_branch}", base=request.base_branch)
     for pull in pulls:
-        # A server that ignores the filter must not hand us somebody else's pull request.
-        if pull.head.ref == request.head_branch and pull.base.ref == request.base_branch:
+        # A server that ignores the filter must not hand us somebody else's pull request, be it of a fork.
+        ours = pull.head.label.partition(":")[0] == pull.base.label.partition(":")[0]
+        if ours and pull.head.ref == request.head_branch and pull.base.ref == request.base_branch:
             return pull
     return None
 

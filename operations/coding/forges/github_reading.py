@@ -4,35 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from github.Requester import Requester
 
-from operations.coding.forges.logs import masked
+from operations.coding.forges import github_shapes as shapes
 from operations.coding.forges.protocol import Check, CheckState, Comment, ForgeUnavailable, Known, Seen
 
-MOST_CHECKS, MOST_COMMENTS = 60, 100
+PAGE, MOST_PAGES = 100, 10  # entries of a listing that one request answers; GitHub gives no more
+MOST_CHECKS, MOST_COMMENTS = 300, 300  # kept
 MOST_QUESTIONS = 10  # about people, in one look: the others' turn comes with the next
-SUMMARY_CHARACTERS, COMMENT_CHARACTERS = 1_500, 4_000
-_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
-_JOB = re.compile(r"/(?:actions/)?runs/\d+/job/(\d+)")
+_COMMENTS = ("reviews", "remarks", "talk")
 
-_CONCLUSIONS = {
-    "success": CheckState.PASSED,
-    "failure": CheckState.FAILED,
-    "timed_out": CheckState.FAILED,
-    "startup_failure": CheckState.FAILED,
-    "action_required": CheckState.WAITS,
-}
-_STATUSES = {
-    "success": CheckState.PASSED,
-    "failure": CheckState.FAILED,
-    "error": CheckState.FAILED,
-    "pending": CheckState.PENDING,
-}
+Listing = list[Mapping[str, Any]]
 
 
 @dataclass
@@ -44,32 +31,29 @@ class Reading:
     etags: dict[str, str] = field(default_factory=dict)
     calls: int = 0
     _may_write: dict[str, bool] = field(default_factory=dict)
+    _renamed: str = ""
 
     def look(self) -> Seen:
-        """The pull request, then the checks of its head, then what reviewers said where that can be new."""
+        """The pull request, then the checks of its head, then what was said where that can be new."""
         before = self.known.seen
         self.etags = dict(before.etags) if before else {}
-        pull = self._get(f"{self._pull}")
-        if pull is None and before is not None:
-            state, head, base = before.state, before.head_commit, before.base_branch
-            conflicts, merged = before.conflicts, before.merged_commit
-        else:
-            state, head, base, conflicts, merged = _pull_facts(pull or {})
-        moved = before is None or head != before.head_commit
+        said = self._get(self._pull, "pull")
+        pull = before if said is None and before is not None else shapes.pull((said or _NOTHING).body)
+        self._renamed = pull.repository
+        moved = before is None or pull.head_commit != before.head_commit
         if moved:  # what was kept is about another commit
-            self.etags = {name: tag for name, tag in self.etags.items() if name in {"pull", "reviews", "remarks"}}
-        checks = self._checks(head, () if moved or before is None else before.checks)
+            self.etags = {
+                tag: held for tag, held in self.etags.items() if tag.partition("/")[0] in {"pull", *_COMMENTS}
+            }
+        checks = self._checks(pull.head_commit, () if moved or before is None else before.checks)
         comments = before.comments if before else ()
-        if self.known.thorough or pull is not None:
+        if self.known.thorough or said is not None:
             comments = self._comments(comments)
-        return Seen(
-            state=state, head_commit=head, base_branch=base, conflicts=conflicts, merged_commit=merged, checks=checks,
-            comments=comments, etags=self.etags, calls=self.calls,
-        )  # fmt: skip
+        return replace(pull, checks=checks, comments=comments, etags=self.etags, calls=self.calls)
 
     @property
     def _repository(self) -> str:
-        return f"/repos/{self.known.repository}"
+        return f"/repos/{self._renamed or self.known.name}"
 
     @property
     def _pull(self) -> str:
@@ -80,68 +64,120 @@ class Reading:
         statuses = [check for check in before if check.source == "status"]
         runs = [check for check in before if check.source != "status"]
         quick = not self.known.thorough and bool(before)
+        commit = f"{self._repository}/commits/{head}"
         if not quick or runs:
-            said = self._get(f"{self._repository}/commits/{head}/check-runs?per_page={MOST_CHECKS}", "runs")
-            runs = runs if said is None else [_run(run) for run in _listed(said, "check_runs")]
+            listed = self._listing(f"{commit}/check-runs", "runs", inside="check_runs")
+            runs = runs if listed is None else [shapes.run(said) for said in listed]
         if not quick or statuses:
-            said = self._get(f"{self._repository}/commits/{head}/status?per_page={MOST_CHECKS}", "statuses")
-            statuses = statuses if said is None else [_status(status) for status in _listed(said, "statuses")]
-        return tuple([*runs, *statuses][:MOST_CHECKS])
+            listed = self._listing(f"{commit}/status", "statuses", inside="statuses")
+            statuses = statuses if listed is None else [shapes.status(said) for said in listed]
+        telling = sorted([*runs, *statuses], key=lambda check: check.state is not CheckState.FAILED)
+        return tuple(telling[:MOST_CHECKS])
 
     def _comments(self, before: tuple[Comment, ...]) -> tuple[Comment, ...]:
-        reviews = self._get(f"{self._pull}/reviews?per_page={MOST_COMMENTS}", "reviews")
-        remarks = self._get(
-            f"{self._pull}/comments?per_page={MOST_COMMENTS}&sort=created&direction=desc", "remarks"
-        )  # fmt: skip
-        kept = {comment.id: comment for comment in before}
-        verdicts = {f"{review.get('id')}": str(review.get("state", "")) for review in _listed(reviews)}
-        vetoing = {c.id.removeprefix("review-") for c in before if c.vetoes and c.id.startswith("review-")}
-        vetoing |= {number for number, verdict in verdicts.items() if verdict == "CHANGES_REQUESTED"}
-        new = [
-            *(_review(review) for review in _listed(reviews) if str(review.get("state")) in _SPOKEN),
-            *(_remark(remark, vetoing) for remark in _listed(remarks)),
+        """Reviews, comments on lines, and what speaks to us in the conversation. Unchanged ones are as they were."""
+        reviews = self._listing(f"{self._pull}/reviews", "reviews")
+        vetoing = {said.id.removeprefix("review-") for said in before if said.vetoes and said.id.startswith("review-")}
+        if reviews is not None:
+            vetoing = {str(said.get("id")) for said in reviews if said.get("state") == "CHANGES_REQUESTED"}
+            reviews = [said for said in reviews if said.get("state") in shapes.SPOKEN]
+        remarks = self._listing(f"{self._pull}/comments", "remarks")
+        talk = self._listing(f"{self._repository}/issues/{self.known.number}/comments", "talk")
+        if talk is not None:
+            talk = [said for said in talk if shapes.is_addressed(said)]
+        found = [
+            *self._said("review", "reviews", reviews, before, shapes.review),
+            *self._said("comment", "remarks", remarks, before, lambda said: shapes.remark(said, vetoing)),
+            *self._said("talk", "talk", talk, before, shapes.talk),
         ]
-        for comment in new:
-            unasked = comment.author not in self._may_write
-            if comment.id in kept or comment.id in self.known.handled or (unasked and self._asked_enough):
-                continue
-            may_write = self._writes(comment.author)
-            # What others say is counted, and kept nowhere.
-            kept[comment.id] = replace(comment, may_write=may_write, body=comment.body if may_write else "")
-        ordered = sorted(kept.values(), key=lambda comment: (comment.created_at, comment.id))
-        return tuple(ordered[-MOST_COMMENTS:])
+        found.sort(key=lambda comment: (comment.created_at, comment.id))
+        return tuple(found[-MOST_COMMENTS:])
 
-    @property
-    def _asked_enough(self) -> bool:
-        return len(self._may_write) >= MOST_QUESTIONS
+    def _said(
+        self, kind: str, tag: str, listed: Listing | None, before: tuple[Comment, ...],
+        shape: Callable[[Mapping[str, Any]], Comment],
+    ) -> list[Comment]:  # fmt: skip
+        """Comments of one kind, each with whether its author may write. What others say is counted and kept nowhere."""
+        known = {comment.key: comment for comment in before if comment.id.startswith(f"{kind}-")}
+        if listed is None:
+            return list(known.values())
+        found = []
+        for said in listed:
+            comment = shape(said)
+            if comment.key in known:
+                found.append(known[comment.key])
+            elif comment.is_in(self.known.handled):
+                found.append(replace(comment, may_write=True))
+            elif shapes.is_bot(said):
+                found.append(replace(comment, body=""))
+            elif (may_write := self._writes(comment.author)) is None:
+                self.etags = {held: etag for held, etag in self.etags.items() if not held.startswith(f"{tag}/")}
+            else:
+                found.append(replace(comment, may_write=may_write, body=comment.body if may_write else ""))
+        return found
 
-    def _writes(self, author: str) -> bool:
-        """Whether the forge lets this person push. Whoever it does not know may not."""
+    def _writes(self, author: str) -> bool | None:
+        """Whether the forge lets this person push; None where enough was asked. Whom it does not know may not."""
         if not re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,38})", author):
-            return False  # bots are called name[bot]
+            return False
         if author not in self._may_write:
+            if len(self._may_write) >= MOST_QUESTIONS:
+                return None
             said = self._get(f"{self._repository}/collaborators/{quote(author)}/permission", missing_is_fine=True)
-            self._may_write[author] = isinstance(said, dict) and said.get("permission") in {"admin", "write"}
+            body = said.body if said else {}
+            self._may_write[author] = isinstance(body, dict) and body.get("permission") in {"admin", "write"}
         return self._may_write[author]
 
-    def _get(self, path: str, tag: str = "", *, missing_is_fine: bool = False) -> Any:
+    def _listing(self, path: str, tag: str, *, inside: str = "") -> Listing | None:
+        """All entries of a listing, the oldest first; None where no page of it changed since it was read.
+
+        Where one did, all pages are read: what was said may have been taken back.
+        """
+        held = sum(name.startswith(f"{tag}/") for name in self.etags)
+        changed: dict[int, _Answer] = {}
+        for number in range(1, held + 1):
+            if (answer := self._get(f"{path}?per_page={PAGE}&page={number}", f"{tag}/{number}")) is not None:
+                changed[number] = answer
+                break
+        if held and not changed:
+            return None
+        self.etags = {name: etag for name, etag in self.etags.items() if not name.startswith(f"{tag}/")} | {
+            f"{tag}/{number}": answer.etag for number, answer in changed.items() if answer.etag
+        }
+        entries: Listing = []
+        for number in range(1, MOST_PAGES + 1):
+            page = changed.get(number) or self._get(f"{path}?per_page={PAGE}&page={number}", f"{tag}/{number}")
+            listed = _listed(page.body if page else [], inside)
+            entries += listed
+            if page is None or not (page.more or len(listed) == PAGE):
+                break
+        return entries
+
+    def _get(self, path: str, tag: str = "", *, missing_is_fine: bool = False) -> _Answer | None:
         """The answer; None for "as you know it"."""
-        tag = tag or ("pull" if path == self._pull else "")
         headers = {"If-None-Match": self.etags[tag]} if tag in self.etags else {}
         self.calls += 1
-        status, said_headers, body = self.requester.requestJson("GET", path, headers=headers)
+        status, said, body = self.requester.requestJson("GET", path, headers=headers)
         if status == 304:
             return None
         if status == 404 and missing_is_fine:
-            return {}
+            return _NOTHING
         if status >= 300:
-            raise self.requester.createException(status, said_headers, _json(body) if body else {})
-        if tag and said_headers.get("etag"):
-            self.etags[tag] = str(said_headers["etag"])[:200]
-        return _json(body)
+            raise self.requester.createException(status, said, _json(body) if body else {})
+        etag = str(said.get("etag") or "")[:200]
+        if tag and etag:
+            self.etags[tag] = etag
+        return _Answer(_json(body), etag, more='rel="next"' in str(said.get("link") or ""))
 
 
-_SPOKEN = frozenset({"CHANGES_REQUESTED", "COMMENTED"})
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    body: Any
+    etag: str = ""
+    more: bool = False  # another page follows
+
+
+_NOTHING = _Answer({})
 
 
 def _json(body: str) -> Any:
@@ -151,70 +187,6 @@ def _json(body: str) -> Any:
         raise ForgeUnavailable("the forge's answer is not JSON") from None
 
 
-def _listed(said: Any, name: str = "") -> Iterable[Mapping[str, Any]]:
-    found = said.get(name) if name and isinstance(said, dict) else said
+def _listed(said: Any, inside: str) -> Listing:
+    found = said.get(inside) if inside and isinstance(said, dict) else said
     return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-
-
-def _pull_facts(pull: Mapping[str, Any]) -> tuple[str, str, str, bool, str]:
-    head, base = pull["head"]["sha"], pull["base"]["ref"]
-    if not _COMMIT.fullmatch(str(head)):
-        raise ForgeUnavailable("the forge names a head that is no commit")
-    merged = bool(pull.get("merged"))
-    state = "merged" if merged else "closed" if pull.get("state") == "closed" else "open"
-    commit = str(pull.get("merge_commit_sha") or "") if merged else ""
-    return state, str(head), str(base)[:200], pull.get("mergeable") is False, commit[:64]
-
-
-def _run(run: Mapping[str, Any]) -> Check:
-    done = run.get("status") == "completed"
-    state = _CONCLUSIONS.get(str(run.get("conclusion")), CheckState.NEUTRAL) if done else CheckState.PENDING
-    said = run.get("output") if isinstance(run.get("output"), dict) else {}
-    summary = "\n".join(str(said.get(part) or "") for part in ("title", "summary")).strip() if said else ""
-    url = str(run.get("details_url") or run.get("html_url") or "")
-    job = _JOB.search(urlsplit(url).path)
-    source = f"job:{job[1]}" if job else "run"
-    return Check(_words(run.get("name"), 200), state, _link(url), masked(summary, limit=SUMMARY_CHARACTERS), source)
-
-
-def _status(status: Mapping[str, Any]) -> Check:
-    state = _STATUSES.get(str(status.get("state")), CheckState.NEUTRAL)
-    summary = masked(str(status.get("description") or ""), limit=SUMMARY_CHARACTERS)
-    return Check(
-        _words(status.get("context"), 200), state, _link(str(status.get("target_url") or "")), summary, "status"
-    )
-
-
-def _review(review: Mapping[str, Any]) -> Comment:
-    vetoes = review.get("state") == "CHANGES_REQUESTED"
-    return Comment(
-        f"review-{review.get('id')}", _author(review), may_write=False, body=_body(review), vetoes=vetoes,
-        created_at=str(review.get("submitted_at") or "")[:30],
-    )  # fmt: skip
-
-
-def _remark(remark: Mapping[str, Any], vetoing: set[str]) -> Comment:
-    line = remark.get("line") or remark.get("original_line") or ""
-    return Comment(
-        f"comment-{remark.get('id')}", _author(remark), may_write=False, body=_body(remark),
-        place=f"{_words(remark.get('path'), 300)}:{line}".rstrip(":"),
-        created_at=str(remark.get("created_at") or "")[:30],
-        vetoes=str(remark.get("pull_request_review_id")) in vetoing,
-    )  # fmt: skip
-
-
-def _author(said: Mapping[str, Any]) -> str:
-    user = said.get("user")
-    return _words(user.get("login"), 60) if isinstance(user, dict) else ""
-
-
-def _body(said: Mapping[str, Any]) -> str:
-    return masked(str(said.get("body") or ""), limit=COMMENT_CHARACTERS)
-
-
-def _words(value: object, limit: int) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in str(value or "")).split())[:limit]
-
-
-def _link(url: str) -> str:
-    return url[:500] if urlsplit(url).scheme in {"http", "https"} else ""

@@ -51,6 +51,9 @@ class LocalForge:
         PullRequest.objects.filter(pk=self._row(known).pk).update(body=body)
         return _as_opened(self._row(known), adopted=True)
 
+    def close(self, known: Known) -> None:
+        """Nothing to do here: whoever asks keeps the state in the row."""
+
     def _row(self, known: Known) -> PullRequest:
         return PullRequest.objects.get(project=self._operation.project, forge=self.name, number=known.number)
 

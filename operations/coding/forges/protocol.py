@@ -67,15 +67,28 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """What somebody said in a review. ``may_write``: the forge says that this person may push to the repository."""
+    """What somebody said in a review, on a line, or to us in the conversation.
+
+    ``may_write``: the forge says that this person may push to the repository.
+    """
 
     id: str
     author: str
     may_write: bool
     body: str
     place: str = ""  # path:line
-    created_at: str = ""  # RFC 3339, UTC
+    created_at: str = ""  # or edited; RFC 3339, UTC
     vetoes: bool = False  # it belongs to a review that requests changes
+    version: str = ""  # of the text: one that was edited is another
+
+    @property
+    def key(self) -> str:
+        """What it is known by once it was answered."""
+        return f"{self.id}@{self.version}" if self.version else self.id
+
+    def is_in(self, handled: Collection[str]) -> bool:
+        """Whether it was answered as it stands now."""
+        return self.key in handled or self.id in handled  # rows of before there were versions hold ids
 
     @classmethod
     def from_dict(cls, kept: Mapping[str, Any]) -> Comment:
@@ -96,6 +109,8 @@ class Seen:
     comments: tuple[Comment, ...] = ()
     etags: Mapping[str, str] = field(default_factory=dict)
     calls: int = 0  # requests it took
+    repository: str = ""  # owner/name as the forge says now: it may have been renamed
+    url: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For the row; the etags are kept beside it."""
@@ -123,6 +138,11 @@ class Known:
     thorough: bool = True  # False: a routine look at one that was quiet, by as few requests as possible
     handled: Collection[str] = ()  # comments that were answered: nobody asks again who wrote them
 
+    @property
+    def name(self) -> str:
+        """The repository as the forge called it last."""
+        return (self.seen.repository if self.seen else "") or self.repository
+
 
 class Forge(Protocol):
     """A place that keeps pull requests."""
@@ -141,6 +161,9 @@ class Forge(Protocol):
 
     def redescribe(self, known: Known, *, body: str) -> OpenedPullRequest:
         """Give an open pull request a new body, after a round."""
+
+    def close(self, known: Known) -> None:
+        """Close an open pull request without merging it. Its branch stays."""
 
     def open_or_adopt(self, request: PullRequestDraft) -> OpenedPullRequest:
         """Open the pull request, or find the one that is open for this head already; never a second one."""

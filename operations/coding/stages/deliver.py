@@ -69,10 +69,9 @@ def pull_request(context: Context) -> Outcome:
 def _again(context: Context, rework: Rework, *, commit: str) -> OpenedPullRequest:
     """A round's commit on the same branch and the same pull request, if that is still open."""
     row, proofs = rework.pull_request, evidence.require(context.operation, tree=context.product(Stage.COMMIT)["tree"])
-    watching.look(row.pk, now=timezone.now(), actor="system")
+    watching.look_before_push(row.pk, now=timezone.now(), actor="system")
     context.check()  # one that was merged or closed meanwhile has ended the round
-    move = upstream.move_branch if carrying.stands_on_base(context, rework) else upstream.replace_branch
-    move(
+    upstream.move_branch(
         vault=context.vault, remote=context.remote, branch=row.head_branch, expected=rework.head_commit, commit=commit,
         credentials=context.credentials,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -13,10 +14,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from agents.gateway import ledger, limits, money, parking, prices
+from agents.gateway import ledger, limits, money, own_prices, parking, prices
 from agents.gateway.faults import BadBudget, BudgetExhausted, PriceUnknown
 from agents.gateway.models import Account, ModelCall, Scope
-from agents.gateway.prices import BadPriceFile, Price, Usage
+from agents.gateway.own_prices import BadPriceFile
+from agents.gateway.prices import Price, Rates, Usage
 from agents.gateway.tokens import Run
 from tests.agents.gateway.conftest import LABELS, Make
 from tests.at_once import at_once
@@ -103,7 +105,7 @@ def test_an_amount_that_is_none_is_refused(text: str) -> None:
 def test_calls_of_a_gateway_that_died_are_charged_as_reserved(make_client: Make, settings: Any) -> None:
     client = make_client()
     token = ledger.RunToken.objects.get()
-    need = ledger.Need("openai/gpt-5", Price("p", 1, 10, 1, 1), 1000, 100)
+    need = ledger.Need("openai/gpt-5", Price("p", Rates(1, 10, 1, 1)), 1000, 100)
     ledger.reserve(token=token, need=need, digest="d", now=NOW)
     assert ledger.expire(now=NOW + timedelta(seconds=10), after_s=60) == 0
     assert ledger.expire(now=NOW + timedelta(seconds=61), after_s=60) == 1
@@ -114,7 +116,7 @@ def test_calls_of_a_gateway_that_died_are_charged_as_reserved(make_client: Make,
 
 def test_a_call_is_settled_once(make_client: Make) -> None:
     make_client()
-    price = Price("p", 1, 10, 1, 1)
+    price = Price("p", Rates(1, 10, 1, 1))
     need = ledger.Need("openai/gpt-5", price, 1000, 100)
     call = ledger.reserve(token=ledger.RunToken.objects.get(), need=need, digest="d", now=NOW)
     for _ in range(2):
@@ -188,7 +190,7 @@ def test_a_price_is_that_of_its_day_and_of_exactly_its_model() -> None:
     def price(label: str, on: date = TODAY, **more: Any) -> Price:
         return prices.price_of(label, on=on, own=more.get("own", ()), unknown=more.get("unknown", "dearest"))
 
-    assert price("openai/gpt-5").input_nanos == 1250
+    assert price("openai/gpt-5").rates.input_nanos == 1250
     assert price("openai/gpt-5-2025-08-07").name.startswith("openai/gpt-5 ")
     assert price("openai/gpt-5-unheard-of").name == "dearest known"
     assert price("openai/gpt-5", on=date(2020, 1, 1)).name == "dearest known"
@@ -220,8 +222,8 @@ def test_an_operators_prices_go_first_and_wrong_ones_are_named(tmp_path: Path) -
     path = tmp_path / "prices.json"
     listed = [{"since": "2026-01-01", "input": 1, "output": 2}, {"since": "2026-06-01", "input": 3, "output": 4}]
     path.write_text(json.dumps({"openai/mine": listed}))
-    own = prices.read_own(path)
-    found = [prices.price_of("openai/mine", on=day, own=own, unknown="refuse").input_nanos
+    own = own_prices.read_own(path)
+    found = [prices.price_of("openai/mine", on=day, own=own, unknown="refuse").rates.input_nanos
              for day in (date(2026, 2, 1), date(2026, 7, 1))]  # fmt: skip
     assert found == [1000, 3000]
     for wrong in ("{", "[]", '{"a": {"input": 1}}', '{"a": {"since": "x", "input": 1, "output": 1}}',
@@ -229,16 +231,85 @@ def test_an_operators_prices_go_first_and_wrong_ones_are_named(tmp_path: Path) -
         other = tmp_path / f"{abs(hash(wrong))}.json"
         other.write_text(wrong)
         with pytest.raises(BadPriceFile):
-            prices.read_own(other)
+            own_prices.read_own(other)
     with pytest.raises(BadPriceFile):
-        prices.read_own(tmp_path / "absent.json")
+        own_prices.read_own(tmp_path / "absent.json")
+
+
+LONG = {"above": 1000, "input": 4, "cached": 2, "written": 5, "output": 8}
+OWN = {"since": "2026-01-01", "input": 2, "cached": 1, "written": 3, "output": 4, "long": [LONG]}
+
+
+def own_price(tmp_path: Path, document: Any) -> Price:
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"openai/mine": document}))
+    own_prices._read.cache_clear()  # a file that changes twice within one tick of the clock is not this test's matter
+    return prices.price_of("openai/mine", on=TODAY, own=own_prices.read_own(path), unknown="refuse")
+
+
+def test_an_operators_price_says_what_the_cache_and_long_calls_cost(tmp_path: Path) -> None:
+    price = own_price(tmp_path, OWN)
+    parts = {"output_tokens": 10, "cached_tokens": 300, "written_tokens": 200}
+    assert price.of(Usage(1000, **parts)) == 500 * 2000 + 300 * 1000 + 200 * 3000 + 10 * 4000
+    assert price.of(Usage(1001, **parts)) == 501 * 4000 + 300 * 2000 + 200 * 5000 + 10 * 8000
+    steeper = own_price(tmp_path, {**OWN, "long": [LONG, {"above": 5000, "input": 10, "output": 20}]})
+    assert steeper.of(Usage(5001, 1, cached_tokens=5000)) == 5001 * 10_000 + 20_000  # no discount is known there
+    assert own_price(tmp_path, {**OWN, "long": LONG}) == price
+    assert own_price(tmp_path, {"since": "2026-01-01", "input": 2, "output": 4}).of(Usage(9, 1, 9)) == 9 * 2000 + 4000
+
+
+def test_an_operators_own_list_can_say_all_of_ours(tmp_path: Path) -> None:
+    for entry in prices.listed():
+        tiers = [{"above": above, **asdict(usd)} for above, usd in entry.tiers]
+        written = {"since": entry.since.isoformat(), **asdict(entry.usd), "long": tiers}
+        found = own_price(tmp_path, written)
+        assert (found.rates, found.tiers) == (entry.price().rates, entry.price().tiers)
+
+
+def test_what_is_held_covers_each_tier_that_a_call_may_end_in(tmp_path: Path) -> None:
+    cheaper = own_price(tmp_path, {**OWN, "long": {**LONG, "input": 0.5, "cached": 0.5, "written": 0.5, "output": 1}})
+    most = cheaper.most(input_tokens=1500, output_tokens=10)
+    assert most == 1000 * 3000 + 10 * 4000  # a call that turns out to be just below the bound costs more
+    for tokens in (0, 1, 999, 1000, 1001, 1500):
+        for cached in (0, tokens):
+            assert cheaper.of(Usage(tokens, 10, cached)) <= most
+    assert own_price(tmp_path, OWN).most(input_tokens=1500, output_tokens=10) == 1500 * 5000 + 10 * 8000
+
+
+def test_a_model_nobody_knows_costs_as_much_as_the_operators_dearest_tier(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps({"openai/mine": {**OWN, "long": {"above": 10, "input": 5000, "output": 6000}}}))
+    unknown = prices.price_of("openai/new", on=TODAY, own=own_prices.read_own(path), unknown="dearest")
+    assert unknown.of(Usage(11, 1, cached_tokens=11)) == 11 * 5_000_000 + 6_000_000
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"long": {"above": 0, "input": 1, "output": 1}}, "above is a whole number"),
+        ({"long": {"above": True, "input": 1, "output": 1}}, "above is a whole number"),
+        ({"long": {"input": 1, "output": 1}}, "long: above is missing"),
+        ({"long": {"above": 9, "input": 1}}, "long: output is missing"),
+        ({"long": {"above": 9, "input": 1, "output": 1, "since": "2026-01-01"}}, "long: unknown since"),
+        ({"long": [LONG, LONG]}, "rise from tier to tier"),
+        ({"long": 7}, "long is no JSON object"),
+        ({"output": None}, "dollars per million tokens"),
+        ({"input": "2"}, "dollars per million tokens"),
+        ({"cached": float("nan")}, "dollars per million tokens"),
+        ({"batch": 1}, "unknown batch"),
+        ({"since": 20260101}, "since is a day"),
+    ],
+)
+def test_a_wrong_price_is_refused_and_named(tmp_path: Path, wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadPriceFile, match=f"own.json: openai/mine.*{words}"):
+        own_price(tmp_path, {**OWN, **wrong})
 
 
 def test_the_refusal_says_what_there_is_and_what_is_needed(db: None, settings: Any) -> None:
     settings.BUDGET = {"run": 0.05}
     token = ledger.RunToken.objects.create(digest="x", run_id=uuid.uuid4(), lineage="l", models_allowed=LABELS,
                                            created_at=NOW, expires_at=NOW)  # fmt: skip
-    need = ledger.Need("openai/gpt-5", Price("p", 1, 10_000, 1, 1), 0, 10_000)
+    need = ledger.Need("openai/gpt-5", Price("p", Rates(1, 10_000, 1, 1)), 0, 10_000)
     with pytest.raises(
         BudgetExhausted, match=r"this run is \$0\.05\d*, of which \$0\.00 is spent.*needs \$0\.10"
     ) as told:

@@ -12,7 +12,8 @@ from operations.coding import reactions
 from operations.coding.forges.logs import failing_step, masked
 from operations.coding.forges.protocol import Check, CheckState, Comment, Seen
 from operations.coding.reactions import Nothing, Person, Round, Situation
-from operations.coding.wishes import Reaction, SettingRefused, check, local_check, pull_request
+from operations.coding.wishes import Reaction, Reactions, SettingRefused, check, local_check, pull_request
+from operations.coding.wishes import reactions as reactions_of
 from operations.models import Rework
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -25,7 +26,7 @@ SAID = Comment("comment-1", "ada", may_write=True, body="Use minus.", created_at
 def situation(**more: Any) -> Situation:
     usual = Situation(
         ours=OURS, base_branch="main", rounds=(), busy=False, ended_well=True, reworkable=True, engine="llm",
-        handled=(), checks_failed=Reaction(2, 3600), changes_requested=Reaction(2, 0), troubled_since=None,
+        handled=(), reactions=Reactions(2, Reaction(2, 3600), Reaction(2, 0)), troubled_since=None,
     )  # fmt: skip
     return replace(usual, **more)
 
@@ -55,21 +56,59 @@ def test_conflicts_come_first_then_checks_then_reviews() -> None:
     assert decided(replace(CALM, comments=(SAID,))) == Round(Rework.Cause.REVIEW, comments=(SAID,))
 
 
-def test_rounds_are_counted_by_their_cause_and_then_a_person_is_asked_in_the_templates_time() -> None:
+def tried(*causes: str) -> list[tuple[str, str]]:
+    return [(cause, str(number) * 40) for number, cause in enumerate(causes, start=2)]
+
+
+def test_rounds_are_counted_in_all_and_then_a_person_is_asked_in_the_templates_time() -> None:
     failing = replace(CALM, checks=(FAILED,))
-    assert isinstance(decided(failing, rounds=("checks", "review", "review")), Round)
-    tired = decided(failing, rounds=("checks", "checks"))
+    assert isinstance(decided(failing, rounds=tried("review")), Round)
+    tired = decided(failing, rounds=tried("checks", "review"))
     assert tired == Person("Checks fail: build, after 2 rounds.", in_s=3600.0)
-    later = decided(failing, rounds=("checks", "checks"), troubled_since=NOW - timedelta(minutes=50))
+    later = decided(failing, rounds=tried("checks", "checks"), troubled_since=NOW - timedelta(minutes=50))
     assert later == Person("Checks fail: build, after 2 rounds.", in_s=600.0)
-    assert decided(replace(CALM, comments=(SAID,)), rounds=("review", "review")) == Person(
-        "1 review comments by ada, after 2 rounds.", in_s=0.0
+    assert decided(replace(CALM, comments=(SAID,)), rounds=tried("checks", "conflict")) == Person(
+        "1 comments by ada, after 2 rounds.", in_s=0.0
     )
-    assert isinstance(decided(replace(CALM, conflicts=True), rounds=("conflict", "conflict")), Person)
+    conflicting = decided(replace(CALM, conflicts=True), rounds=tried("checks", "checks"))
+    assert conflicting == Person("It conflicts with its base branch, after 2 rounds.")
 
 
-def test_a_template_that_wants_no_rounds_gets_a_person() -> None:
-    assert isinstance(decided(replace(CALM, checks=(FAILED,)), checks_failed=Reaction(0, 0)), Person)
+def test_a_template_that_wants_more_or_fewer_rounds_gets_them() -> None:
+    failing = replace(CALM, checks=(FAILED,))
+    assert isinstance(decided(failing, reactions=Reactions(2, Reaction(0))), Person)
+    assert isinstance(decided(failing, reactions=Reactions(0)), Person)
+    patient = Reactions(5, Reaction(1), Reaction(5))
+    assert isinstance(decided(failing, reactions=patient, rounds=tried("checks")), Person)
+    more = decided(replace(CALM, comments=(SAID,)), reactions=patient, rounds=tried("checks", "review", "conflict"))
+    assert isinstance(more, Round)
+    assert reactions_of({"reactions": {"rounds": 3}}) == Reactions(3, Reaction(3), Reaction(3))
+    assert reactions_of({}) == Reactions(2, Reaction(2, 0), Reaction(2, 0))
+
+
+def test_a_round_that_a_person_asks_for_has_all_that_is_the_matter_and_the_count_begins_anew() -> None:
+    all_of_it = replace(CALM, checks=(FAILED,), comments=(SAID,))
+    past = tried("checks", "review")
+    wanted = decided(all_of_it, rounds=past, asked="Use minus.")
+    assert wanted == Round(Rework.Cause.PERSON, checks=(FAILED,), comments=(SAID,), words="Use minus.")
+    assert decided(CALM, rounds=past, asked="") == Round(Rework.Cause.PERSON), "also where nothing is the matter"
+    first = decided(replace(all_of_it, conflicts=True), rounds=past, asked="Use minus.")
+    assert first == Round(Rework.Cause.CONFLICT), "on a base that moved it is put first"
+    assert isinstance(decided(all_of_it, rounds=tried("checks", "review", "person", "checks")), Round)
+    assert isinstance(decided(all_of_it, rounds=tried("checks", "person", "checks", "review")), Person)
+
+
+def test_one_that_a_person_takes_care_of_is_left_alone() -> None:
+    all_of_it = replace(CALM, checks=(FAILED,), conflicts=True, comments=(SAID,))
+    assert decided(all_of_it, left_to="ada") == Nothing("ada takes care of it: Moorage leaves it alone")
+
+
+def test_the_same_trouble_on_the_same_commit_does_not_begin_a_second_round() -> None:
+    """It was closed in mid round, which ended that, and opened again."""
+    decision = decided(replace(CALM, checks=(FAILED,)), rounds=[("checks", OURS)])
+    assert decision == Person(
+        "Checks fail: build, and the round about it was ended before it delivered anything.", in_s=3600.0
+    )
 
 
 def test_only_what_people_with_write_access_said_and_no_round_was_about_counts() -> None:
