@@ -18,10 +18,20 @@ from agents.providers import (
     NotConfigured,
 )
 from events.faults import Fault
+from resources.fleet import FleetPaused
 
 MAX_WORDS = 200
 
-_GATEWAY = (BudgetExhausted, PriceUnknown, TokenRefused, ModelNotAllowed, BadCall, NotServed, NotConfigured)
+_GATEWAY = (
+    BudgetExhausted,
+    PriceUnknown,
+    TokenRefused,
+    ModelNotAllowed,
+    BadCall,
+    NotServed,
+    NotConfigured,
+    FleetPaused,
+)
 # Faults of our gateway, as they come back through the provider's library.
 _OURS: dict[str, type[Fault]] = {fault.code: fault for fault in _GATEWAY} | {
     "llm.rate_limited": ModelRateLimited,

@@ -12,7 +12,7 @@ from cli.progress import mapping
 def add_to(group: Any) -> None:
     """The verbs of the fleet breaker."""
     leaf(group, "status", status, "Is the fleet paused, since when, by whom and why?")
-    paused = leaf(group, "pause", pause, "Begin nothing new; what runs goes on to the end of its stage.")
+    paused = leaf(group, "pause", pause, "Begin nothing new, and set aside what runs.")
     paused.add_argument("reason", help="why: everybody whose work waits reads it")
     leaf(group, "release", release, "Let everything go on as it was.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -42,6 +43,7 @@ class Part:
     ok: bool
     detail: str
     remedy: str = ""
+    starting: bool = False  # not well yet, and nothing is wrong: this process has just begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Seen:
 
 LATE = timedelta(seconds=30)
 SILENT = timedelta(seconds=60)  # a sweep comes every few seconds
+STARTING_S = 30.0  # so long after its start a process is not surprised that nobody has swept
+_BEGAN = time.monotonic()
 SWEEP = "wake operations"  # the duty whose tick tells of the sweep
 
 
@@ -86,7 +90,10 @@ def _hosts(known: Sequence[Host], *, now: datetime) -> Part:
     return Part("hosts", True, f"{len(known)} alive")
 
 
-def _sweep(swept_at: datetime | None, *, now: datetime) -> Part:
+def _sweep(swept_at: datetime | None, *, now: datetime, up_s: float) -> Part:
+    silent = swept_at is None or now - swept_at > SILENT
+    if silent and up_s < STARTING_S:
+        return Part("sweep", True, "starting: the first sweep comes within seconds", starting=True)
     remedy = "Start beat and a worker of the queue control: `make up` does."
     if swept_at is None:
         return Part("sweep", False, "nobody has swept yet", remedy)
@@ -124,9 +131,10 @@ def _egress(known: Sequence[Host], *, now: datetime) -> Part:
     return Part("egress proxy", True, f"serves {served} berths" if served else "no berth may reach out")
 
 
-def parts(seen: Seen | None = None, *, now: datetime | None = None) -> list[Part]:
-    """Every part now; ``seen`` by a caller who has read the database already."""
+def parts(seen: Seen | None = None, *, now: datetime | None = None, up_s: float | None = None) -> list[Part]:
+    """Every part now; ``seen`` by a caller who has read the database already. ``up_s``: how long we have been here."""
     now = now or timezone.now()
+    up_s = time.monotonic() - _BEGAN if up_s is None else up_s
     try:
         seen = seen or _seen(now)
     except DatabaseError as error:
@@ -134,7 +142,8 @@ def parts(seen: Seen | None = None, *, now: datetime | None = None) -> list[Part
         return [broken, _redis()]
     return [
         Part("database", True, connection.vendor), _redis(), _hosts(seen.hosts, now=now),
-        _egress(seen.hosts, now=now), _sweep(seen.swept_at, now=now), _outbox(seen.undelivered, seen.late), _services(),
+        _egress(seen.hosts, now=now), _sweep(seen.swept_at, now=now, up_s=up_s),
+        _outbox(seen.undelivered, seen.late), _services(),
     ]  # fmt: skip
 
 
@@ -145,6 +154,7 @@ class PartSerializer(serializers.Serializer[Part]):
     ok = serializers.BooleanField()
     detail = serializers.CharField()
     remedy = serializers.CharField()
+    starting = serializers.BooleanField(help_text="Not well yet, and nothing is wrong: the stack has just begun.")
 
 
 class StackHealthSerializer(serializers.Serializer[Any]):

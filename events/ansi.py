@@ -33,9 +33,14 @@ class _Pen:
         return " ".join([*colour, *(f"ansi-{weight}" for weight in sorted(self.weights))])
 
 
-def marked(text: str) -> SafeString:
-    """The text as HTML: escaped, without control sequences, with ``<span class="ansi-…">`` around what has a look."""
+def marked(text: str, *, after: str = "") -> SafeString:
+    """The text as HTML: escaped, without control sequences, with ``<span class="ansi-…">`` around what has a look.
+
+    ``after`` is what was shown before it, whose colours go on.
+    """
     pen, parts, position = _Pen(), [], 0
+    for found in _SGR.finditer(after):
+        pen = _moved(pen, found[1])
     for found in _SGR.finditer(text):
         parts.append(_piece(text[position : found.start()], pen))
         pen, position = _moved(pen, found[1]), found.end()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from channels.db import database_sync_to_async
 
-from events import journal, live
+from events import journal, live, sources
 from events.models import Topic
 from events.protocol import BadTopics, Message, cursors_of, message_of
 
@@ -27,7 +27,8 @@ class Page:
 @database_sync_to_async
 def heads(topics: Collection[str]) -> dict[str, int]:
     """The number of each topic's last event; 0 for a topic without any."""
-    names, found = list(topics), dict.fromkeys(topics, 0)
+    found = {**dict.fromkeys(topics, 0), **sources.heads(topics)}
+    names = [topic for topic in topics if sources.of(topic) is None]
     for start in range(0, len(names), NAMES_PER_QUERY):
         rows = Topic.objects.filter(name__in=names[start : start + NAMES_PER_QUERY])
         found.update(rows.values_list("name", "head"))
@@ -37,10 +38,12 @@ def heads(topics: Collection[str]) -> dict[str, int]:
 @database_sync_to_async
 def behind(cursors: Mapping[str, int], *, limit: int) -> Page:
     """The events behind each cursor, at most ``limit`` together."""
-    messages: list[Message] = []
+    messages = sources.behind(cursors)
     unfinished: set[str] = set()
     for topic, after in cursors.items():
-        room = limit - len(messages)
+        if sources.of(topic) is not None:
+            continue
+        room = max(0, limit - len(messages))
         events = journal.replay(topic, after=after, limit=room) if room else ()
         messages += [message_of(live.wire(event)) for event in events]
         if len(events) == room:

@@ -22,7 +22,7 @@ from redis import asyncio as redis_asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from events import cursors
+from events import cursors, sources
 from events.live import SNAPSHOT_TOPICS, STREAM, snapshot_key
 from events.protocol import Message, message_of
 from events.subscription import PAGE, Subscription
@@ -221,7 +221,7 @@ class Hub:
             await asyncio.sleep(IN_FLIGHT_S)
         for topic, head in heads.items():
             late = [each for each in self._by_topic.get(topic, ()) if each.short_of(topic, head)]
-            if len(late) > 1:
+            if len(late) > 1 and sources.of(topic) is None:
                 await self._read_once(topic, head, late)
             for subscription in late:
                 subscription.reach(topic, head)

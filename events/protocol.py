@@ -26,6 +26,7 @@ _TYPES = {
     "project": "project_update",
     "queue": "queue_status",
     "metrics": "metrics_update",
+    "log": "log_update",
 }
 
 

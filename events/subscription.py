@@ -10,6 +10,7 @@ from typing import Protocol
 from django.db import DatabaseError
 
 from events import cursors as journal_cursors
+from events import sources
 from events.live import SNAPSHOT_TOPICS
 from events.protocol import Message
 
@@ -138,7 +139,7 @@ class Subscription:
             self._cursors[message.topic] = message.seq
         elif message.seq <= cursor:
             return
-        elif message.seq == cursor + 1 and len(self._queue) < self._limit:
+        elif message.seq == cursor + 1 and len(self._queue) < self._limit and sources.of(message.topic) is None:
             self._queue.append(message)
             self._cursors[message.topic] = message.seq
         else:

@@ -205,6 +205,7 @@ class Step(models.Model):
     fault = models.JSONField(null=True, blank=True)
     action = models.CharField(max_length=30, blank=True, help_text="What recovery decided.")
     log = models.TextField(blank=True, help_text="At most 256 KiB; the middle is cut out.")
+    log_said = models.PositiveBigIntegerField(default=0, help_text="Characters said in all, those cut out included.")
 
     class Meta:
         ordering = ["operation", "id"]
@@ -260,6 +261,7 @@ class KeptResult(models.Model):
     class Kind(models.TextChoices):
         ANALYSIS = "analysis", "Analysis"
         TESTS = "tests", "Clean tests"
+        SYMBOLS = "symbols", "Outline of a file"
 
     key = models.CharField(max_length=64, unique=True)
     kind = models.CharField(max_length=10, choices=Kind.choices)

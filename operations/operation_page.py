@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.utils.safestring import SafeString
-
 from agents import size_choice
 from agents.gateway import spend
 from agents.gateway.limits import State
@@ -46,10 +44,7 @@ class Attempt:
     duration: str
     fault: str
     remedy: str
-    log: SafeString
-    log_cut: bool
-    lines: int
-    live: bool
+    log: step_logs.ShownLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,10 +235,7 @@ def _attempt(step: Step, *, now: datetime) -> Attempt:
         duration=span((step.finished_at or now) - step.started_at),
         fault=plain(": ".join(filter(None, [str(fault.get("code", "")), str(fault.get("detail", ""))]))),
         remedy=plain(str(fault.get("remedy", ""))),
-        log=log.html,
-        log_cut=log.cut,
-        lines=log.lines,
-        live=log.live,
+        log=log,
     )
 
 

@@ -54,6 +54,12 @@ def may_view_operation(user: Any, operation_id: str) -> bool:
     return is_uuid(operation_id) and visible_operations(user).filter(pk=operation_id).exists()
 
 
+def may_view_log(user: Any, step_id: str) -> bool:
+    """For the live stream: the log of a step is seen by whoever sees its operation."""
+    known = step_id.isascii() and step_id.isdigit() and len(step_id) < 19
+    return known and visible_operations(user).filter(steps=int(step_id)).exists()
+
+
 def may_view_project(user: Any, project_id: str) -> bool:
     """For the live stream."""
     return is_uuid(project_id) and visible_projects(user).filter(pk=project_id).exists()

@@ -1,9 +1,10 @@
 """The fleet breaker: pause everything, and let it go on exactly as it was.
 
-While the fleet is paused no berth is admitted and no stage begins; what runs goes on to the end of its stage. The
-pause is one row, which admission and the claim of a stage look for: nothing is remembered elsewhere that could be lost.
+While the fleet is paused no berth is admitted, no stage begins, and one that runs is set aside before its next command,
+call of a model or push. The pause is one row, which all of these look for: nothing is remembered elsewhere that could
+be lost.
 
-Doors: :func:`pause`, :func:`release`, :func:`paused`.
+Doors: :func:`pause`, :func:`release`, :func:`paused`, :func:`check`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 from django.db import transaction
 
-from events.faults import Fault
+from events.faults import Fault, FaultClass
 from events.journal import record
 from resources.models import FleetPause
 
@@ -28,6 +29,15 @@ class ReasonMissing(Fault):
     code = "fleet.reason_missing"
     http_status = 400
     remedy = "Say why in a few words: everybody whose work waits reads it."
+
+
+class FleetPaused(Fault):
+    """Not now: the fleet is paused. No failure of whatever meets it."""
+
+    fault_class = FaultClass.TRANSIENT
+    code = "fleet.paused"
+    http_status = 423  # none of those that clients of models try again by themselves
+    remedy = "It goes on by itself once staff releases the fleet: `moorage fleet release`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +59,14 @@ def paused() -> Pause | None:
     return Pause(row.since, row.by, row.reason) if row else None
 
 
+def check() -> None:
+    """Before anything that a pause shall stop. Raises FleetPaused."""
+    if (pause := paused()) is not None:
+        raise FleetPaused(f"{pause.by} has paused the fleet: {pause.reason}")
+
+
 def pause(*, actor: str, reason: str, now: datetime) -> Pause:
-    """Begin nothing new anywhere. A second pause changes nothing and answers the first. Raises ReasonMissing."""
+    """Begin nothing new anywhere, and set aside what runs. A second pause answers the first. Raises ReasonMissing."""
     reason = " ".join(reason.split())[:300]
     if not reason:
         raise ReasonMissing("a pause of the fleet needs a reason", pointer="/reason")

@@ -46,7 +46,7 @@ class FleetPauseView(APIView):
 
     @extend_schema(request=WhySerializer, responses=FleetSerializer)
     def post(self, request: Request) -> Response:
-        """Begin nothing new anywhere; what runs goes on to the end of its stage. Again changes nothing."""
+        """Begin nothing new anywhere, and set aside what runs at its next step. Again changes nothing."""
         fleet.pause(actor=f"user:{request.user}", reason=_why(request), now=timezone.now())
         return _fleet()
 

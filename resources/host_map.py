@@ -39,6 +39,7 @@ class Holder:
     agent: Any
     leases: tuple[Lease, ...]
     measured: Point | None
+    host: Host
 
     def _sum(self, kind: Lease.Kind) -> int:
         return sum(lease.amount for lease in self.leases if lease.kind == kind)
@@ -69,9 +70,18 @@ class Holder:
         return [lease for lease in self.leases if lease.key and lease.kind != Lease.Kind.PORT]
 
     @property
-    def weight(self) -> tuple[int, int]:
+    def weight(self) -> tuple[float, float]:
         """Whoever weighs most stands first: by what is measured, else by what is reserved."""
-        return (self.measured.memory_mb or 0) if self.measured else 0, self.memory_mb
+        return share_of(self.measured, self.host), _share(self.cpu_millis, self.memory_mb, self.host)
+
+
+def share_of(used: Point | None, host: Host | None) -> float:
+    """How much of the host is used, of whichever it is more: processor or memory. 0 where nobody measured."""
+    return 0.0 if used is None or host is None else _share(used.cpu_millis or 0, used.memory_mb or 0, host)
+
+
+def _share(cpu_millis: int, memory_mb: int, host: Host) -> float:
+    return max(cpu_millis / max(host.cpu_millis, 1), memory_mb / max(host.memory_mb, 1))
 
 
 def bars(host: Host, used: hosts.Usage) -> tuple[Bar, ...]:
@@ -91,7 +101,7 @@ def holders(host: Host, *, now: datetime) -> list[Holder]:
     measured = samples.of_berths(now=now, host_id=host.pk)
     agents = {agent.owner: agent for agent in host.agents.defer("resolved")}  # type: ignore[attr-defined] # a room above
     found = [
-        Holder(owner, agents.get(owner), tuple(theirs), measured.get(owner))
+        Holder(owner, agents.get(owner), tuple(theirs), measured.get(owner), host)
         for owner, theirs in groupby(rows, key=lambda lease: lease.owner)
     ]
     return sorted(found, key=lambda holder: holder.weight, reverse=True)

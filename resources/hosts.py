@@ -17,6 +17,7 @@ from django.db.models import Count, Q, Sum
 
 from events.faults import Fault
 from events.journal import record
+from events.models import Event
 from resources import workspaces
 from resources.models import Host, Lease
 from resources.sandboxes import selection
@@ -186,6 +187,29 @@ def verdict(host: Host, *, now: datetime) -> Verdict:
     if host.heartbeat_at is None or now - host.heartbeat_at > timedelta(seconds=settings.HOST_TTL_S):
         return Verdict.LOST
     return Verdict.DRAINING if host.draining_since else Verdict.ALIVE
+
+
+def note_lost(*, now: datetime) -> int:
+    """Record each host that has fallen silent, once, with what it holds. Returns how many are new."""
+    noted = 0
+    silent = Host.objects.filter(heartbeat_at__lt=now - timedelta(seconds=settings.HOST_TTL_S))
+    for host in silent:
+        with transaction.atomic():
+            current = _locked(pk=host.pk)
+            if current is None or verdict(current, now=now) is not Verdict.LOST or _is_noted(current):
+                continue
+            owners = Lease.objects.filter(host=current, kind=Lease.Kind.SLOT, state__in=Lease.LIVE)
+            held = sorted(set(owners.values_list("owner", flat=True)))
+            record(
+                "host.lost", topic(current), actor="system", host=current.name, held=held[:100],
+                reason=f"its worker was last heard at {current.heartbeat_at:%H:%M:%S} UTC; it held {len(held)} berths",
+            )  # fmt: skip
+            noted += 1
+    return noted
+
+
+def _is_noted(host: Host) -> bool:
+    return Event.objects.filter(kind="host.lost", topic=topic(host), created_at__gte=host.heartbeat_at).exists()
 
 
 def usage(host: Host) -> Usage:

@@ -16,13 +16,14 @@ from agents.gateway.models import ModelCall, RunToken
 from agents.gateway.tokens import Run
 from agents.providers import Dialect, Model
 from events.faults import Remembered
+from resources.fleet import FleetPaused
 from resources.operator_secrets import Mask
 from resources.sandboxes.entrusted import Entrusted
 from resources.sandboxes.protocol import Sandbox
 
-LOOK_S = 2.0  # between two looks at whether the money is at its end
+LOOK_S = 2.0  # between two looks at whether the last call was refused
 _KEYS = {Dialect.OPENAI: "OPENAI", Dialect.ANTHROPIC: "ANTHROPIC"}
-_MONEY = ("budget.exhausted", "budget.price_unknown")
+_NO_WAY_ON = ("budget.exhausted", "budget.price_unknown", FleetPaused.code)
 
 
 @dataclass
@@ -45,11 +46,11 @@ class Way:
         return Entrusted(sandbox, secrets=self.secrets) if self.secrets else sandbox
 
     def is_spent(self) -> bool:
-        """Whether the last call was refused for want of money: then the program is better ended than left to try."""
+        """Whether the last call was refused for want of money or in a pause: end the program then."""
         now = time.monotonic()
         if self.token is not None and not self._spent and now - self._looked > LOOK_S:
             self._looked = now
-            self._spent = (self._refusal() or {}).get("code") in _MONEY
+            self._spent = (self._refusal() or {}).get("code") in _NO_WAY_ON
         return self._spent
 
     def raise_if_refused(self) -> None:

@@ -22,7 +22,8 @@ from agents.gateway.prices import Price
 from agents.gateway.replies import Reply
 from agents.gateway.wires import Asked
 from agents.providers import Model
-from resources import breakers
+from resources import breakers, fleet
+from resources.fleet import FleetPaused
 
 
 class UpstreamFailed(Exception):
@@ -50,8 +51,9 @@ def admit(*, token: str, path: str, body: bytes, headers: Mapping[str, str], now
     if paid := replies.take(row, digest=asked.digest):
         return paid
     try:
+        fleet.check()
         price, call, guard = _reserved(row, asked, model, now=now)
-    except (BudgetExhausted, PriceUnknown, ProviderParked) as fault:
+    except (BudgetExhausted, PriceUnknown, ProviderParked, FleetPaused) as fault:
         tokens.note_refusal(row, fault.as_dict())
         raise
     tokens.note_refusal(row, None)

@@ -20,6 +20,7 @@ from events.operator_pages import told
 from events.plain_text import ago, plain
 from operations.models import Operation
 from resources import fleet, samples
+from resources.host_map import share_of
 from resources.samples import Point
 
 SHOWN = 100
@@ -53,11 +54,11 @@ def page(request: HttpRequest, *, site: AdminSite) -> HttpResponse:
 
 
 def consumers(*, now: datetime) -> Sequence[Consumer]:
-    """Every agent that is not gone: by measured memory, then the newest first."""
+    """Every agent that is not gone: whoever uses most of its host first, then the newest."""
     measured = samples.of_berths(now=now)
     rows = Agent.objects.exclude(state=Agent.State.STOPPED).select_related("host").defer("resolved")
     found = [Consumer(agent, measured.get(agent.owner), ago(agent.state_since, now=now)) for agent in rows]
-    return sorted(found, key=lambda one: -(one.measured.memory_mb or 0) if one.measured else 1)
+    return sorted(found, key=lambda one: share_of(one.measured, one.agent.host), reverse=True)
 
 
 def pause(request: HttpRequest) -> HttpResponse:
@@ -67,7 +68,7 @@ def pause(request: HttpRequest) -> HttpResponse:
     except Fault as fault:
         messages.error(request, told(fault))
     else:
-        messages.success(request, "The fleet is paused: nothing new begins, what runs goes on to the end of its stage.")
+        messages.success(request, "The fleet is paused: nothing begins, and what runs is set aside at its next step.")
     return redirect("admin:fleet")
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.urls import reverse
@@ -14,7 +15,7 @@ from django.urls import reverse
 from agents.gateway import money
 from agents.models import Agent
 from config import health
-from config.console import matters, tallies
+from config.console import burning, matters, tallies
 from config.console.matters import Matter
 from config.console.tallies import Tallies
 from events.plain_text import ago, plain, span
@@ -25,6 +26,7 @@ from resources.charts import Charts
 from resources.host_map import Bar, bars
 from resources.models import Host, Orphan
 from resources.reasons import in_words
+from resources.samples import Point
 
 SHOWN = 8  # rows of one list; what is beyond stands behind its link
 REASONS_OF = 24  # those next in line; more would say nothing more
@@ -109,8 +111,10 @@ def look(*, now: datetime) -> Harbour:
     pause = fleet.paused() if told.of("paused").number else None
     seen = health.Seen(known, told.of("undelivered").number, told.of("late").number, told.of("sweep").since)
     parts = health.parts(seen, now=now)
+    measured = samples.of_hosts(since=now - HISTORY, most=_POINTS)
     needing = matters.of(
-        pause=pause, parts=parts, known=known, asking=told.of("needing").number,
+        pause=pause, parts=parts, known=known, fires=burning.of(known, measured, now=now),
+        lost_workers=told.of("lost workers").number, asking=told.of("needing").number,
         broken=told.of("agents", Agent.State.ERROR).number, now=now,
     )  # fmt: skip
     return Harbour(
@@ -122,7 +126,7 @@ def look(*, now: datetime) -> Harbour:
         open_pull_requests=told.of("pull requests", "open").number,
         spent_today=money.said(told.of("spent").number),
         calls_today=told.of("calls").number,
-        hosts=tuple(_host_lines(known, now=now)),
+        hosts=tuple(_host_lines(known, measured, now=now)),
         queue=_queue(told, now=now),
         latest=tuple(_latest(now=now)),
         parts=tuple(parts),
@@ -144,9 +148,10 @@ def _orphans(told: Tallies) -> Iterable[Count]:
 # --- hosts, the queue, the last operations ------------------------------------------------------------------------
 
 
-def _host_lines(known: Sequence[Host], *, now: datetime) -> Iterable[HostLine]:
+def _host_lines(
+    known: Sequence[Host], measured: Mapping[UUID, Sequence[Point]], *, now: datetime
+) -> Iterable[HostLine]:
     used, since = hosts.usages(), now - HISTORY
-    measured = samples.of_hosts(since=since, most=_POINTS)
     for host in known:
         tops = ((host.facts.get("cores") or 0) * 1000, host.facts.get("memory_total_mb") or 0)
         drawn = charts.draw(

@@ -14,13 +14,17 @@ from django.utils.dateparse import parse_datetime
 from agents import health as agents_health
 from agents.models import Agent
 from config import health
+from config.console import burning
+from events.models import Event
 from events.plain_text import ago, plain
+from operations.coding.claims import WORKER_LOST
 from operations.models import Operation
 from operations.snapshots import attention
 from resources import fleet, hosts
 from resources.models import Host
 
 FAILED_LATELY = timedelta(days=7)
+LOST_LATELY = timedelta(minutes=15)
 SHOWN = 16
 
 
@@ -52,15 +56,19 @@ def of(
     pause: fleet.Pause | None,
     parts: Iterable[health.Part],
     known: Sequence[Host],
+    fires: Sequence[burning.Fire],
+    lost_workers: int,
     asking: int,
     broken: int,
     now: datetime,
 ) -> Matters:
-    """By two queries: of operations and agents only as many are read as are shown.
+    """By two queries, and one where workers were lost: of operations and agents only as many are read as are shown.
 
-    ``asking`` and ``broken`` say how many operations need somebody, and how many agents are in error, in all.
+    ``asking`` and ``broken`` say how many operations need somebody, and how many agents are in error, in all;
+    ``lost_workers`` how many stages lost theirs lately.
     """
-    whole = [*_of_fleet(pause, now=now), *_of_parts(parts, known), *_of_hosts(known, now=now)]
+    whole = [*_of_fleet(pause, now=now), *_of_parts(parts, known), *_of_hosts(known, now=now), *_of_fires(fires)]
+    whole += _of_lost_workers(now=now) if lost_workers else ()
     operations, agents = list(_of_operations(now=now)), list(_of_agents(now=now))
     number = len(whole) + max(asking, len(operations)) + max(broken, len(agents))
     return Matters(tuple([*whole, *operations, *agents][:SHOWN]), number)
@@ -103,6 +111,37 @@ def _of_hosts(known: Sequence[Host], *, now: datetime) -> Iterable[Matter]:
                 reverse("admin:resources_host_do", args=[host.pk, drain]) if drain else "",
                 "No new berth is placed on it.",
             )  # fmt: skip
+
+
+def _of_fires(fires: Iterable[burning.Fire]) -> Iterable[Matter]:
+    for fire in fires:
+        title, page = f"Host {fire.host.name} is on fire", _page("resources_host", fire.host.pk)
+        if fire.agent is None or fire.used is None:
+            why = f"{fire.words}, and no berth uses much of it"
+            yield Matter("hot", title, why, "Look at the machine itself: it is something beside the berths.", "", page)
+            continue
+        name = plain(fire.agent.name)
+        uses = f"{(fire.used.cpu_millis or 0) / 1000:.2f} cores and {fire.used.memory_mb or 0:,} MB"
+        yield Matter(
+            "hot", title, f"{fire.words}; most of it is {name} with {uses}", "", "", page, f"stop {name}",
+            reverse("admin:agents_agent_do", args=[fire.agent.pk, "stop"]),
+            f"What runs in {name} ends, and nothing else; uncommitted work is kept first.",
+        )  # fmt: skip
+
+
+def lost_workers(*, now: datetime) -> QuerySet[Event]:
+    """Stages that lost their worker lately."""
+    return Event.objects.filter(kind=WORKER_LOST, created_at__gte=now - LOST_LATELY)
+
+
+def _of_lost_workers(*, now: datetime) -> Iterable[Matter]:
+    for event in lost_workers(now=now).order_by("-id")[:SHOWN]:
+        key = event.topic.partition(".")[2]
+        yield Matter(
+            "lost", f"Worker of operation {key[:8]}", plain(event.reason),
+            "The stage begins again by itself. Where it happens again, look at the host's memory and its kernel log.",
+            ago(event.created_at, now=now), reverse("admin:operations_operation_change", args=[key]),
+        )  # fmt: skip
 
 
 def _of_operations(*, now: datetime) -> Iterable[Matter]:

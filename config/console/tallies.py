@@ -12,7 +12,7 @@ from django.db.models.functions import Cast
 
 from agents.gateway.models import Account, Scope
 from agents.models import Agent
-from config.console.matters import needing
+from config.console.matters import lost_workers, needing
 from config.health import LATE, SWEEP
 from events.models import Undelivered
 from operations.models import Operation, PullRequest
@@ -57,6 +57,7 @@ def take(*, now: datetime) -> Tallies:
         _group(needing(now=now), "needing", since=Min("created_at")),
         _group(late, "late", since=Min("event__created_at")),
         _group(Tick.objects.filter(name=SWEEP), "sweep", since=Max("due_at")),
+        _group(lost_workers(now=now), "lost workers", since=Min("created_at")),
         _group(FleetPause.objects.all(), "paused", since=Min("since")),
         _group(spent, "spent", number=Sum("spent_nanos"), since=_NO_TIME),
         _group(spent, "calls", number=Sum("calls"), since=_NO_TIME),

@@ -9,9 +9,12 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection, transaction
 
+from events.journal import record
 from operations.models import Operation, Step
 from operations.rows import Rows
+from operations.snapshots import snapshot
 
+WORKER_LOST = "operation.worker_lost"
 MOST_LOST_WORKERS = 3  # a stage that takes its worker down so often is not tried again
 
 
@@ -62,9 +65,7 @@ def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetim
             cursor.execute("SELECT turn, stage, outcome FROM operations_step WHERE operation_id = %s", [key])
             earlier = cursor.fetchall()
         if any(outcome == Step.Outcome.RUNNING for _, _, outcome in earlier):
-            Step.objects.filter(operation_id=operation.pk, outcome=Step.Outcome.RUNNING).update(
-                outcome=Step.Outcome.LOST, finished_at=now
-            )
+            _lose(operation, now=now)
         entries = {at for at, of, outcome in earlier if of == stage and at != turn and outcome != Step.Outcome.WAITING}
         step = Step(
             operation_id=operation.pk, agent_id=operation.agent_id, turn=turn, stage=stage, attempt=1 + len(entries),
@@ -73,3 +74,15 @@ def claim(operation_id: uuid.UUID | str, *, turn: int, worker: str, now: datetim
         _STEPS.insert(step)
     lost = sum(at == turn and outcome in {Step.Outcome.RUNNING, Step.Outcome.LOST} for at, _, outcome in earlier)
     return Claim(operation, turn, token, step, lost)
+
+
+def _lose(operation: Operation, *, now: datetime) -> None:
+    """Whoever ran this has not been heard for as long as a claim lives: its step is over, and the journal says so."""
+    lost = operation.steps.filter(outcome=Step.Outcome.RUNNING)
+    for step in lost:
+        held = {"stage": step.stage, "attempt": step.attempt, "agent_id": str(step.agent_id) if step.agent_id else None}
+        record(
+            WORKER_LOST, operation, actor="system", worker=step.worker, held=held, **snapshot(operation),
+            reason=f"{step.worker or 'its worker'} was lost while it ran {step.get_stage_display()}",
+        )  # fmt: skip
+    lost.update(outcome=Step.Outcome.LOST, finished_at=now)

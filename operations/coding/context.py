@@ -26,7 +26,9 @@ from operations.coding.storable import storable
 from operations.faults import StageInterrupted
 from operations.models import Evidence, Operation, Rework, Stage, Step
 from operations.submit import load
+from resources import fleet
 from resources.guarded import guarded
+from resources.halting import Halting
 from resources.operator_secrets import Mask
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import Sandbox, SandboxGone
@@ -128,7 +130,8 @@ class Context:
                 record(kind, operation, actor="system", **storable(data))
 
     def check(self) -> None:
-        """Raise when the operation was cancelled or moved on: before anything that others can see."""
+        """Raise when the operation was cancelled, moved on, or is to pause: before anything that others can see."""
+        fleet.check()
         if (
             self.lost()
             or not Operation.objects.filter(
@@ -210,8 +213,8 @@ class Context:
 
     @cached_property
     def watched(self) -> Sandbox:
-        """The same with what runs in it written down for those who watch: all commands but git's own errands."""
-        return Transcribed(self.sandbox, label=self.stage.value)
+        """The same for all commands but git's own errands: none in a pause, and those who watch see what they print."""
+        return Halting(Transcribed(self.sandbox, label=self.stage.value))
 
     @cached_property
     def equipped(self) -> Sandbox:

@@ -22,7 +22,7 @@ from agents.models import Agent, Priority
 from agents.outfits import Outfit
 from events.faults import Fault, Remembered
 from events.journal import record
-from operations import faults, takeover
+from operations import faults, step_logs, takeover
 from operations.coding import standstill
 from operations.coding.claims import MOST_LOST_WORKERS, Claim, claim
 from operations.coding.context import AwaitBerth, Context, Done, HandOver, Outcome
@@ -36,6 +36,7 @@ from operations.rows import Rows
 from operations.snapshots import snapshot
 from operations.submit import advance, end, let_go, load
 from resources import hosts
+from resources.fleet import FleetPaused
 
 log = logging.getLogger(__name__)
 
@@ -157,6 +158,8 @@ def _attempt(
     try:
         return stages[context.stage](context)
     except Fault as fault:
+        if fault.code == FleetPaused.code:
+            context.say(f"set aside: {fault.detail}")
         # What is cut off in the middle fails for no reason of its own.
         return faults.StageInterrupted(f"interrupted: {fault.detail}") if context.lost() else fault
     except time_up:
@@ -178,12 +181,14 @@ def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worke
     with transaction.atomic():
         operation = load(claimed.operation_id)
         step = claimed.step  # ours alone, as long as the claim is
-        step.log, step.finished_at = context.log.text(), now
+        (step.log, step.log_said), step.finished_at = context.log.kept(), now
+        if step.log:
+            transaction.on_commit(lambda: step_logs.tell(step.pk, step.log_said, now=now), robust=True)
         if operation.turn != claimed.turn or operation.claim != claimed.token:
             step.refresh_from_db(fields=["outcome"])
             if step.outcome == Step.Outcome.RUNNING:
                 step.outcome = Step.Outcome.LOST
-            step.save(update_fields=["log", "finished_at", "outcome"])
+            step.save(update_fields=["log", "log_said", "finished_at", "outcome"])
             if operation.turn == claimed.turn + 1:
                 takeover.left(operation, actor=worker)
             return
@@ -193,7 +198,9 @@ def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worke
                 ignore_conflicts=True,
             )
         lost = _berth_lost(operation)
-        if lost is not None or isinstance(outcome, Fault):
+        if lost is None and isinstance(outcome, Fault) and outcome.code == FleetPaused.code:
+            standstill.set_aside(operation, step, now=now)
+        elif lost is not None or isinstance(outcome, Fault):
             recover(operation, lost or outcome, step=step, actor=worker)  # type: ignore[arg-type] # one is a fault
         elif isinstance(outcome, AwaitBerth):
             _ask_for_berth(operation, step, fitted=fitted, actor=worker)
@@ -262,7 +269,7 @@ def _hand_over(operation: Operation, outcome: HandOver, *, step: Step) -> None:
 def _go_on(operation: Operation, done: Done, *, step: Step, actor: str) -> None:
     stage = Stage(operation.stage)
     step.outcome, step.product = Step.Outcome.DONE, storable(done.product)
-    STEPS.update(step, ("outcome", "product", "log", "finished_at"))
+    STEPS.update(step, ("outcome", "product", "log", "log_said", "finished_at"))
     for field, value in done.fields.items():
         setattr(operation, field, storable(value))
     if stage is Stage.COMPLETE:

@@ -21,9 +21,10 @@ from django.utils import timezone
 
 from agents import health
 from agents.models import Fact
+from operations import step_logs
 from operations.coding.claims import Claim
 from operations.coding.stage_log import StageLog
-from operations.models import Operation, Step
+from operations.models import Operation
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +85,8 @@ class Pulse:
     def _check(self, *, extend: bool) -> bool:
         mine = Operation.objects.filter(pk=self._claim.operation_id, turn=self._claim.turn, claim=self._claim.token)
         now = timezone.now()
-        if text := self._log.unsaved():
-            Step.objects.filter(pk=self._claim.step_id).update(log=text)
+        if news := self._log.unsaved():
+            step_logs.store(self._claim.step_id, news, now=now)
             self._seen(Fact.Kind.LAST_OUTPUT, now)
         if not extend:
             return mine.exists()

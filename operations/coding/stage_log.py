@@ -15,7 +15,7 @@ class StageLog:
         self._lock = threading.Lock()
         self._head: list[str] = []
         self._tail: list[str] = []
-        self._head_size = self._tail_size = 0
+        self._head_size = self._tail_size = self._said = 0
         self._cut = self._changed = False
 
     def say(self, line: str) -> None:
@@ -23,6 +23,7 @@ class StageLog:
         text = line.replace("\0", "").encode("utf-8", "replace").decode()[: LIMIT // 4] + "\n"
         with self._lock:
             self._changed = True
+            self._said += len(text)
             if self._head_size + len(text) <= LIMIT // 2 and not self._tail:
                 self._head.append(text)
                 self._head_size += len(text)
@@ -35,11 +36,15 @@ class StageLog:
 
     def text(self) -> str:
         """All that is kept, in order."""
-        with self._lock:
-            return "".join(self._head) + (_CUT if self._cut else "") + "".join(self._tail)
+        return self.kept()[0]
 
-    def unsaved(self) -> str:
-        """The text if it changed since the last call, else an empty string."""
+    def kept(self) -> tuple[str, int]:
+        """All that is kept, in order, and how many characters were said in all: the last of them are its end."""
+        with self._lock:
+            return "".join(self._head) + (_CUT if self._cut else "") + "".join(self._tail), self._said
+
+    def unsaved(self) -> tuple[str, int] | None:
+        """What is kept if it changed since the last call."""
         with self._lock:
             changed, self._changed = self._changed, False
-        return self.text() if changed else ""
+        return self.kept() if changed else None

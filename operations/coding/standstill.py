@@ -1,7 +1,8 @@
-"""Operations while the fleet is paused: a turn that would begin is set aside, with the reason, until the release.
+"""Operations while the fleet is paused: a turn that would begin or go on is set aside until the release, and says why.
 
-Only what would have begun is touched: what waits for a person, a berth or a pause of its own waits on as it was. Each
-set-aside row keeps the status that it had, so that the release restores it and nothing else.
+Only those are touched: what waits for a person, a berth or a pause of its own waits on as it was. Each set-aside row
+keeps the status and the turn that it had, so that the release restores it and nothing else. A stage that had begun
+begins again then, as after the loss of its worker: what models answered is there already, and paid once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 
 from events.journal import record
-from operations.models import Operation
+from operations.models import Operation, Step
 from operations.snapshots import snapshot
 from operations.submit import load
 from resources import fleet
@@ -33,12 +34,30 @@ def halt(operation_id: uuid.UUID | str, *, turn: int, now: datetime) -> bool:
         over = operation.turn != turn or operation.status not in Operation.ACTIVE
         if over or operation.attention or under_way or _is_halted(operation):
             return False
-        operation.blocked = [{**pause.as_reason(), "was": str(operation.status)}]
-        operation.status = Operation.Status.WAITING
-        operation.claim, operation.claimed_until, operation.wake_up_at = "", None, None
-        operation.save(update_fields=_FIELDS)
-        record("operation.paused", operation, actor=pause.by, reason=pause.reason, **snapshot(operation))
+        _halt(operation, pause)
     return True
+
+
+def set_aside(operation: Operation, step: Step, *, now: datetime) -> None:
+    """A stage that met the pause half way. Inside a transaction, with the row locked and the claim proved.
+
+    It counts as no attempt. Where the fleet has been released meanwhile the sweep sends the turn again.
+    """
+    step.outcome = Step.Outcome.WAITING
+    step.save(update_fields=["outcome", "log", "log_said", "finished_at"])
+    if (pause := fleet.paused()) is not None:
+        _halt(operation, pause)
+        return
+    operation.claim, operation.claimed_until, operation.wake_up_at = "", None, now
+    operation.save(update_fields=_FIELDS)
+
+
+def _halt(operation: Operation, pause: fleet.Pause) -> None:
+    operation.blocked = [{**pause.as_reason(), "was": str(operation.status)}]
+    operation.status = Operation.Status.WAITING
+    operation.claim, operation.claimed_until, operation.wake_up_at = "", None, None
+    operation.save(update_fields=_FIELDS)
+    record("operation.paused", operation, actor=pause.by, reason=pause.reason, **snapshot(operation))
 
 
 def go_on(*, now: datetime, actor: str, limit: int = _AT_ONCE) -> int:

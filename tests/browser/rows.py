@@ -108,7 +108,14 @@ def running(by: Any, *, of: Project, log: str = "") -> tuple[Operation, Step]:
         row.save()
         record("operation.stage_finished", row, actor="worker:node-1", finished="code", **snapshot(row))
     step = Step.objects.create(
-        operation=row, turn=1, stage=Stage.TEST, attempt=1, claim="claim-1", started_at=timezone.now(), log=log
+        operation=row,
+        turn=1,
+        stage=Stage.TEST,
+        attempt=1,
+        claim="claim-1",
+        started_at=timezone.now(),
+        log=log,
+        log_said=len(log),
     )
     return row, step
 

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.urls import reverse
+from django.utils import timezone
 from playwright.sync_api import Locator, Page, expect
 
 from events.journal import record
+from operations import step_logs
 from operations.coding.stage_log import StageLog
 from operations.models import Operation, Project, Stage, Step
 from operations.submit import load
@@ -126,7 +128,8 @@ def test_after_the_web_process_was_killed_the_page_goes_on_and_no_line_is_lost_o
     visitor: Visitor, web: WebProcess, operator: Any, project: Project
 ) -> None:
     operation, step = rows.running(operator, of=project, log="line 0\n")
-    page = visitor.page
+    page, said_by_stage = visitor.page, StageLog()
+    said_by_stage.say("line 0")
     visitor.go(address(operation))
     live(page)
     expect(page.locator("[data-live-figures]")).to_have_text(re.compile(r"ms · .* events/s"), timeout=SLOW_MS)
@@ -137,8 +140,8 @@ def test_after_the_web_process_was_killed_the_page_goes_on_and_no_line_is_lost_o
     for number, reason in enumerate(said, start=1):
         with transaction.atomic():
             record("operation.note", load(operation.pk), actor="worker:node-1", reason=reason)
-        step.log += f"line {number}\n"
-    step.save(update_fields=["log"])
+        said_by_stage.say(f"line {number}")
+    step_logs.store(step.pk, said_by_stage.kept(), now=timezone.now())
     web.start()
     banner.get_by_role("button", name="Try now").click()
     live(page)
@@ -163,7 +166,7 @@ def test_a_flood_of_log_lines_leaves_the_page_quick_and_small(
     for second in range(3):  # ten thousand lines each, stored as the pulse of a stage stores them
         for number in range(10_000):
             log.say(f"\x1b[32mok\x1b[0m {second}-{number}")
-        Step.objects.filter(pk=step.pk).update(log=log.unsaved())
+        step_logs.store(step.pk, log.kept(), now=timezone.now())
         before = page.evaluate("window.ticks")
         expect(page.locator("[data-log]")).to_contain_text(f"ok {second}-9999", timeout=SLOW_MS)
         page.get_by_text("Change what it may spend").click()  # answers while it pours

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -102,12 +103,13 @@ STOPS = {
 class LlmServer:
     """Use as a context manager; ``script`` may be extended while it runs.
 
-    Requests that hold a text of ``parts`` follow that script instead.
+    Requests that hold a text of ``parts`` follow that script instead; ``otherwise`` answers when a script is over.
     """
 
     def __init__(self, *script: Behaviour) -> None:
         self.script: deque[Behaviour] = deque(script)
         self.parts: dict[str, deque[Behaviour]] = {}
+        self.otherwise: Callable[[Request], Behaviour] = lambda _request: Fail(500, message="the script is over")
         self.requests: list[Request] = []
         self._came = threading.Condition()
         self.closing = threading.Event()
@@ -136,7 +138,7 @@ class LlmServer:
             self._came.notify_all()
             said = json.dumps(request.body)
             script = next((part for text, part in self.parts.items() if text in said), self.script)
-            return script.popleft() if script else Fail(500, message="the script is over")
+            return script.popleft() if script else self.otherwise(request)
 
     def asked(self, text: str, *, within_s: float = 30.0) -> bool:
         """Wait for a request that holds a text."""

@@ -19,7 +19,7 @@ from events import delivery
 from events.faults import Fault
 from operations import budgets, figures, queues
 from operations.coding import engine, retention, safekeeping, standstill, watching, webhooks
-from resources import orphans, samples, ticks
+from resources import hosts, orphans, samples, ticks
 from resources.models import Host
 from sessions import upkeep as terminals
 from workers import routes
@@ -84,6 +84,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("stop idle agents", 15, _stop_idle_agents),
     Duty("renew leases", 60, lambda now: void(upkeep.renew_leases(now=now))),
     Duty("release leases without owner", 60, lambda now: void(upkeep.release_expired(now=now))),
+    Duty("note lost hosts", 2, lambda now: void(hosts.note_lost(now=now))),
     Duty("agents of lost hosts", 2, lambda now: void(upkeep.fail_on_lost_hosts(now=now))),
     Duty("berths of hosts that are gone", 60, lambda now: void(upkeep.write_off(now=now))),
     Duty("agents of drained hosts", 10, lambda now: void(upkeep.move_off_drained(now=now))),

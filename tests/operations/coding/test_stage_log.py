@@ -23,6 +23,9 @@ def test_a_chatty_stage_keeps_its_beginning_and_its_end() -> None:
     assert text.startswith("line 0 ")
     assert text.splitlines()[-1].startswith("line 49999 ")
     assert text.count("was cut out") == 1
+    whole = "".join(f"line {number} {'x' * 40}\n" for number in range(50_000))
+    assert log.kept() == (text, len(whole)), "what was cut out is counted"
+    assert text.endswith(whole[-60_000:]), "the end is whole"
 
 
 def test_one_endless_line_is_cut() -> None:
@@ -40,9 +43,9 @@ def test_what_cannot_be_stored_is_replaced() -> None:
 
 def test_only_news_is_saved() -> None:
     log = StageLog()
-    assert log.unsaved() == ""
+    assert log.unsaved() is None
     log.say("a")
-    assert (log.unsaved(), log.unsaved()) == ("a\n", "")
+    assert (log.unsaved(), log.unsaved()) == (("a\n", 2), None)
 
 
 def test_reading_while_writing_never_breaks_a_line() -> None:

@@ -22,6 +22,7 @@
     const copy = part.cloneNode(true);
     for (const token of copy.querySelectorAll("input[name=csrfmiddlewaretoken]")) token.remove();
     for (const details of copy.querySelectorAll("details")) details.removeAttribute("open");
+    for (const log of copy.querySelectorAll("[data-log-topic]")) { log.removeAttribute("data-log-cursor"); log.replaceChildren(); }
     return copy.innerHTML;
   }
 
@@ -37,6 +38,11 @@
       if (open.has(each.dataset.key)) each.open = open.get(each.dataset.key);
     }
     const scrolled = new Map([...old.querySelectorAll("pre")].map((each, index) => [index, each.scrollTop]));
+    // A log that goes on (logs.js) is further than what was read for this answer, and stays.
+    for (const log of fresh.querySelectorAll("[data-log-topic]")) {
+      const known = old.querySelector(`[data-log-topic="${CSS.escape(log.dataset.logTopic)}"]`);
+      if (known) log.replaceWith(known);
+    }
     old.replaceChildren(...fresh.childNodes);
     for (const [index, top] of scrolled) {
       const pre = old.querySelectorAll("pre")[index];

@@ -215,6 +215,7 @@
   async function pollOnce() {
     // EventSource would be a second line of the same kind; a proxy that breaks one often holds the other back too.
     for (const topic of cursors.keys()) {
+      if (topic.startsWith("log.")) continue; // logs.js asks
       const [subject, id] = topic.split(".", 2);
       const path = id ? `/api/v1/${subject}s/${encodeURIComponent(id)}/` : { queue: "/api/v1/queues/", metrics: "/api/v1/metrics/" }[topic];
       try {
