@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("operations", "0008_pull_requests_are_decided_about"),
+        ("operations", "0010_kept_outlines"),
     ]
 
     operations = [
