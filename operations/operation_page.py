@@ -15,7 +15,7 @@ from agents.gateway.spend import Spend
 from events import journal
 from events.plain_text import plain, span, tail
 from events.recorded import Recorded
-from operations import budgets, diff_lines, snapshots, step_logs, takeover
+from operations import budgets, diff_lines, permission, snapshots, step_logs, takeover
 from operations.coding import decisions, pull_requests, rounds
 from operations.models import Evidence, Operation, Stage, Step
 from operations.step_logs import FINISHED_SHOWN, SHOWN
@@ -141,6 +141,7 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
 def possible(operation: Operation) -> dict[str, bool]:
     """Which verbs make sense now. The doors decide again when one is asked for."""
     waits_for = snapshots.waits_for(operation) if operation.status == Operation.Status.WAITING else "nothing"
+    asked = permission.is_asked(operation)
     return {
         "cancel": operation.status in Operation.ACTIVE,
         "retry": operation.status in {Operation.Status.FAILED, Operation.Status.CANCELLED},
@@ -152,7 +153,8 @@ def possible(operation: Operation) -> dict[str, bool]:
         "raise_budget": operation.status in Operation.ACTIVE,
         "decide": rounds.is_asked(operation),
         **decisions.possible(operation),
-        "edit_plan": waits_for == "approval_required" and operation.stage == Stage.CODE,
+        "edit_plan": waits_for == "approval_required" and operation.stage == Stage.CODE and not asked,
+        "refuse": waits_for == "approval_required" and asked,
     }
 
 
@@ -162,10 +164,13 @@ def impact(operation: Operation) -> dict[str, str]:
     berth = f"the berth of {plain(agent.name)} is cleared" if agent else "it gives up its place in the line"
     stage = operation.get_stage_display()
     gate = "it begins to code" if operation.stage == Stage.CODE else "its branch is pushed and a pull request opened"
+    if permission.is_asked(operation):
+        gate = "the agent program goes on and may do this, wherever it asks for the very same again"
     return {
         "cancel": f"It stops at {stage}, and {berth}. What its finished stages made is kept: it can be retried.",
         "retry": "It takes a new berth and goes on with what the stages before made; later results are made again.",
         "approve": f"Once approved, {gate}.",
+        "refuse": "Once refused, the agent program goes on without it and is told your words.",
         "another_round": "The engine goes on from its branch, with your words and all that fails or was said now; "
         "the same gates and tests follow, and it is pushed to the same pull request.",
         "leave": "The pull request is yours: Moorage watches it and changes nothing, until you ask for a round again.",
