@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 import uuid
@@ -209,6 +210,44 @@ def test_a_providers_refusal_comes_through_without_the_key_and_costs_nothing(
     call = ModelCall.objects.get()
     assert (call.state, call.status, call.error) == ("failed", status, f"http.{status}")
     assert booked() == (0, 0)
+
+
+def answered(**usage: Any) -> bytes:
+    """An answer in OpenAI's chat dialect that tells this usage."""
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Yes."}}
+    return json.dumps({"id": "x", "object": "chat.completion", "model": "other", "choices": [choice], **usage}).encode()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{}, {"usage": None}, {"usage": {}}, {"usage": []}, {"usage": {"prompt_tokens": 0, "completion_tokens": 0}},
+     {"usage": {"prompt_tokens": -9, "completion_tokens": -9}}, {"usage": {"prompt_tokens": "many"}},
+     {"usage": {"prompt_tokens": 2**63, "completion_tokens": 1}}, {"usage": {"prompt_tokens": 1.5}}],
+)  # fmt: skip
+def test_a_usage_that_cannot_be_is_charged_as_reserved_and_never_as_nothing(
+    server: LlmServer, make_client: Make, told: dict[str, Any]
+) -> None:
+    server.script.append(Raw(answered(**told)))
+    assert make_client().ask().status_code == 200
+    call = ModelCall.objects.get()
+    assert (call.state, call.usage_known) == ("settled", False)
+    assert booked() == (0, call.held_nanos)
+
+
+def test_an_answer_that_came_compressed_is_passed_on_plain_and_booked(server: LlmServer, make_client: Make) -> None:
+    body = answered(usage={"prompt_tokens": 11, "completion_tokens": 7})
+    server.script.append(Raw(gzip.compress(body), headers={"content-encoding": "gzip"}))
+    assert make_client().ask().content == body
+    call = ModelCall.objects.get()
+    assert (call.state, call.input_tokens, call.output_tokens) == ("settled", 11, 7)
+
+
+def test_no_part_of_the_key_is_left_where_a_long_refusal_is_cut(server: LlmServer, make_client: Make) -> None:
+    # Wherever the cut falls, it falls into a key.
+    server.script.append(Fail(400, message=KEY * 5000))
+    said = make_client().ask()
+    assert said.status_code == 400
+    assert KEY[:8] not in said.text
 
 
 def test_a_redirect_is_not_followed(server: LlmServer, make_client: Make) -> None:
