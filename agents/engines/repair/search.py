@@ -12,7 +12,7 @@ from agents.engines.repair.faults import NotFound
 from agents.engines.repair.harness import Harness, Verdict
 from agents.engines.repair.options import Options
 from agents.engines.repair.proposals import Candidate
-from agents.engines.repair.survey import HUNG, Survey
+from agents.engines.repair.survey import HUNG, Survey, SurveyedTest
 
 FIRST_SLICE_S, SLICE_S = 3.0, 9.0
 MORE_S = 2.5  # after the first survivor: is there a better one?
@@ -63,7 +63,7 @@ class Search:
         self.tally = Tally()
         self._shapes: list[str] = []
         failing = [test.name for test in survey.failing[:FAILING_MOST]]
-        self._tests = {"failing": failing, "passing": [test.name for test in survey.passing[:TESTS_MOST]]}
+        self._tests = {"failing": failing, "passing": [test.name for test in _concerned(survey)[:TESTS_MOST]]}
         self.limit_s = limit_s_of(survey)
         self._quick = sum(test.outcome != HUNG and test.seconds < self.limit_s for test in survey.failing)
 
@@ -171,6 +171,12 @@ class Search:
             f"makes all {len(self.survey.failing)} failing tests pass. The best mends {best}.",
             tried=self.tally.tried, seconds=round(seconds), verdicts=dict(self.tally.verdicts),
         )  # fmt: skip
+
+
+def _concerned(survey: Survey) -> list[SurveyedTest]:
+    """The passing tests that execute what failing ones do, where that was seen; the whole suite comes at the end."""
+    paths = {path for test in survey.failing for path in test.lines}
+    return [test for test in survey.passing if not paths.isdisjoint(test.lines)] or list(survey.passing)
 
 
 def limit_s_of(survey: Survey) -> float:
