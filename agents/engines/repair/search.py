@@ -197,6 +197,6 @@ def limit_s_of(survey: Survey) -> float:
     One that fails may have taken long because of the defect; a candidate that needs longer gets it in a later round.
     """
     slowest = max((test.seconds for test in survey.passing), default=0.0)
-    quickest = min((test.seconds for test in survey.failing if test.outcome != HUNG), default=0.0)
+    quickest = min((test.seconds for test in survey.failing if not test.endless), default=0.0)
     wished = max(0.05, 10 * slowest + 0.02, 2 * quickest)
     return min(wished, max(0.12, 20 * slowest), 20.0)
