@@ -20,6 +20,7 @@ class Bar:
     used: int
     capacity: int
     unit: str = ""
+    per: int = 1  # how many of it make one unit
 
     @property
     def nearly_full(self) -> int:
@@ -28,7 +29,11 @@ class Bar:
 
     @property
     def words(self) -> str:
-        return f"{self.used} of {self.capacity}{self.unit}"
+        return (
+            f"{self.used / self.per:,g} of {self.capacity / self.per:,g}{self.unit}"
+            if self.per > 1
+            else (f"{self.used:,} of {self.capacity:,}{self.unit}")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ def bars(host: Host, used: hosts.Usage) -> tuple[Bar, ...]:
     return (
         Bar("Berths", used.slots, host.slots),
         Bar("Memory", used.memory_mb, host.memory_mb, " MB"),
-        Bar("Processor", used.cpu_millis, host.cpu_millis, " m"),
+        Bar("Processor", used.cpu_millis, host.cpu_millis, " cores", per=1000),
         Bar("Disk", used.disk_mb, host.disk_mb, " MB"),
         Bar("Ports", used.ports, host.port_last - host.port_first + 1),
     )
