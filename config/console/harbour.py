@@ -182,7 +182,9 @@ def _queue(told: Tallies, *, now: datetime) -> Queue:
 
 _WORK = (
     Figure("Waiting", attrgetter("waiting"), str),
-    Figure("Oldest waits", attrgetter("oldest_s"), lambda seconds: span(timedelta(seconds=seconds))),
+    Figure(
+        "Oldest waits", attrgetter("oldest_s"), lambda seconds: span(timedelta(seconds=seconds)) if seconds else "none"
+    ),
     Figure("Spent today", attrgetter("spent_nanos"), money.said),
     Figure("Succeeded", attrgetter("succeeded"), str),
     Figure("Failed", attrgetter("failed"), str),
