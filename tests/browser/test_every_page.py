@@ -131,7 +131,7 @@ def test_every_page_can_be_read_used_by_keyboard_and_trusted(
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type] # one of its literals
             found += [f"{name} {scheme}: {line}" for line in serious(page)]
         found += [f"{name}: {fault}"] if (fault := by_keyboard(page)) else []
-        if page.evaluate("window.hacked") or page.locator("a[href^='javascript:'], #content img").count():
+        if page.evaluate("window.hacked") or page.locator("a[href^='javascript:'], img[src='x'], [onerror]").count():
             found.append(f"{name}: hostile text acts")
         if "\x1b" in page.content():
             found.append(f"{name}: a terminal escape")
