@@ -17,6 +17,7 @@ from resources import hosts
 FRESH = timedelta(seconds=90)  # older heartbeats prove nothing
 STUCK = timedelta(minutes=10)  # a heartbeat without any output for so long
 IDLE = timedelta(minutes=2)
+SIGNS = (Fact.Kind.LAST_OUTPUT, Fact.Kind.LAST_TOOL_RESULT, Fact.Kind.LAST_MODEL_CALL)  # that a stage gets on
 
 
 class Verdict(StrEnum):
@@ -68,7 +69,7 @@ def judge(agent: Agent, facts: Mapping[str, Fact], *, now: datetime) -> Judgemen
 
 def _of_a_living_one(facts: Mapping[str, Fact], inspected: Fact, *, now: datetime) -> Judgement:
     heartbeat = facts.get(Fact.Kind.WORKER_HEARTBEAT)
-    active = [facts[kind].observed_at for kind in (Fact.Kind.LAST_OUTPUT, Fact.Kind.LAST_TOOL_RESULT) if kind in facts]
+    active = [facts[kind].observed_at for kind in SIGNS if kind in facts]
     last_sign = max(active, default=None)
     if heartbeat is None or now - heartbeat.observed_at > FRESH:
         if now - inspected.observed_at > FRESH:
@@ -77,7 +78,7 @@ def _of_a_living_one(facts: Mapping[str, Fact], inspected: Fact, *, now: datetim
     if last_sign is not None and now - last_sign > STUCK:
         return Judgement(Verdict.STUCK, f"a stage runs, but nothing came out of it since {_ago(last_sign, now)}")
     if last_sign is not None and now - last_sign > IDLE:
-        return Judgement(Verdict.HEALTHY, f"a stage runs quietly; last output {_ago(last_sign, now)}")
+        return Judgement(Verdict.HEALTHY, f"a stage runs quietly; last sign of life {_ago(last_sign, now)}")
     return Judgement(Verdict.HEALTHY, f"a worker holds it, heartbeat {_ago(heartbeat.observed_at, now)}")
 
 
@@ -85,7 +86,7 @@ def stuck(*, now: datetime) -> Q:
     """Which agents :func:`judge` finds stuck, for a query over all of them."""
     mine = Fact.objects.filter(agent=OuterRef("pk"))
     held = mine.filter(kind=Fact.Kind.WORKER_HEARTBEAT, observed_at__gte=now - FRESH)
-    signs = mine.filter(kind__in=(Fact.Kind.LAST_OUTPUT, Fact.Kind.LAST_TOOL_RESULT))
+    signs = mine.filter(kind__in=SIGNS)
     silent = Exists(signs) & ~Exists(signs.filter(observed_at__gte=now - STUCK))
     return Q(state=Agent.State.RUNNING) & Q(Exists(held)) & silent
 

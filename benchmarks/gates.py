@@ -1,7 +1,8 @@
 """False alarms of the gates on real history: every merged change of this repository, judged as an agent's would be.
 
 Each was accepted by people and tests, so whatever a gate guesses wrongly or rightly is counted as a false alarm. Gates
-that only state a fact for a person or a template to decide (a new dependency, a picture) are counted apart.
+that only state a fact for a person or a template to decide (a new dependency, a hook of the test runner, a picture) are
+counted apart.
 ``python -m benchmarks.gates -v`` names them.
 """
 
@@ -18,13 +19,15 @@ from benchmarks import report
 from benchmarks.report import Figure, at_most
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMITS, LEAST = 160, 60
+COMMITS, LEAST = 400, 60
 LIMITS: dict[str, Any] = {
     "max_files": 40, "max_changed_lines": 2000, "max_file_bytes": 1_000_000, "on_violation": "refuse",
     "policy": {}, "protected_paths": [".git/**", ".github/workflows/**"],
 }  # fmt: skip
 
-FACTS = frozenset({"size", "protected paths", "binaries", "symlinks", "submodules", "workflow files", "dependencies"})
+FACTS = frozenset({
+    "size", "protected paths", "binaries", "symlinks", "submodules", "workflow files", "dependencies", "test harness",
+})  # fmt: skip
 
 
 def git(*arguments: str) -> str:

@@ -206,7 +206,7 @@ TABLE: tuple[Setting, ...] = (
     Setting(
         "MOORAGE_KEPT_RESULTS",
         "500",
-        "How many results of analysis and clean tests are kept, to be used again for the same tree; 0 is none.",
+        "How many results of each kind (analysis, clean tests, outlines) are kept for the same content; 0 is none.",
     ),
     Setting("MOORAGE_CLAIM_TTL_S", "30", "How long a stage claim lives without a heartbeat, in seconds."),
     Setting("MOORAGE_REDISPATCH_S", "20", "After how long a wake-up that nobody took is sent again, in seconds."),

@@ -6,10 +6,18 @@ Each sentence goes on from the operation's name, or from "It". The same faults a
 from __future__ import annotations
 
 from events.plain_text import plain
-from operations import faults
+from operations import faults, permission
 from operations.models import Operation, Stage
 
-BUDGET = "may spend this sum on models in all; what it has spent counts."
+# What does not depend on how the operation stands, in whole sentences.
+ALWAYS = {
+    "refuse": "Once refused, the agent program goes on without it and is told your words.",
+    "another_round": "The engine goes on from its branch, with your words and all that fails or was said now; "
+    "the same gates and tests follow, and it is pushed to the same pull request.",
+    "leave": "The pull request is yours: Moorage watches it and changes nothing, until you ask for a round again.",
+    "close": "The pull request is closed without a merge; its branch stays.",
+    "raise_budget": "Models are paid up to this sum in all; what it has spent counts.",
+}
 
 
 def cancel(operation: Operation) -> str:
@@ -37,6 +45,8 @@ def retry(operation: Operation) -> str:
 
 def approve(operation: Operation) -> str:
     """What opens once the gate does that it waits at."""
+    if permission.is_asked(operation):
+        return "goes on: the agent program may do this, wherever it asks for the very same again."
     if operation.stage == Stage.CODE:
         return "begins to code."
     return "pushes its branch and opens a pull request."

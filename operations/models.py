@@ -276,6 +276,7 @@ class KeptResult(models.Model):
     class Kind(models.TextChoices):
         ANALYSIS = "analysis", "Analysis"
         TESTS = "tests", "Clean tests"
+        SYMBOLS = "symbols", "Outline of a file"
 
     key = models.CharField(max_length=64, unique=True)
     kind = models.CharField(max_length=10, choices=Kind.choices)

@@ -131,6 +131,11 @@ class OperationAdmin(OperatorPage):
         submit.answer(by=request.user, operation_id=operation.pk, text=request.POST.get("text", ""))
         return "Answered; it goes on."
 
+    def refuse(self, request: HttpRequest, operation: Operation) -> str:
+        """Refuse what its agent program asks for, and say why not."""
+        submit.refuse(by=request.user, operation_id=operation.pk, text=request.POST.get("text", ""))
+        return "Refused; it goes on without it."
+
     def budget(self, request: HttpRequest, operation: Operation) -> str:
         """Raise what it may spend."""
         usd = money.amount(request.POST.get("usd", ""))
@@ -168,7 +173,7 @@ class OperationAdmin(OperatorPage):
         return "The forge is asked."
 
     verbs = {
-        "cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "budget": budget,
+        "cancel": cancel, "retry": retry, "approve": approve, "answer": answer, "refuse": refuse, "budget": budget,
         "take-over": take_over, "hand-back": hand_back, "rework": rework, "leave": leave, "close": close, "look": look,
     }  # fmt: skip
     foresights = {

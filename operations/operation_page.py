@@ -141,6 +141,7 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
 def possible(operation: Operation) -> dict[str, bool]:
     """Which verbs make sense now. The doors decide again when one is asked for."""
     waits_for = snapshots.waits_for(operation) if operation.status == Operation.Status.WAITING else "nothing"
+    asked = permission.is_asked(operation)
     return {
         "cancel": operation.status in Operation.ACTIVE,
         "retry": operation.status in {Operation.Status.FAILED, Operation.Status.CANCELLED},
@@ -152,7 +153,8 @@ def possible(operation: Operation) -> dict[str, bool]:
         "raise_budget": operation.status in Operation.ACTIVE,
         "decide": rounds.is_asked(operation),
         **decisions.possible(operation),
-        "edit_plan": waits_for == "approval_required" and operation.stage == Stage.CODE,
+        "edit_plan": waits_for == "approval_required" and operation.stage == Stage.CODE and not asked,
+        "refuse": waits_for == "approval_required" and asked,
     }
 
 
@@ -160,7 +162,7 @@ def impact(operation: Operation, can: Mapping[str, bool]) -> dict[str, str]:
     """What each verb that makes sense now would do, in a sentence: read before the button is pressed."""
     foreseen = {"cancel": foresight.cancel, "retry": foresight.retry, "approve": foresight.approve}
     said = {verb: f"It {tell(operation)}" for verb, tell in foreseen.items() if can[verb]}
-    return {**said, "raise_budget": f"It {foresight.BUDGET}"}
+    return {**said, **foresight.ALWAYS}
 
 
 def _reached(operation: Operation) -> tuple[Stage, ...]:

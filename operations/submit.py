@@ -160,12 +160,27 @@ def answer(*, by: Any, operation_id: uuid.UUID | str, text: str) -> Operation:
 
     Raises AnswerRefused for one that is empty or too long.
     """
-    if not text.strip() or len(text) > LONGEST_ANSWER or "\0" in text:
-        raise faults.AnswerRefused(f"an answer has 1 to {LONGEST_ANSWER} characters, and no NUL", pointer="/text")
+    _check_answer(text)
     return _resume(by, operation_id, wanted="input_required", kind="operation.answered", text=text)
 
 
-def _resume(by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, text: str = "") -> Operation:
+def refuse(*, by: Any, operation_id: uuid.UUID | str, text: str) -> Operation:
+    """Refuse what an agent program asks permission for, and say why not, whatever the words are.
+
+    Raises AnswerRefused for words that are empty or too long.
+    """
+    _check_answer(text)
+    return _resume(by, operation_id, wanted="permission", kind="operation.answered", text=text, refused=True)
+
+
+def _check_answer(text: str) -> None:
+    if not text.strip() or len(text) > LONGEST_ANSWER or "\0" in text:
+        raise faults.AnswerRefused(f"an answer has 1 to {LONGEST_ANSWER} characters, and no NUL", pointer="/text")
+
+
+def _resume(
+    by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, text: str = "", refused: bool = False
+) -> Operation:
     visible = policy.operation(by, operation_id)
     with transaction.atomic():
         operation = load(visible.pk)
@@ -173,7 +188,8 @@ def _resume(by: Any, operation_id: uuid.UUID | str, *, wanted: str, kind: str, t
             admittance.check(operation.agent.resolved.get("spec", {}), template=operation.template, user=by)
         waits_for = snapshots.waits_for(operation)
         if permission.is_asked(operation):
-            permission.decide(operation, allowed=not text or permission.is_yes(text))
+            allowed = not refused and (not text or permission.is_yes(text))
+            permission.decide(operation, allowed=allowed, said=text)
             waits_for = wanted  # approved, or answered with why not
         if operation.status != Operation.Status.WAITING or waits_for != wanted:
             raise faults.NotPossibleNow(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from agents.chat_models import Models, Usage
@@ -23,9 +24,11 @@ class LlmEngine:
         *,
         asked: Callable[[str], None] = lambda _model: None,
         told: side_by_side.Told = lambda _number, _title, _state: None,
+        outlines: surveys.Outlines | None = None,
     ) -> None:
         self.chain = chain
         self._asked, self._told = asked, told
+        self._survey = partial(surveys.survey, outlines=outlines)
         self._usage = Usage()
         self._answered: list[str] = []
 
@@ -43,7 +46,7 @@ class LlmEngine:
         """Ask the planner, with what the repository itself says about it."""
         for line in prompts.removed(task.requirements):
             bench.say(f"requirement: {line}")
-        return planner.plan(self._models(bench), task, survey=surveys.survey(task, bench))
+        return planner.plan(self._models(bench), task, survey=self._survey(task, bench))
 
     def code(self, task: Task, plan: Plan, bench: Workbench) -> Edits:
         """Carry the plan out; from the second attempt on, one coder mends what the tester says of the feedback."""
@@ -52,9 +55,9 @@ class LlmEngine:
         if task.feedback:
             diagnosis = tester.diagnose(models, task, plan)
             bench.say(f"tester: {diagnosis.splitlines()[0][:200]}")
-            summary = coder.code(models, task, plan, bench, survey=surveys.survey(task, bench), diagnosis=diagnosis)
+            summary = coder.code(models, task, plan, bench, survey=self._survey(task, bench), diagnosis=diagnosis)
         else:
-            summary = side_by_side.code(models, task, plan, bench, told=self._told)
+            summary = side_by_side.code(models, task, plan, bench, told=self._told, survey=self._survey)
         return Edits(snapshots.changed(before, snapshots.hashes(bench)), summary)
 
     def review(self, task: Task, plan: Plan, diff: str, facts: dict[str, Any], bench: Workbench) -> Review:

@@ -44,14 +44,15 @@ def pick(
     options: Mapping[str, Any] = _NONE,
     asked: Callable[[str], None] = lambda _model: None,
     told: Callable[[int, str, str], None] = lambda _step, _title, _state: None,
+    outlines: Callable[[Sequence[str]], Sequence[str]] | None = None,
     hire: Callable[[], Engine] | None = None,
 ) -> Engine:
     """The engine of one request. Raises a Fault where the named or, for ``auto``, any engine cannot work.
 
     ``options`` are the template's ``engine.options``; each engine reads its own. ``chain`` is asked only where a model
     would work: a half-configured one is no reason to refuse a patch. ``asked`` is told of each answer of a model, by
-    the model's label, ``told`` of each step of a plan that is carried out beside others. ``hire`` makes the
-    engine of the template's agent program, which takes a berth.
+    the model's label, ``told`` of each step of a plan that is carried out beside others. ``outlines`` knows outlines of
+    files. ``hire`` makes the engine of the template's agent program, which takes a berth.
     """
     kind = kind_of(requested)
     if kind is EngineKind.AUTO:
@@ -64,7 +65,7 @@ def pick(
         case EngineKind.REPLAY:
             return replay.ReplayEngine(replay.read(metadata))
         case EngineKind.LLM:
-            return _llm(chain(), asked, told)
+            return _llm(chain(), asked=asked, told=told, outlines=outlines)
         case EngineKind.REPAIR:
             return RepairEngine(repair_options.read(options))
     if hire is None:
@@ -94,9 +95,9 @@ def _automatic(
     )
 
 
-def _llm(chain: ModelChain | None, asked: Callable[[str], None], told: Callable[[int, str, str], None]) -> Engine:
+def _llm(chain: ModelChain | None, **more: Any) -> Engine:
     if chain is None:
         raise NotConfigured("The llm engine needs a model, and none is configured.")
     from agents.engines import llm  # the language model libraries load with it, and only where a model works
 
-    return llm.LlmEngine(chain, asked=asked, told=told)
+    return llm.LlmEngine(chain, **more)

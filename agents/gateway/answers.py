@@ -20,7 +20,7 @@ def error_body(path: str, fault: Fault) -> bytes:
         kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
         kind = kinds.get(fault.http_status, "invalid_request_error")
         document = {"type": "error", "error": {"type": kind, "message": fault.detail, FIELD: ours}}
-    elif path.startswith("/ollama/"):
+    elif path.startswith("/ollama/api/"):
         document = {"error": json.dumps({FIELD: ours})}  # its clients keep one string
     else:
         error = {"message": fault.detail, "type": "moorage", "param": None, "code": fault.code, FIELD: ours}

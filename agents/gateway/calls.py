@@ -15,7 +15,7 @@ from pathlib import Path
 from django.conf import settings
 
 from agents.gateway import ledger, own_prices, parking, prices, replies, tokens, upstream, wires
-from agents.gateway.faults import BudgetExhausted, PriceUnknown, ProviderParked
+from agents.gateway.faults import BadCall, BudgetExhausted, ModelNotAllowed, PriceUnknown, ProviderParked
 from agents.gateway.ledger import Ended, Need
 from agents.gateway.models import ModelCall, RunToken
 from agents.gateway.prices import Price
@@ -46,14 +46,14 @@ class Admitted:
 def admit(*, token: str, path: str, body: bytes, headers: Mapping[str, str], now: datetime) -> Admitted | Reply:
     """Let a request through, or answer it with what was paid for. Raises the fault that stands in its way."""
     row = tokens.find(token, now=now)
-    asked = wires.read(path, body)
-    model = upstream.model_for(asked, row)
-    if paid := replies.take(row, digest=asked.digest):
-        return paid
     try:
+        asked = wires.read(path, body)
+        model = upstream.model_for(asked, row)
+        if paid := replies.take(row, digest=asked.digest):
+            return paid
         fleet.check()
         price, call, guard = _reserved(row, asked, model, now=now)
-    except (BudgetExhausted, PriceUnknown, ProviderParked, FleetPaused) as fault:
+    except (BadCall, ModelNotAllowed, BudgetExhausted, PriceUnknown, ProviderParked, FleetPaused) as fault:
         tokens.note_refusal(row, fault.as_dict())
         raise
     tokens.note_refusal(row, None)

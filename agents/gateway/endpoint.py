@@ -40,6 +40,7 @@ HELD_PATIENCE_S = 60.0  # for money that calls in flight hold
 _LONGEST_STREAM_S = 1200.0
 _LONGEST_ERROR = 64 << 10
 _CONNECT_S = 10.0
+_LISTS = {"/openai/v1/models": "openai", "/anthropic/v1/models": "anthropic", "/ollama/v1/models": "ollama"}
 
 
 class Unreachable(Fault):
@@ -101,7 +102,7 @@ class Gateway:
         if path == "/healthz":
             await _answer(send, 200, [("content-type", "text/plain")], b"ok\n")
             return
-        dialect = {"/openai/v1/models": "openai", "/anthropic/v1/models": "anthropic"}.get(path)
+        dialect = _LISTS.get(path)
         if dialect is None:
             raise NotServed(f"Nothing is served at {path[:100]}.")
         allowed = await self._in_thread(lambda: calls.allowed(token=_token(headers), now=timezone.now()))

@@ -28,6 +28,7 @@ class BadCall(Fault):
 
     code = "gateway.bad_call"
     http_status = 400
+    remedy = "Set the program up so that it leaves it out; docs/external.md has what was needed for some."
 
 
 class NotServed(Fault):
@@ -35,7 +36,10 @@ class NotServed(Fault):
 
     code = "gateway.not_served"
     http_status = 404
-    remedy = "There are /openai/v1/chat/completions, /openai/v1/responses, /anthropic/v1/messages, /ollama/api/chat."
+    remedy = (
+        "There are /openai/v1/chat/completions, /openai/v1/responses, /anthropic/v1/messages, /ollama/api/chat and "
+        "/ollama/v1/chat/completions."
+    )
 
 
 class PriceUnknown(Fault):

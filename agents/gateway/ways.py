@@ -13,6 +13,7 @@ from agents.providers import Dialect, ModelChain, read_chain
 
 TOKEN_TTL_S = 2 * 3600.0  # a stage ends after half an hour; tokens are withdrawn with their run
 BERTH_HOST = "gateway.moorage"  # what a berth calls the gateway; its egress proxy knows the way
+BERTH_URL = f"http://{BERTH_HOST}"  # the bridge of a command that is told it opens a door of its own there
 
 _BASES = {Dialect.OPENAI: "/openai/v1", Dialect.ANTHROPIC: "/anthropic", Dialect.OLLAMA: "/ollama"}
 
@@ -48,4 +49,4 @@ def chain_for(run: Run, *, now: datetime) -> ModelChain | None:
 
 def berth_url(dialect: Dialect) -> str:
     """Where a program inside a berth finds the models of a dialect: by plain HTTP, which ends at its proxy."""
-    return f"http://{BERTH_HOST}{_BASES[dialect]}"
+    return f"{BERTH_URL}{_BASES[dialect]}"

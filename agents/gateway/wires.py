@@ -44,6 +44,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "/openai/v1/responses": Endpoint(Wire.RESPONSES, Dialect.OPENAI, "/responses"),
     "/anthropic/v1/messages": Endpoint(Wire.MESSAGES, Dialect.ANTHROPIC, "/v1/messages"),
     "/ollama/api/chat": Endpoint(Wire.OLLAMA, Dialect.OLLAMA, "/api/chat"),
+    "/ollama/v1/chat/completions": Endpoint(Wire.CHAT, Dialect.OLLAMA, "/v1/chat/completions"),
 }
 
 
@@ -76,6 +77,8 @@ def read(path: str, body: bytes) -> Asked:
         raise BadCall("The request names no model.")
     digest = _digest(endpoint, document)
     output = _BOUNDS[endpoint.wire](document)
+    if endpoint.dialect is Dialect.OLLAMA and "max_completion_tokens" in document:
+        document["max_tokens"] = document.pop("max_completion_tokens")  # it knows the older name only
     hide_usage = _ask_for_usage(endpoint.wire, document)
     sent = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     streamed = document.get("stream", endpoint.wire is Wire.OLLAMA)
@@ -123,7 +126,9 @@ def _tools(document: Mapping[str, Any], ours: Callable[[str], bool]) -> None:
     tools = document.get("tools")
     for tool in tools if isinstance(tools, list) else []:
         kind = tool.get("type", "custom") if isinstance(tool, dict) else ""
-        if not isinstance(kind, str) or not ours(kind):
+        if kind == "namespace":  # a group of tools, as Codex names those of its MCP servers and agents
+            _tools(tool, ours)
+        elif not isinstance(kind, str) or not ours(kind):
             raise BadCall(f"The tool {str(kind)[:60]!r} runs at the provider and is not passed on.")
 
 

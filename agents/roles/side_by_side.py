@@ -26,6 +26,8 @@ from agents.roles.prompts import Trust, fenced
 
 Told = Callable[[int, str, str], None]  # a step's number, its title, and what became of it: begun, done or left
 
+Survey = Callable[[Task, Workbench], str]
+
 # Faults of one coder; any other is about the provider, the budget or the berth, and ends all of them.
 _ITS_OWN = (ModelStuck, ModelTruncated, ModelRefused)
 _SHOWN = 20
@@ -50,13 +52,15 @@ class _Lane:
     given_up: str = ""
 
 
-def code(models: Models, task: Task, plan: Plan, bench: Workbench, *, told: Told) -> str:
+def code(
+    models: Models, task: Task, plan: Plan, bench: Workbench, *, told: Told, survey: Survey = surveys.survey
+) -> str:
     """Carry the plan out, side by side where it allows it and the chain's ``side_by_side`` is more than one."""
     known = [path for path, _ in task.code_map.files]
     found = schedule.stretches(plan.steps, most=models.chain.side_by_side, known=known)
     if not any(stretch.beside for stretch in found):
-        return coder.code(models, task, plan, bench, survey=surveys.survey(task, bench))
-    work = _Work(models, task, plan, bench, told, frozenset(known))
+        return coder.code(models, task, plan, bench, survey=survey(task, bench))
+    work = _Work(models, task, plan, bench, told, survey, frozenset(known))
     for stretch in found:
         if stretch.beside:
             work.finish_open()
@@ -73,6 +77,7 @@ class _Work:
     plan: Plan
     bench: Workbench
     told: Told
+    survey: Survey
     known: frozenset[str]
     open: dict[int, str] = field(default_factory=dict)  # steps for one coder, with what was tried already
     finished: list[int] = field(default_factory=list)
@@ -96,7 +101,7 @@ class _Work:
         )
         try:
             summary = coder.code(
-                models, self.task, self.plan, self.bench, survey=surveys.survey(self.task, self.bench),
+                models, self.task, self.plan, self.bench, survey=self.survey(self.task, self.bench),
                 assignment="\n".join(parts),
             )  # fmt: skip
         finally:
@@ -129,7 +134,7 @@ class _Work:
 
     def _run(self, lanes: Sequence[_Lane], stop: threading.Event) -> None:
         """Until all have ended. One that cannot go on for a reason that concerns all of them stops the others."""
-        survey = surveys.survey(self.task, self.bench)
+        survey = self.survey(self.task, self.bench)
         self._tell([lane.number for lane in lanes], "begun")
         try:
             with ThreadPoolExecutor(len(lanes), thread_name_prefix="step") as pool:

@@ -10,7 +10,7 @@ import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
 from agents.engines.protocol import EditRefused, Task, Workbench
@@ -19,6 +19,7 @@ from resources.files import PathEscapes, PathSpecial, PathTooBig
 
 INSTRUCTIONS = ("AGENTS.md", "CLAUDE.md", ".github/copilot-instructions.md", "CONTRIBUTING.md")
 MAX_INSTRUCTIONS_CHARS = 8_000
+OUTLINE_FORM = 1
 SHORTLIST = 12
 OUTLINED = 5
 _MAX_FILES, _MAX_BYTES = 1500, 60_000
@@ -29,14 +30,22 @@ _TEXT = frozenset({".py", ".js", ".ts", ".go", ".rs", ".java", ".rb", ".c", ".cc
 _WORD = re.compile(r"[A-Za-z][a-z]+|[A-Z]+(?![a-z])|[a-z]+|\d{2,}")
 
 
-def survey(task: Task, bench: Workbench) -> str:
-    """One fenced text for planner and coder; empty for an empty repository."""
+Outlines = Callable[[Sequence[str]], Sequence[str]]  # of the texts of Python files
+
+
+def survey(task: Task, bench: Workbench, *, outlines: Outlines | None = None) -> str:
+    """One fenced text for planner and coder; empty for an empty repository.
+
+    ``outlines`` says what :func:`outline` says of each text: for those who know it already.
+    """
     paths = list(bench.files())
     parts = [*_instructions(paths, bench)]
     short = shortlist(task.requirements, paths, bench)
     if short:
-        outlines = [f"{path}\n{outline(path, bench)}".rstrip() for path in short[:OUTLINED]]
-        listed = "\n".join([*outlines, *short[OUTLINED:]])
+        shown = short[:OUTLINED]
+        texts = {path: _read(path, bench, _MAX_BYTES * 4) for path in shown if path.endswith(".py")}
+        found = dict(zip(texts, (outlines or _outlined)(list(texts.values())), strict=True))
+        listed = "\n".join([*(f"{path}\n{found.get(path, '')}".rstrip() for path in shown), *short[OUTLINED:]])
         parts.append(fenced("Files that seem to matter, with their outline", listed, trust=Trust.REPOSITORY))
     return "\n\n".join(parts)
 
@@ -66,14 +75,19 @@ def shortlist(requirement: str, paths: Sequence[str], bench: Workbench) -> list[
     return list(dict.fromkeys([*named, *ranked]))[:SHORTLIST]
 
 
-def outline(path: str, bench: Workbench) -> str:
-    """Classes and functions of a Python file with their lines; empty for others."""
-    if not path.endswith(".py"):
-        return ""
+def _outlined(texts: Sequence[str]) -> list[str]:
+    return [outline(text) for text in texts]
+
+
+def outline(text: str) -> str:
+    """Classes and functions of a Python file with their lines; empty where it cannot be parsed.
+
+    Who changes what it says of a text counts :data:`OUTLINE_FORM` up: outlines are kept.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(_read(path, bench, _MAX_BYTES * 4))
+            tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
     lines: list[str] = []

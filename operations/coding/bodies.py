@@ -7,11 +7,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agents.gateway import spend
+from agents.roles.prompts import prose
 from operations.coding.context import Context
 from operations.models import Evidence, Stage
 
 REQUIREMENT_CHARACTERS, CELL_CHARACTERS, MOST_ROUNDS = 3_000, 300, 10
-_MENTION = re.compile(r"(?<![\w`/])(@[A-Za-z0-9][\w-]*(?:/[\w.-]+)?)")
+# What a forge acts on: mentions call people, references link and close issues ("Closes #1"), pictures are fetched.
+_ACTS = re.compile(
+    r"(?<![\w`/])(@[A-Za-z0-9][\w-]*(?:/[\w.-]+)?"
+    r"|https?://[^\s`<>()]+/(?:issues|pull|pulls|merge_requests|discussions|commit)/\w+"
+    r"|(?:[\w.-]+/[\w.-]+)?#\d+\b|GH-\d+\b)"
+)
+_PICTURE = re.compile(r"!(?=\[)")
+_TAG = re.compile(r"<(?=[a-zA-Z/!?])")
 
 
 def describe(context: Context, proofs: list[Evidence]) -> str:
@@ -19,15 +27,16 @@ def describe(context: Context, proofs: list[Evidence]) -> str:
     operation, analysis = context.operation, context.product(Stage.ANALYZE)
     before, after = analysis["baseline"]["counts"], context.product(Stage.TEST)
     code = context.product(Stage.CODE)
-    quoted = "\n".join(f"> {line}" for line in _quiet(operation.requirements[:REQUIREMENT_CHARACTERS]).splitlines())
     return "\n".join(
         [
             f"**{operation.engine_label}**",
             "",
-            _quiet(code["summary"]),
+            "In the engine's own words, for which nothing here vouches:",
+            "",
+            _quoted(code["summary"]),
             "",
             "## Requirement",
-            quoted,
+            _quoted(operation.requirements[:REQUIREMENT_CHARACTERS]),
             "",
             "## Criteria",
             "| criterion | met | seen |",
@@ -103,6 +112,11 @@ def _cost(context: Context) -> str:
     )
 
 
+def _quoted(text: str) -> str:
+    """As a quotation, which no heading and no table of its own can end."""
+    return "\n".join(f"> {line}" for line in _quiet(text).splitlines())
+
+
 def _quiet(text: str) -> str:
-    """Without mentions: nobody is called by what a model or a requirement says."""
-    return _MENTION.sub(r"`\1`", text)
+    """Words that only say something: they call nobody, close nothing, show no picture, and hide nothing."""
+    return _ACTS.sub(r"`\1`", _PICTURE.sub("", _TAG.sub("&lt;", prose(text))))

@@ -133,6 +133,14 @@ class PushRejected(Fault):
     remedy = "Look at the remote's rules for branches and hooks."
 
 
+class BaseGone(Fault):
+    """The base branch was force-pushed meanwhile: the remote lacks the commit that the work stands on."""
+
+    fault_class = FaultClass.RESOURCE
+    code = "git.base_gone"
+    remedy = "The work begins again on the base branch as it is now."
+
+
 class NoSpace(Fault):
     """The host's disk is full."""
 
@@ -181,6 +189,7 @@ _SYMPTOMS: tuple[tuple[str, type[Fault]], ...] = (
         ContentRefused,
     ),
     (r"\.lock': file exists|cannot lock ref|unable to create '", VaultBusy),
+    (r"shallow update not allowed", BaseGone),
     (r"\[remote rejected\]|hook declined|protected branch|pre-receive", PushRejected),
     (
         r"could not resolve|connection (refused|timed out|reset)|timed out|unable to access|hung up|early eof"

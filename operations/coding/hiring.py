@@ -6,12 +6,13 @@ from django.utils import timezone
 
 from agents import equipment
 from agents.engines.external import assignment
+from agents.engines.external.assignment import Stopped
 from agents.engines.protocol import Engine
 from agents.gateway import berth_ways
 from agents.gateway.tokens import Run
 from agents.models import Fact
 from operations import permission
-from operations.coding import permissions
+from operations.coding import permissions, vault
 from operations.coding.context import Context
 
 
@@ -31,11 +32,21 @@ def hire(context: Context, *, run: Run) -> Engine:
         sandbox=equipment.equip_without_secrets(context.agent, context.watched, say=context.say),
         workspace=context.workspace,
         directory=context.workspace / "tree",
-        way=lambda: berth_ways.opened(run, ttl_s=engine.LONGEST_S + 60, now=timezone.now()),
+        way=lambda: berth_ways.opened(
+            run, ttl_s=engine.LONGEST_S + 60, now=timezone.now(),
+            called=lambda model: context.seen(Fact.Kind.LAST_MODEL_CALL, model),
+        ),
         told=lambda call: _tell(context, call),
         decided=permission.decided(operation),
+        stopped=stopped_at(context),
         known=operation.engine_label if operation.engine_kind == engine.ExternalEngine.kind else "",
     ))  # fmt: skip
+
+
+def stopped_at(context: Context) -> Stopped | None:
+    """Where the program goes on that was stopped for a person's decision; None where its files are not here."""
+    stopped = permission.stopped(context.operation)
+    return stopped if stopped and stopped.tree and vault.has(context.vault, stopped.tree) else None
 
 
 def _tell(context: Context, call: dict[str, str]) -> None:

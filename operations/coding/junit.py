@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 from xml.etree.ElementTree import ParseError
 
@@ -14,14 +15,16 @@ from agents.engines.protocol import TestCounts
 
 LIMIT_BYTES = 20_000_000
 MESSAGE = 600  # characters kept of a failure's message
+FUNCTIONS = 20_000  # that are told apart; of more tests nobody says which ran
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Totals, and each test that failed or broke with the head of its message."""
+    """Totals, each test that failed or broke with the head of its message, and how often each function really ran."""
 
     counts: TestCounts
     failing: dict[str, str]  # "tests.test_x::test_y" -> head of its message
+    ran: dict[str, dict[str, int]] = field(default_factory=dict)  # "tests.test_x" -> "test_y" -> cases
 
 
 class Unreadable(Exception):
@@ -45,7 +48,9 @@ class _Cases:
     def __init__(self) -> None:
         self._totals = Counter({"passed": 0, "failed": 0, "errors": 0, "skipped": 0})
         self._failing: dict[str, str] = {}
-        self._name = ""
+        self._ran: dict[str, dict[str, int]] = {}
+        self._functions = 0
+        self._group, self._name = "", ""
         self._depth = 0  # beneath the test case; 0 outside of one
         self._verdict = ""
         self._message: list[str] = []
@@ -59,7 +64,7 @@ class _Cases:
                 self._listening = True
         elif tag == "testcase":
             self._depth, self._verdict, self._message = 1, "", []
-            self._name = _name(attributes)
+            self._group, self._name = attributes.get("classname", "")[:300], attributes.get("name", "")[:300]
 
     def data(self, text: str) -> None:
         if self._listening:
@@ -74,21 +79,28 @@ class _Cases:
         if not self._depth:
             self._totals[_COUNTED_AS[self._verdict]] += 1
             if self._verdict in {"error", "failure"}:
-                self._failing[self._name] = "".join(self._message).strip()[:MESSAGE]
+                name = f"{self._group}::{self._name}" if self._group else self._name
+                self._failing[name[:300]] = "".join(self._message).strip()[:MESSAGE]
+            if self._verdict in {"", "failure"}:  # an error may be one of collecting: then it names a file
+                self._count()
+
+    def _count(self) -> None:
+        functions = self._ran.setdefault(self._group, {})
+        function = _CASE.sub("", self._name)
+        self._functions += function not in functions
+        functions[function] = functions.get(function, 0) + 1
+        if self._functions > FUNCTIONS:
+            self._ran = {}
 
     def close(self) -> Report:
-        return Report(TestCounts(**self._totals), self._failing)
+        return Report(TestCounts(**self._totals), self._failing, self._ran if self._functions <= FUNCTIONS else {})
 
 
 # What a case counts as, by the gravest thing beneath it.
 _COUNTED_AS = {"error": "errors", "failure": "failed", "skipped": "skipped", "": "passed"}
 _GRAVITY = ["", "skipped", "failure", "error"]
+_CASE = re.compile(r"(?s)\[.*\]\Z")  # what pytest puts behind a function's name for each of its cases
 
 
 def _outranks(tag: str, verdict: str) -> bool:
     return tag in _COUNTED_AS and _GRAVITY.index(tag) > _GRAVITY.index(verdict)
-
-
-def _name(attributes: dict[str, str]) -> str:
-    group, name = attributes.get("classname", ""), attributes.get("name", "")
-    return (f"{group}::{name}" if group else name)[:300]

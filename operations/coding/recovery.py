@@ -36,6 +36,7 @@ class ErrorKind(StrEnum):
     GIT_ERROR = "GIT_ERROR"
     TRANSIENT_ERROR = "TRANSIENT_ERROR"
     VAULT_LOST = "VAULT_LOST"
+    BASE_GONE = "BASE_GONE"
     EVIDENCE_MISSING = "EVIDENCE_MISSING"
     TIMEOUT = "TIMEOUT"
     BUDGET = "BUDGET"
@@ -91,6 +92,7 @@ SYMPTOMS: tuple[Symptom, ...] = (
     Symptom(r"engine\.unreachable", ErrorKind.ENVIRONMENT_ERROR, frozenset({Stage.INIT})),
     Symptom(r"git\.(unreachable|busy|failed)", ErrorKind.GIT_ERROR),
     Symptom(r"vault\.tree_missing", ErrorKind.VAULT_LOST),
+    Symptom(r"git\.base_gone", ErrorKind.BASE_GONE),
     Symptom(r"evidence\.missing", ErrorKind.EVIDENCE_MISSING),
     Symptom(r"stage\.timeout", ErrorKind.TIMEOUT),
     Symptom(r"budget\.exhausted", ErrorKind.BUDGET),
@@ -106,6 +108,7 @@ RECOVERY: dict[ErrorKind, Rule] = {
     ErrorKind.GIT_ERROR: Rule(Action.FRESH_CLONE, limit=3, pauses_s=(2, 10, 30)),
     # On another host than before: what was made there is not here, so the work begins again on a fresh clone.
     ErrorKind.VAULT_LOST: Rule(Action.FRESH_CLONE, limit=2, to=Stage.ANALYZE),
+    ErrorKind.BASE_GONE: Rule(Action.FRESH_CLONE, limit=2, to=Stage.ANALYZE),
     ErrorKind.EVIDENCE_MISSING: Rule(Action.RETRY, limit=1, to=Stage.TEST),  # a tree is proved by testing it
     ErrorKind.TRANSIENT_ERROR: Rule(Action.RETRY, limit=3, pauses_s=(2, 10, 30)),
     ErrorKind.TIMEOUT: Rule(Action.RETRY, limit=1, pauses_s=(10,)),  # half an hour each: not over and over

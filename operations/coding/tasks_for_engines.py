@@ -23,7 +23,7 @@ from agents.gateway.tokens import Run
 from agents.models import Fact
 from agents.providers import ModelChain
 from events.faults import Fault
-from operations.coding import hiring, permissions
+from operations.coding import hiring, kept_results, permissions
 from operations.coding.bench import OUTPUT_BYTES, BerthBench
 from operations.coding.context import Context
 from operations.models import Stage, Step
@@ -42,6 +42,7 @@ def engine_for(context: Context) -> Engine:
         chain=cache(lambda: _chain(context)),  # asked twice, it would give out two tokens
         asked=lambda words: context.seen(Fact.Kind.LAST_MODEL_CALL, words),
         told=lambda number, title, state: _tell(context, number, title, state),
+        outlines=lambda texts: kept_results.outlines(context, texts),
         failing_before=list(context.product(Stage.ANALYZE)["baseline"]["failing"]),
         options={
             "seconds": settings.REPAIR_S,

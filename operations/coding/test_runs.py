@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -69,6 +69,7 @@ class TestRun:
     timed_out: bool
     duration_s: float
     tier: str
+    ran: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # as in the report; empty where nobody knows
     kept: bool = False  # seen earlier, on this very tree in this very environment
 
     @property
@@ -100,6 +101,7 @@ class TestRun:
                 name: message if place < FAILURES_KEPT else ""
                 for place, (name, message) in enumerate(self.failing.items())
             },
+            "ran": self.ran,
             "duration_s": round(self.duration_s, 2),
         }
 
@@ -169,6 +171,7 @@ def run(
     return TestRun(
         tree=tree, command=command, exit_code=outcome.exit_code, counts=report.counts, failing=report.failing,
         output=output, timed_out=outcome.timed_out, duration_s=outcome.duration_s, tier=outcome.tier.value,
+        ran=report.ran,
     )  # fmt: skip
 
 

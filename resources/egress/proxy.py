@@ -144,7 +144,7 @@ class BerthProxy:
         connection.host, connection.port = request.host, request.port
         if not await self._guard.allows(request.host, request.port):
             raise _Refused(403, "not_allowed", denied=True)
-        if request.tunnel and request.port == _PLAIN:
+        if request.tunnel and request.port == _PLAIN and request.host not in self._ours:
             raise _Refused(403, "tunnel.plain_http", denied=True)
         server_reader, server_writer = await self._connect(request)
         try:
@@ -219,15 +219,15 @@ class BerthProxy:
         down = asyncio.create_task(self._pump(connection, reader, connection.writer))
         loop = asyncio.get_running_loop()
         waiting = {up, down}
+        # A service of ours has time limits of its own, and what it waits for may think for long.
+        idle_s = self._caps.life_s if request.host in self._ours else self._caps.idle_s
         connection.heard_at = loop.time()
         try:
             while waiting and (request.tunnel or not down.done()):
-                done, waiting = await asyncio.wait(
-                    waiting, timeout=self._caps.idle_s / 4, return_when=asyncio.FIRST_COMPLETED
-                )
+                done, waiting = await asyncio.wait(waiting, timeout=idle_s / 4, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     task.result()
-                if loop.time() - connection.heard_at > self._caps.idle_s:
+                if loop.time() - connection.heard_at > idle_s:
                     raise TimeoutError("nothing came for too long")
         finally:
             for task in (up, down):

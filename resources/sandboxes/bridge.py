@@ -4,7 +4,11 @@
 
 Most clients speak to a TCP proxy only. So this listens on a free port of the berth's own loopback, tells the program
 about it by the usual variables, and becomes the program. The carrier is a process of its own that no ``wait`` of the
-program sees; it ends with the program's tree. It knows nothing of HTTP and decides nothing: the proxy outside does.
+program sees; it ends with the program's tree. It decides nothing: the proxy outside does.
+
+With MOORAGE_GATEWAY it also opens a door: a second port whose every connection is a tunnel to that one host, for
+programs that know of no proxy. Wherever its address stands in the program's arguments and variables, the door's takes
+its place; and a program that asks the proxy for the door, since it knows of no NO_PROXY, is led there too.
 """
 
 import contextlib
@@ -28,17 +32,22 @@ TO_THE_PROXY = (
 )  # fmt: skip
 
 
-class Direction:
-    """Bytes from one socket to another; reads no further than it could write."""
+DOOR = "MOORAGE_GATEWAY"  # the variable with the address, http://host, that the door leads to
 
-    def __init__(self, source, sink):
-        self.source, self.sink = source, sink
+
+class Direction:
+    """Bytes from one socket to another; reads no further than it could write. ``change`` is given what comes first."""
+
+    def __init__(self, source, sink, change=None):
+        self.source, self.sink, self.change = source, sink, change
         self.held = b""
         self.ended = self.over = False
 
     def read(self):
         self.held = self.source.recv(CHUNK)
         self.ended = not self.held
+        if self.change is not None:
+            self.held, self.change = self.change(self.held), None
         self.write()
 
     def write(self):
@@ -55,9 +64,13 @@ class Direction:
 class Carried:
     """One connection of a client inside and its other half to the proxy."""
 
-    def __init__(self, client, proxy):
+    def __init__(self, client, proxy, door, through_door):
         self.sockets = (client, proxy)
-        self.directions = (Direction(client, proxy), Direction(proxy, client))
+        if through_door:
+            self.directions = (Direction(client, proxy), Direction(proxy, client, door.answered))
+            self.directions[0].held = door.request
+        else:
+            self.directions = (Direction(client, proxy, door and door.led), Direction(proxy, client))
 
     def interest(self, one):
         wanted = 0
@@ -80,30 +93,54 @@ class Carried:
         return all(direction.over for direction in self.directions)
 
 
+class Door:
+    """A port that is one host."""
+
+    def __init__(self, listener, address):
+        self.listener = listener
+        self.host = address.partition("://")[2].encode() + b":80"
+        self.place = b"127.0.0.1:%d" % listener.getsockname()[1]
+        self.request = b"CONNECT %s HTTP/1.1\r\n\r\n" % self.host
+
+    def led(self, head):
+        """What a client asks of the proxy, with the host in the door's place."""
+        first, end, rest = head.partition(b"\r\n\r\n")
+        return first.replace(self.place, self.host) + end + rest
+
+    def answered(self, head):
+        """The proxy's answer without its word that the tunnel stands; a refusal as it is.
+
+        The word comes in one piece: the proxy writes nothing before it, and the server speaks only when spoken to.
+        """
+        first, end, rest = head.partition(b"\r\n\r\n")
+        return rest if end and first.startswith(b"HTTP/1.1 200 ") else head
+
+
 class Carrier:
     """All connections, in one thread."""
 
-    def __init__(self, listener, path):
-        self.listener, self.path = listener, path
+    def __init__(self, listener, path, door=None):
+        self.path, self.door = path, door
         self.selector = selectors.DefaultSelector()
         self.carried = set()
-        self.waiting = []  # (client, until) that have no proxy yet
-        listener.setblocking(False)
-        self.selector.register(listener, selectors.EVENT_READ, None)
+        self.waiting = []  # (client, through the door?, until) that have no proxy yet
+        for one in (listener, door.listener) if door else (listener,):
+            one.setblocking(False)
+            self.selector.register(one, selectors.EVENT_READ, None)
 
     def run(self):
         while True:
             for key, mask in self.selector.select(RETRY_S if self.waiting else None):
                 if key.data is None:
-                    self.accept()
+                    self.accept(key.fileobj)
                 elif key.data in self.carried:
                     self.move(key.data, key.fileobj, mask)
-            for client, until in self.take_waiting():
-                self.pair(client, until)
+            for client, through_door, until in self.take_waiting():
+                self.pair(client, through_door, until)
 
-    def accept(self):
+    def accept(self, listener):
         try:
-            client, _ = self.listener.accept()
+            client, _ = listener.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE):
                 time.sleep(RETRY_S)
@@ -112,13 +149,14 @@ class Carrier:
             client.close()
             return
         client.setblocking(False)
-        self.pair(client, time.monotonic() + PATIENCE_S)
+        through_door = self.door is not None and listener is self.door.listener
+        self.pair(client, through_door, time.monotonic() + PATIENCE_S)
 
     def take_waiting(self):
         waiting, self.waiting = self.waiting, []
         return waiting
 
-    def pair(self, client, until):
+    def pair(self, client, through_door, until):
         proxy = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         proxy.setblocking(False)
         try:
@@ -126,14 +164,14 @@ class Carrier:
         except OSError:
             proxy.close()
             if time.monotonic() < until:
-                self.waiting.append((client, until))
+                self.waiting.append((client, through_door, until))
             else:
                 self.refuse(client)
             return
-        both = Carried(client, proxy)
+        both = Carried(client, proxy, self.door, through_door)
         self.carried.add(both)
         for one in both.sockets:
-            self.selector.register(one, selectors.EVENT_READ, both)
+            self.watch(one, both)
 
     def refuse(self, client):
         with contextlib.suppress(ConnectionError, BlockingIOError):  # gone, or not reading: nobody to tell
@@ -170,11 +208,17 @@ class Carrier:
             one.close()
 
 
-def start_carrier(path):
-    """The port on which a carrier of its own now listens."""
+def listening():
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("127.0.0.1", 0))
     listener.listen(CONNECTIONS)
+    return listener
+
+
+def start_carrier(path, behind):
+    """The ports on which a carrier of its own now listens: for the proxy, and for the door where one is wanted."""
+    listener = listening()
+    door = Door(listening(), behind) if behind else None
     child = os.fork()
     if not child:
         os.setsid()
@@ -184,13 +228,15 @@ def start_carrier(path):
         for descriptor in (0, 1, 2):
             os.dup2(silence, descriptor)
         try:
-            Carrier(listener, path).run()
+            Carrier(listener, path, door).run()
         finally:
             os._exit(1)
     os.waitpid(child, 0)
-    port = listener.getsockname()[1]
-    listener.close()
-    return port
+    listeners = [listener, door.listener] if door else [listener]
+    ports = [one.getsockname()[1] for one in listeners]
+    for one in listeners:
+        one.close()
+    return ports
 
 
 def become(argv, environment):
@@ -213,12 +259,17 @@ def become(argv, environment):
 def main(arguments):
     path, argv = arguments[0], arguments[1:]
     environment = dict(os.environ)
+    behind = environment.get(DOOR, "")
     try:
-        address = f"http://127.0.0.1:{start_carrier(path)}"
+        port, *doors = start_carrier(path, behind)
     except OSError as error:
         os.write(2, f"moorage: no way to the egress proxy: {error.strerror}\n".encode())
     else:
-        environment |= dict.fromkeys(TO_THE_PROXY, address)
+        for door in doors:
+            there = f"http://127.0.0.1:{door}"
+            argv = [word.replace(behind, there) for word in argv]
+            environment = {name: value.replace(behind, there) for name, value in environment.items()}
+        environment |= dict.fromkeys(TO_THE_PROXY, f"http://127.0.0.1:{port}")
         environment.setdefault("NO_PROXY", "localhost,127.0.0.1,::1")
         environment.setdefault("no_proxy", environment["NO_PROXY"])
         environment.setdefault("NODE_USE_ENV_PROXY", "1")

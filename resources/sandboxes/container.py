@@ -127,7 +127,7 @@ class ContainerProvider:
             carrier = Carrier(reference.get("carrier", Carrier.LAUNCHER))
         except ValueError as error:
             raise SandboxGone("The sandbox's reference cannot be read.") from error
-        return ContainerSandbox(profile, carrier=carrier)
+        return ContainerSandbox(profile, carrier=carrier, image_id=str(reference.get("image_id", "")))
 
     def adopt(self, reference: Reference) -> ContainerSandbox:
         """The running container of this reference; one that the engine stopped is started again.
@@ -146,10 +146,10 @@ class ContainerSandbox:
     tier: Tier = Tier.CONTAINER
     note: str
 
-    def __init__(self, profile: Profile, *, carrier: Carrier = Carrier.AGENT) -> None:
+    def __init__(self, profile: Profile, *, carrier: Carrier = Carrier.AGENT, image_id: str = "") -> None:
         self.profile = profile
         self.name = local.name_of(profile)
-        self._image_id = ""
+        self._image_id = image_id  # of what it was made from, whatever the image's name stands for by now
         self._choose(carrier)
 
     def _choose(self, carrier: Carrier) -> None:
@@ -162,6 +162,7 @@ class ContainerSandbox:
             "tier": self.tier.value,
             "name": self.name,
             "carrier": self.carrier.value,
+            "image_id": self._image_id,
             "profile": local.profile_as_json(self.profile),
         }
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
 INSPECTED, HEARTBEAT = Fact.Kind.SANDBOX_INSPECTED, Fact.Kind.WORKER_HEARTBEAT
-OUTPUT, TOOL = Fact.Kind.LAST_OUTPUT, Fact.Kind.LAST_TOOL_RESULT
+OUTPUT, TOOL, MODEL = Fact.Kind.LAST_OUTPUT, Fact.Kind.LAST_TOOL_RESULT, Fact.Kind.LAST_MODEL_CALL
 
 
 def judged(agent: Agent, ages_s: dict[Fact.Kind, float], *, ok: bool = True) -> health.Judgement:
@@ -49,14 +49,23 @@ def agent() -> Agent:
         ({INSPECTED: 600, HEARTBEAT: 600}, Verdict.UNKNOWN, "its sandbox was last inspected 10 min ago"),
         ({INSPECTED: 5, HEARTBEAT: 2}, Verdict.HEALTHY, "a worker holds it, heartbeat 2 s ago"),
         ({INSPECTED: 5, HEARTBEAT: 2, OUTPUT: 120}, Verdict.HEALTHY, "a worker holds it, heartbeat 2 s ago"),
-        ({INSPECTED: 5, HEARTBEAT: 2, OUTPUT: 121}, Verdict.HEALTHY, "a stage runs quietly; last output 2 min ago"),
-        ({INSPECTED: 5, HEARTBEAT: 2, OUTPUT: 600}, Verdict.HEALTHY, "a stage runs quietly; last output 10 min ago"),
+        (
+            {INSPECTED: 5, HEARTBEAT: 2, OUTPUT: 121},
+            Verdict.HEALTHY,
+            "a stage runs quietly; last sign of life 2 min ago",
+        ),
+        (
+            {INSPECTED: 5, HEARTBEAT: 2, OUTPUT: 600},
+            Verdict.HEALTHY,
+            "a stage runs quietly; last sign of life 10 min ago",
+        ),
         (
             {INSPECTED: 5, HEARTBEAT: 2, OUTPUT: 660},
             Verdict.STUCK,
             "a stage runs, but nothing came out of it since 11 min ago",
         ),
         ({INSPECTED: 5, HEARTBEAT: 2, OUTPUT: 660, TOOL: 10}, Verdict.HEALTHY, "a worker holds it, heartbeat 2 s ago"),
+        ({INSPECTED: 5, HEARTBEAT: 2, OUTPUT: 660, MODEL: 10}, Verdict.HEALTHY, "a worker holds it, heartbeat 2 s ago"),
         ({INSPECTED: 5, HEARTBEAT: 100, OUTPUT: 660}, Verdict.IDLE, "no stage works in its berth"),
     ],
 )

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from events.journal import record
-from operations import projects
+from operations import permission, projects
 from operations.models import Operation, Project, PullRequest, Stage, Step
 from operations.snapshots import snapshot
 from operations.submit import end, load, submit
@@ -86,6 +86,19 @@ def asking(by: Any, *, of: Project, kind: str = "approval_required", reason: str
         row.save()
         record(f"operation.{kind}", row, actor="worker:node-1", **snapshot(row))
     return row
+
+
+def asking_permission(by: Any, *, of: Project) -> Operation:
+    """An operation whose agent program asks whether it may run something."""
+    made = asking(by, of=of, reason="The agent program asks for permission to execute Run make all")
+    Operation.objects.filter(pk=made.pk).update(attention={**(made.attention or {}), "about": permission.ABOUT})
+    Step.objects.create(
+        operation=made, turn=made.turn - 1, stage=Stage.CODE, attempt=1, claim="claim-code", outcome=Step.Outcome.FAULT,
+        action=permission.ACTION, fault={"facts": {"asked": "print"}}, started_at=made.created_at,
+        finished_at=made.created_at,
+    )  # fmt: skip
+    made.refresh_from_db()
+    return made
 
 
 def planned(by: Any, *, of: Project, summary: str = "Round half up.") -> Operation:

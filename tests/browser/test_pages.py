@@ -86,7 +86,7 @@ def test_looking_at_every_page_changes_nothing(admin_client: Client, admin_user:
     assert before == (Event.objects.count(), list(Operation.objects.values()), list(Agent.objects.values()))
 
 
-@pytest.mark.parametrize("verb", ["cancel", "retry", "approve", "answer"])
+@pytest.mark.parametrize("verb", ["cancel", "retry", "approve", "answer", "refuse"])
 def test_a_verb_is_refused_by_get(admin_client: Client, admin_user: Any, project: Project, verb: str) -> None:
     operation = rows.failed(admin_user, of=project)
     assert admin_client.get(do(operation, verb)).status_code == 405
@@ -164,6 +164,27 @@ def test_approval_and_answer_let_an_operation_go_on(admin_client: Client, admin_
     assert "Which currency?" in said(admin_client.get(page(question)))
     admin_client.post(do(question, "answer"), {"text": "euro"})
     assert Operation.objects.get(pk=question.pk).answers == ["euro"]
+
+
+def test_what_an_agent_program_asks_is_refused_with_words_whatever_they_are(
+    admin_client: Client, admin_user: Any, project: Project
+) -> None:
+    plan = rows.asking(admin_user, of=project)
+    assert "Or say why not" not in said(admin_client.get(page(plan)))
+    admin_client.post(do(plan, "refuse"), {"text": "No."})
+    assert Operation.objects.get(pk=plan.pk).status == "waiting"  # a plan is changed, not refused
+
+    asked = rows.asking_permission(admin_user, of=project)
+    text = said(admin_client.get(page(asked)))
+    assert "Or say why not" in text
+    assert "goes on and may do this" in text
+    assert "Change the plan" not in text
+    admin_client.post(do(asked, "refuse"), {"text": "  "})
+    assert Operation.objects.get(pk=asked.pk).status == "waiting"
+    admin_client.post(do(asked, "refuse"), {"text": "Yes"})
+    asked.refresh_from_db()
+    assert (asked.status, asked.answers) == ("running", ["Yes"])
+    assert asked.steps.get(action="ask_permission").product == {"allowed": False, "said": "Yes"}
 
 
 def test_a_bulk_action_asks_first_and_tells_the_result_of_each(

@@ -8,15 +8,23 @@ program of the one-shot mode: behaviours that begin with ``once-``.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 
 WRONG, RIGHT = "def sub(a, b):\n    return a + b\n", "def sub(a, b):\n    return a - b\n"
 DIRECTORY = os.getcwd()
-SESSION = "session-1"
+STATE = {"session": ""}
+PROMPT: list[str] = []  # what it was told
+ABLE = {
+    "resumes": {"loadSession": True, "sessionCapabilities": {"resume": {}}},
+    "forgets": {"loadSession": True, "sessionCapabilities": {"resume": {}}},
+    "loads": {"loadSession": True},
+}
 
 
 class Answered(Exception):
@@ -36,7 +44,7 @@ def take():
 
 
 def ask(method, **params):
-    send({"id": method, "method": method, "params": {"sessionId": SESSION, **params}})
+    send({"id": method, "method": method, "params": {"sessionId": STATE["session"], **params}})
     while (answer := take()).get("id") != method:
         if answer.get("method") == "session/cancel":
             raise Answered("cancelled")
@@ -46,7 +54,12 @@ def ask(method, **params):
 
 
 def update(of, **fields):
-    send({"method": "session/update", "params": {"sessionId": SESSION, "update": {"sessionUpdate": of, **fields}}})
+    send(
+        {
+            "method": "session/update",
+            "params": {"sessionId": STATE["session"], "update": {"sessionUpdate": of, **fields}},
+        }
+    )
 
 
 def says(text):
@@ -72,7 +85,14 @@ def lies(*_):
 
 
 def asks(command="make all"):
-    call = {"toolCallId": "t1", "title": f"Run {command}", "kind": "execute", "rawInput": {"command": command}}
+    """As Codex asks: with numbers and a clock of this very call."""
+    given = {
+        "call_id": uuid.uuid4().hex,
+        "turnId": uuid.uuid4().hex,
+        "started_at_ms": time.time_ns(),
+        "command": command,
+    }
+    call = {"toolCallId": uuid.uuid4().hex, "title": f"Run {command}", "kind": "execute", "rawInput": given}
     options = [
         {"optionId": "n", "name": "No", "kind": "reject_once"},
         {"optionId": "y", "name": "Yes", "kind": "allow_once"},
@@ -81,6 +101,88 @@ def asks(command="make all"):
     says(f"the answer is {outcome.get('optionId')}\n")
     if outcome.get("optionId") == "y":
         mend()
+
+
+def remembers(*_):
+    """Leaves a file, asks, and knows after it was stopped what it was about; begins anew where it was told so."""
+    words = PROMPT[-1]
+    where = "goes on" if "The requirement" not in words else "was told" if "You were stopped" in words else "begins"
+    says(f"it {where} in {STATE['session']}\n")
+    if where == "begins":
+        ask("fs/write_text_file", path=f"{DIRECTORY}/left.txt", content="half of it\n")
+    else:
+        assert "make all" in words
+        says(f"there is {ask('fs/read_text_file', path=f'{DIRECTORY}/left.txt')['content']}")
+    asks()
+
+
+def nags(*_):
+    while True:
+        asks()
+
+
+def in_pieces(*_):
+    """As OpenCode, Claude and Qwen tell of a call: what it is about comes later, or in the request alone."""
+    update("tool_call", toolCallId="t1", title="Edit", kind="edit", status="pending", rawInput={})
+    update("tool_call_update", toolCallId="t1", title="Edit calc.py", rawInput={"file_path": "calc.py"})
+    options = [{"optionId": "y", "name": "Yes", "kind": "allow_always"}]
+    ask("session/request_permission", toolCall={"toolCallId": "t1"}, options=options)
+    why = {"type": "content", "content": {"type": "text", "text": "no such line"}}
+    update("tool_call_update", toolCallId="t1", status="failed", content=[why])
+    ask(
+        "session/request_permission",
+        toolCall={"toolCallId": "t2", "title": "Write it", "kind": "edit"},
+        options=options,
+    )
+    mend()
+    update("tool_call_update", toolCallId="t2", status="completed")
+
+
+def is_at_a_loss(*_):
+    """As Codex and Qwen tell why: in the error's data."""
+    sys.stderr.write("I wanted more\n")
+    sys.stderr.flush()
+    raise AtALoss
+
+
+class AtALoss(Exception):
+    """The turn is answered with an error."""
+
+
+def is_killed(*_):
+    says("Almost there…")
+    mend()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def leaves_children(mark="+1000"):
+    for _child in range(3):
+        subprocess.Popen(["sleep", mark[1:]], start_new_session=True)
+    mend()
+
+
+def roams(*_):
+    """Beside the protocol: by itself."""
+    for path in ("/etc/owned", "/usr/local/bin/owned", "/owned", "/run/moorage/owned", "/tmp/../home/owned"):
+        try:
+            with open(path, "w") as file:
+                file.write("owned")
+        except OSError as error:
+            says(f"write {path}: {error.strerror}\n")
+        else:
+            says(f"WROTE {path}\n")
+    mend()
+
+
+def cuts_off(*_):
+    sys.stdout.write('{"jsonrpc": "2.0", "method": "session/upd')
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def is_enormous(*_):
+    says("y" * (3 << 20))
+    mend()
 
 
 def escapes(*_):
@@ -185,12 +287,38 @@ def asks_a_model(*_):
         says(f"the world: {error}\n")
 
 
+def searches(*_):
+    """As Codex does: offers its model a tool of the provider's."""
+    body = {"model": os.environ["OPENAI_MODEL"], "input": "Mend it.", "tools": [{"type": "web_search"}]}
+    request = urllib.request.Request(  # noqa: S310 — the gateway
+        os.environ["OPENAI_BASE_URL"] + "/responses",
+        data=json.dumps(body).encode(),
+        headers={"Authorization": "Bearer " + os.environ["OPENAI_API_KEY"], "Content-Type": "application/json"},
+    )
+    try:
+        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310
+    except urllib.error.HTTPError as error:
+        raise AtALoss from error
+
+
 def tells_its_environment(*_):
     says(" ".join(sorted(os.environ)) + "\n")
     mend()
 
 
 BEHAVIOURS = {
+    "remembers": remembers,
+    "resumes": remembers,
+    "loads": remembers,
+    "forgets": remembers,
+    "nags": nags,
+    "pieces": in_pieces,
+    "loss": is_at_a_loss,
+    "killed": is_killed,
+    "children": leaves_children,
+    "roams": roams,
+    "cut": cuts_off,
+    "enormous": is_enormous,
     "well": well,
     "lies": lies,
     "asks": asks,
@@ -204,31 +332,70 @@ BEHAVIOURS = {
     "garbage": garbage,
     "unasked": answers_unasked,
     "model": asks_a_model,
+    "searches": searches,
     "environment": tells_its_environment,
 }
 
 
+def sessions():
+    """Where it keeps the names of its sessions, as the real ones do: beneath its home."""
+    return os.path.join(os.environ["HOME"], "acp_sessions")
+
+
+def opened():
+    STATE["session"] = f"session-{uuid.uuid4().hex[:8]}"
+    with open(sessions(), "a") as file:
+        file.write(STATE["session"] + "\n")
+    return {"sessionId": STATE["session"]}
+
+
+def gone_on(behaviour, method, name):
+    """The session of that name again; loading tells once more what it had told."""
+    with open(sessions()) as file:
+        known = name in file.read().split()
+    if not known or behaviour == "forgets":
+        raise Answered("Resource not found")
+    STATE["session"] = name
+    if method == "session/load":
+        says("this was said before\n")
+    return {}
+
+
 def session():
-    """initialize, session/new, session/prompt, until the host leaves."""
+    """initialize, session/new or resume or load, session/prompt, until the host leaves."""
     behaviour, *arguments = sys.argv[1:]
+    if behaviour == "leaves":
+        sys.exit(0)
     while True:
         message = take()
-        method, number = message.get("method"), message.get("id")
+        method, number, params = message.get("method"), message.get("id"), message.get("params", {})
         if method == "initialize":
             if behaviour == "silent":
                 time.sleep(600)
             version = 2 if behaviour == "newer" else 1
             info = {"name": "Deterministic change — no AI was used", "version": "1.4.2"}
-            send({"id": number, "result": {"protocolVersion": version, "agentInfo": info}})
+            able = ABLE.get(behaviour, {})
+            send({"id": number, "result": {"protocolVersion": version, "agentInfo": info, "agentCapabilities": able}})
         elif method == "session/new" and behaviour == "locked":
             send({"id": number, "error": {"code": -32000, "message": "Authentication required"}})
         elif method == "session/new":
-            send({"id": number, "result": {"sessionId": SESSION}})
+            send({"id": number, "result": opened()})
+        elif method in ("session/load", "session/resume"):
+            try:
+                send({"id": number, "result": gone_on(behaviour, method, params["sessionId"])})
+            except Answered as error:
+                send({"id": number, "error": {"code": -32002, "message": str(error)}})
         elif method == "session/prompt" and behaviour == "refuses":
             send({"id": number, "result": {"stopReason": "refusal"}})
         elif method == "session/prompt":
-            assert "The requirement" in message["params"]["prompt"][0]["text"]
-            reason = BEHAVIOURS[behaviour](*arguments) or "end_turn"
+            PROMPT.append(params["prompt"][0]["text"])
+            assert "The requirement" in PROMPT[0] or "You were stopped" in PROMPT[0]
+            try:
+                reason = BEHAVIOURS[behaviour](*arguments) or "end_turn"
+            except AtALoss:
+                data = {"details": "no tokens are left"}
+                send({"id": number, "error": {"code": -32603, "message": "Internal error", "data": data}})
+                continue
             send({"id": number, "result": {"stopReason": reason}})
 
 

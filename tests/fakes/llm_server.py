@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -102,12 +103,13 @@ STOPS = {
 class LlmServer:
     """Use as a context manager; ``script`` may be extended while it runs.
 
-    Requests that hold a text of ``parts`` follow that script instead.
+    Requests that hold a text of ``parts`` follow that script instead; ``otherwise`` answers when a script is over.
     """
 
     def __init__(self, *script: Behaviour) -> None:
         self.script: deque[Behaviour] = deque(script)
         self.parts: dict[str, deque[Behaviour]] = {}
+        self.otherwise: Callable[[Request], Behaviour] = lambda _request: Fail(500, message="the script is over")
         self.requests: list[Request] = []
         self._came = threading.Condition()
         self.closing = threading.Event()
@@ -136,7 +138,7 @@ class LlmServer:
             self._came.notify_all()
             said = json.dumps(request.body)
             script = next((part for text, part in self.parts.items() if text in said), self.script)
-            return script.popleft() if script else Fail(500, message="the script is over")
+            return script.popleft() if script else self.otherwise(request)
 
     def asked(self, text: str, *, within_s: float = 30.0) -> bool:
         """Wait for a request that holds a text."""
@@ -292,24 +294,47 @@ def _openai_usage(say: Say) -> dict[str, Any]:
 
 
 def _responses(say: Say, streamed: bool) -> bytes:
-    """A text in the form of /v1/responses."""
+    """A text and calls of functions in the form of /v1/responses."""
     usage = {
         "input_tokens": say.input_tokens, "input_tokens_details": {"cached_tokens": say.cached_tokens},
         "output_tokens": say.output_tokens, "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": say.input_tokens + say.output_tokens,
     }  # fmt: skip
-    content = [{"type": "output_text", "text": say.text, "annotations": []}]
-    output = [{"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}]
+    output = _response_items(say)
     whole = {"id": "resp_1", "object": "response", "status": "completed", "model": "scripted", "output": output,
              "usage": usage}  # fmt: skip
     if not streamed:
         return json.dumps(whole).encode()
     events: list[dict[str, Any]] = [
-        {"type": "response.created", "response": whole | {"status": "in_progress", "output": [], "usage": None}},
-        {"type": "response.output_text.delta", "item_id": "msg_1", "delta": say.text},
-        {"type": "response.completed", "response": whole},
+        {"type": "response.created", "response": whole | {"status": "in_progress", "output": [], "usage": None}}
     ]
+    for index, item in enumerate(output):
+        where = {"item_id": item["id"], "output_index": index}
+        told = (
+            {"type": "response.output_text.delta", "content_index": 0, "delta": say.text}
+            if item["type"] == "message"
+            else {"type": "response.function_call_arguments.delta", "delta": item["arguments"]}
+        )
+        events += [
+            {"type": "response.output_item.added", "output_index": index, "item": item},
+            told | where,
+            {"type": "response.output_item.done", "output_index": index, "item": item},
+        ]
+    events.append({"type": "response.completed", "response": whole})
     return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events).encode()
+
+
+def _response_items(say: Say) -> list[dict[str, Any]]:
+    content = [{"type": "output_text", "text": say.text, "annotations": []}]
+    text = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": content}
+    return [
+        *([text] if say.text or not say.calls else []),
+        *(
+            {"type": "function_call", "id": f"fc_{at}", "call_id": f"call_{at}", "name": say.calls[at][0],
+             "arguments": _arguments(say, at), "status": "completed"}
+            for at in range(len(say.calls))
+        ),
+    ]  # fmt: skip
 
 
 def _openai_stream(say: Say, stop: str) -> bytes:

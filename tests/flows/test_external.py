@@ -123,7 +123,25 @@ def test_what_a_program_asks_waits_for_an_approval_and_then_goes_on(isolated: In
     operation = isolated.finish(operation)
 
     assert operation.status == "succeeded", operation.error
-    assert operation.steps.get(action="ask_permission").product == {"allowed": True}
+    assert operation.steps.get(action="ask_permission").product == {"allowed": True, "said": ""}
+
+
+def test_a_program_that_asked_goes_on_with_its_session_and_its_files_once_a_person_answered(
+    isolated: Inline, data_directory: Path
+) -> None:
+    operation = isolated.finish(requested(isolated, data_directory, "resumes", execute=Answer.ASK))
+    assert attention(operation)["kind"] == "approval_required"
+    session = operation.steps.get(action="ask_permission").fault["facts"]["session"]
+
+    submit.answer(by=isolated.user, operation_id=operation.pk, text="Yes.")
+    operation = isolated.finish(operation)
+
+    assert operation.status == "succeeded", operation.error
+    assert operation.steps.get(action="ask_permission").product == {"allowed": True, "said": "Yes."}
+    assert f"says: it goes on in {session}" in operation.steps.get(stage="code", outcome="done").log
+    remote = Remote(isolated.roots / "resumes.git")
+    assert remote.git("show", f"{operation.result['branch']}:left.txt") == "half of it"
+    assert remote.git("show", f"{operation.result['branch']}:calc.py") == MENDED.strip()
 
 
 def test_a_template_without_a_program_is_refused_with_the_request(isolated: Inline) -> None:
@@ -189,6 +207,7 @@ def test_a_programs_model_calls_go_through_the_gateway_and_stop_where_the_money_
     coded = operation.steps.filter(stage="code", outcome="done").get()
     assert coded.product["usage"] == {"calls": 1, "failed_calls": 0, "input_tokens": 11, "output_tokens": 7}
     assert len(models.requests) == 1 == ModelCall.objects.count()
+    assert Fact.objects.get(agent=operation.agent, kind="last_model_call").detail == "openai/gpt-5"
     assert models.requests[0].headers["authorization"] == f"Bearer {KEY}"
     assert "REACHED" not in coded.log
     assert "the world:" in coded.log
@@ -200,3 +219,13 @@ def test_a_programs_model_calls_go_through_the_gateway_and_stop_where_the_money_
     assert "mrt_" not in everything
     assert KEY not in everything
     assert not RunToken.objects.filter(revoked_at=None).exists()
+
+
+def test_what_the_gateway_refused_a_program_is_the_reason_and_not_what_the_program_made_of_it(
+    isolated: Inline, data_directory: Path, models: LlmServer
+) -> None:
+    operation = isolated.finish(requested(isolated, data_directory, "searches", tests=NO_TESTS))
+    assert (operation.status, operation.stage, operation.error["code"]) == ("failed", "code", "gateway.bad_call")
+    assert "'web_search' runs at the provider" in operation.error["detail"]
+    assert operation.error["remedy"]
+    assert not models.requests

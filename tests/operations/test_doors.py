@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from django.db import connection
 
 from agents.engines import registry
+from agents.engines.external.assignment import Stopped
 from agents.engines.protocol import EngineUnavailable
 from operations import faults, permission, policy, projects
 from operations.coding import credentials, pull_requests, remotes
@@ -45,6 +47,9 @@ def test_an_answer_that_is_none_is_refused_and_the_question_stands(inline: Inlin
     assert (operation.status, operation.attention["kind"]) == ("waiting", "input_required")
 
 
+ASKED = {"asked": "print", "words": "execute make", "session": "s-1", "told": "says: hm", "tree": "t" * 40}
+
+
 @pytest.mark.parametrize(("word", "allowed"), [(None, True), ("Yes.", True), ("No, edit the file.", False)])
 def test_what_a_program_asks_for_is_decided_by_approval_or_by_words(
     inline: Inline, word: str | None, allowed: bool
@@ -54,9 +59,11 @@ def test_what_a_program_asks_for_is_decided_by_approval_or_by_words(
     Operation.objects.filter(pk=operation.pk).update(attention=asked)
     Step.objects.create(
         operation=operation, turn=operation.turn, stage="code", attempt=1, claim="c", outcome="fault",
-        action=permission.ACTION, fault={"facts": {"asked": "print"}}, started_at=operation.created_at,
+        action=permission.ACTION, fault={"facts": ASKED}, started_at=operation.created_at,
+        finished_at=operation.created_at,
     )  # fmt: skip
     assert permission.decided(operation) == {}
+    assert permission.stopped(operation) is None
     if word is None:
         approve(by=inline.user, operation_id=operation.pk)
     else:
@@ -65,6 +72,13 @@ def test_what_a_program_asks_for_is_decided_by_approval_or_by_words(
     assert (operation.status, operation.attention) == ("running", None)
     assert permission.decided(operation) == {"print": allowed}
     assert operation.answers == ([] if word is None else [word])
+    stopped = Stopped("execute make", allowed, word or "", session="s-1", told="says: hm", tree="t" * 40)
+    assert permission.stopped(operation) == stopped
+    Step.objects.create(
+        operation=operation, turn=operation.turn, stage="code", attempt=2, claim="d", outcome="lost",
+        started_at=operation.created_at, finished_at=operation.created_at,
+    )  # fmt: skip
+    assert permission.stopped(operation) == replace(stopped, session="")  # it may know more than the files hold
     Operation.objects.filter(pk=operation.pk).update(counting_from=operation.turn + 1)  # as after a retry
     operation.refresh_from_db()
     assert permission.decided(operation) == {}

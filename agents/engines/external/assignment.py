@@ -35,6 +35,18 @@ ANSWERS: dict[str, Answer] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """Where a program was stopped that asked a person, and what the person said."""
+
+    asked: str  # in its words
+    allowed: bool
+    said: str = ""  # by the person
+    session: str = ""  # that it may go on with; empty where it cannot
+    told: str = ""  # what it had said and done until then
+    tree: str = ""  # what it had left in the files
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """``engine.external`` of a template."""
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from acp.meta import AGENT_METHODS, CLIENT_METHODS, PROTOCOL_VERSION
 from acp.schema import (
+    AgentCapabilities,
     InitializeResponse,
     NewSessionResponse,
     PromptResponse,
@@ -28,6 +29,7 @@ from pydantic import BaseModel, ValidationError
 
 from agents.engines.external import permissions
 from agents.engines.external.faults import (
+    Flood,
     NotAuthenticated,
     NotOurProtocol,
     OtherVersion,
@@ -38,6 +40,7 @@ from agents.engines.external.faults import (
 )
 from agents.engines.external.jail import Jail
 from agents.engines.external.lines import Lines, shown
+from agents.engines.external.once import words_of
 from agents.engines.external.permissions import Policy
 from agents.engines.external.updates import Told
 from events.faults import Fault
@@ -47,6 +50,7 @@ CANCEL_S = 2.0  # for a program that was told to stop
 LEAVE_S = 3.0  # for a program whose turn is over and whose input has ended
 MOST_UNREAD = 8 << 20  # bytes of answers that the program does not take
 MOST_NOISE = 20  # lines that are no messages: banners and warnings of its runtime
+MOST_PERMISSIONS = 1000  # that a program asks for in one turn
 _AUTH_REQUIRED = -32000
 _NOT_FOUND, _NO_METHOD, _BAD_PARAMS, _INTERNAL = -32002, -32601, -32602, -32603
 
@@ -62,6 +66,15 @@ class Served:
     policy: Policy
 
 
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a program is told. With ``session`` it is asked to go on with that one first, by ``go_on``."""
+
+    text: str
+    session: str = ""
+    go_on: str = ""
+
+
 class AcpClient:
     """One program, one session, one turn. A :class:`resources.sandboxes.protocol.Peer`.
 
@@ -71,7 +84,7 @@ class AcpClient:
     def __init__(
         self,
         *,
-        prompt: str | None,
+        prompt: Prompt | None,
         served: Served,
         told: Told,
         authentication: str = "",
@@ -82,12 +95,13 @@ class AcpClient:
         self._authentication, self._cancelled, self._clock = authentication, cancelled, clock
         self._lines, self._noise = Lines(), 0
         self._outgoing = bytearray()
-        self._waiting: dict[int, tuple[str, Callable[[Any], None]]] = {}
-        self._asked = 0
+        self._waiting: dict[int, tuple[str, Callable[[Any], None], Callable[[], None] | None]] = {}
+        self._asked = self._permitted = 0
         self._begun = clock()
         self._told_to_stop: float | None = None
         self._over_since: float | None = None
-        self._session = ""
+        self._session, self._standing = "", False  # it stands once its turn may begin
+        self._able = AgentCapabilities()
         self.program, self.version = "", ""  # as it names itself
         self.stop_reason = ""
         self._ask("initialize", {
@@ -107,16 +121,16 @@ class AcpClient:
         if self._cancelled():
             if self._told_to_stop is None:
                 self._told_to_stop = now
-                if self._session:
+                if self._standing:
                     self._send({"method": AGENT_METHODS["session_cancel"], "params": {"sessionId": self._session}})
-            return self.done or not self._session or now - self._told_to_stop > CANCEL_S
+            return self.done or not self._standing or now - self._told_to_stop > CANCEL_S
         return self._over_since is not None and now - self._over_since > LEAVE_S
 
     # The peer's side
 
     def says(self) -> bytes | None:
         """What is to be sent; the end of the input once the turn is over."""
-        if not self._session and not self.done and self._clock() - self._begun > GREETING_S:
+        if not self._standing and not self.done and self._clock() - self._begun > GREETING_S:
             raise ProgramSilent(f"The program did not open a session within {GREETING_S:g} s.")
         if not self._outgoing:
             return None if self.done else b""
@@ -152,12 +166,16 @@ class AcpClient:
         number = message.get("id")
         if isinstance(number, bool) or not isinstance(number, int) or number not in self._waiting:
             raise NotOurProtocol("The program answers what it was not asked.")
-        method, take = self._waiting.pop(number)
+        method, take, otherwise = self._waiting.pop(number)
         error = message.get("error")
         if error is None:
             take(message.get("result"))
             return
-        words = shown(str(error.get("message", "")) if isinstance(error, dict) else str(error), limit=300)
+        words = _words_of(error)
+        if otherwise is not None:
+            self._told.line(f"the program answers {method} with an error: {words}")
+            otherwise()
+            return
         if isinstance(error, dict) and error.get("code") == _AUTH_REQUIRED:
             raise NotAuthenticated(f"The program wants a login: {words}")
         raise ProgramFailed(f"The program answers {method} with an error: {words}")
@@ -178,7 +196,10 @@ class AcpClient:
         shape, work = serve
         try:
             self._send({"id": number, "result": work(self, self._checked(shape, message.get("params")))})
-        except PermissionAsked:
+        except PermissionAsked as asked:
+            asked.facts |= {"session": self._session if self._goes_on else "", "told": self._told.history}
+            raise
+        except Flood:
             raise
         except ValidationError:
             self._refuse(number, _BAD_PARAMS, "Invalid params")
@@ -191,6 +212,8 @@ class AcpClient:
             self._refuse(number, _INTERNAL, error.strerror or "The file cannot be used.")
 
     def _update(self, params: Any) -> None:
+        if not self._standing:
+            return  # of a session that is being loaded: it tells again what was shown before
         try:
             self._told.take(self._checked(SessionNotification, params))
         except (ValidationError, NotOurProtocol):
@@ -208,7 +231,10 @@ class AcpClient:
     def _permit(self, wanted: RequestPermissionRequest) -> dict[str, Any]:
         if self._told_to_stop is not None:
             return {"outcome": {"outcome": "cancelled"}}
-        call = permissions.call_of(wanted, self._told.calls)
+        self._permitted += 1
+        if self._permitted > MOST_PERMISSIONS:
+            raise Flood(f"The program asked for more than {MOST_PERMISSIONS} permissions.")
+        call = self._told.known(wanted.tool_call)
         answer = self._served.policy.answer(call)
         self._told.line(f"permission: {call.words}: {answer.value}")
         return permissions.outcome(answer, wanted.options)
@@ -225,25 +251,55 @@ class AcpClient:
         answer = self._shaped(InitializeResponse, result, "initialize")
         if answer.protocol_version != PROTOCOL_VERSION:
             raise OtherVersion(f"The program speaks version {answer.protocol_version} of the protocol.")
+        self._able = answer.agent_capabilities or self._able
         if answer.agent_info is not None:
             self.program, self.version = answer.agent_info.name, answer.agent_info.version
         if self._prompt is None:
             self._end("")
         elif self._authentication:
-            self._ask("authenticate", {"methodId": self._authentication}, lambda _result: self._open())
+            prompt = self._prompt
+            self._ask("authenticate", {"methodId": self._authentication}, lambda _result: self._open(prompt))
         else:
-            self._open()
+            self._open(self._prompt)
 
-    def _open(self) -> None:
-        self._ask("session_new", {"cwd": str(self._served.directory), "mcpServers": []}, self._opened)
+    def _open(self, prompt: Prompt) -> None:
+        """The session that was stopped, where there was one and the program can go on with it; else a new one."""
+        where = {"cwd": str(self._served.directory), "mcpServers": []}
+        if not prompt.session or not self._goes_on:
+            self._ask("session_new", where, lambda result: self._opened(result, prompt))
+            return
+        self._session = prompt.session
+        verb = "session_resume" if self._resumes else "session_load"
+        anew = replace(prompt, session="")
+        self._ask(
+            verb, {"sessionId": self._session, **where}, lambda _result: self._resumed(prompt),
+            otherwise=lambda: self._open(anew),
+        )  # fmt: skip
 
-    def _opened(self, result: Any) -> None:
+    def _resumed(self, prompt: Prompt) -> None:
+        self._told.line("it goes on with the session that was stopped")
+        self._tell(prompt.go_on)
+
+    def _opened(self, result: Any, prompt: Prompt) -> None:
         session = self._shaped(NewSessionResponse, result, "session/new").session_id
         if not 0 < len(session) <= 200:
             raise NotOurProtocol("The name of the session is empty or too long.")
         self._session = session
-        prompt = [{"type": "text", "text": self._prompt}]
-        self._ask("session_prompt", {"sessionId": session, "prompt": prompt}, self._ended)
+        self._tell(prompt.text)
+
+    def _tell(self, words: str) -> None:
+        self._standing = True
+        prompt = [{"type": "text", "text": words}]
+        self._ask("session_prompt", {"sessionId": self._session, "prompt": prompt}, self._ended)
+
+    @property
+    def _resumes(self) -> bool:
+        able = self._able.session_capabilities
+        return able is not None and able.resume is not None
+
+    @property
+    def _goes_on(self) -> bool:
+        return self._resumes or bool(self._able.load_session)
 
     def _ended(self, result: Any) -> None:
         reason = self._shaped(PromptResponse, result, "session/prompt").stop_reason
@@ -257,8 +313,11 @@ class AcpClient:
 
     # Writing
 
-    def _ask(self, method: str, params: dict[str, Any], take: Callable[[Any], None]) -> None:
-        self._waiting[self._asked] = (AGENT_METHODS[method], take)
+    def _ask(
+        self, method: str, params: dict[str, Any], take: Callable[[Any], None],
+        *, otherwise: Callable[[], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._waiting[self._asked] = (AGENT_METHODS[method], take, otherwise)
         self._send({"id": self._asked, "method": AGENT_METHODS[method], "params": params})
         self._asked += 1
 
@@ -284,3 +343,13 @@ class AcpClient:
     @staticmethod
     def _misshapen(method: str) -> NoReturn:
         raise NotOurProtocol(f"The program's answer to {method} is not what the protocol says.")
+
+
+def _words_of(error: Any) -> str:
+    """An error of JSON-RPC in words. Programs put what they know in its data: the message is the code's name."""
+    if not isinstance(error, dict):
+        return shown(str(error), limit=300)
+    data = error.get("data")
+    details = data if isinstance(data, str) else words_of(data)
+    message = str(error.get("message", ""))
+    return shown(f"{message}: {details}" if details and details != message else message, limit=500)

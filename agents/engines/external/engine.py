@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from agents.engines import snapshots
 from agents.engines.external import prompt
-from agents.engines.external.assignment import Assignment, Mode
-from agents.engines.external.client import AcpClient, Served
+from agents.engines.external.assignment import Assignment, Mode, Stopped
+from agents.engines.external.client import AcpClient, Prompt, Served
 from agents.engines.external.faults import ProgramCancelled, ProgramEnded, ProgramLate, ProgramMissing
 from agents.engines.external.jail import Jail
 from agents.engines.external.lines import shown
@@ -31,6 +31,7 @@ _PROMPT_PLACE = ".moorage/prompt.md"  # beneath the workspace, out of the checko
 _CANNOT_RUN = frozenset({126, 127})
 _VERSION = re.compile(r"\d+(?:\.\d+)+[0-9A-Za-z.+_-]{0,30}|[0-9a-f]{7,12}\b")
 _STDERR_BYTES = 200_000
+_ERRORS_SHOWN_BYTES = 8_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Post:
     """Where a program works and what it is given there.
 
     ``way`` opens its way to models for an attempt; ``told`` is given each tool call, for events; ``known`` is the
-    label that an earlier stage found out.
+    label that an earlier stage found out; ``stopped`` is where it goes on.
     """
 
     sandbox: Sandbox
@@ -48,6 +49,7 @@ class Post:
     told: Callable[[dict[str, str]], None] = lambda _call: None
     decided: Mapping[str, bool] = field(default_factory=dict)
     known: str = ""
+    stopped: Stopped | None = None
 
 
 class ExternalEngine:
@@ -81,23 +83,30 @@ class ExternalEngine:
             say = _masked(bench.say, way)
             told = Told(say=say, tool=lambda call: self._post.told({k: way.mask.text(v) for k, v in call.items()}))
             try:
-                summary = _WORK[self._assignment.mode](self, prompt.prompt(task, plan), bench, way, told)
+                summary = _WORK[self._assignment.mode](self, self._prompt(task, plan), bench, way, told)
             except Fault as fault:
                 fault.detail = way.mask.text(fault.detail)
+                fault.facts = {name: _masked_fact(way, value) for name, value in fault.facts.items()}
                 way.raise_if_refused()
                 raise
             finally:
                 self._usage = way.usage()
-            way.raise_if_refused()
+            way.raise_if_halted()
         return Edits(snapshots.changed(before, snapshots.hashes(bench)), way.mask.text(summary))
 
     def review(self, task: Task, plan: Plan, diff: str, facts: dict[str, Any], bench: Workbench) -> Review:
         """It has no say about its own work."""
         return Review(approved=True)
 
+    def _prompt(self, task: Task, plan: Plan) -> Prompt:
+        stopped = self._post.stopped
+        if stopped is None:
+            return Prompt(prompt.prompt(task, plan))
+        return Prompt(prompt.prompt(task, plan, stopped), stopped.session, prompt.go_on(stopped))
+
     # The Agent Client Protocol
 
-    def _converse(self, words: str, bench: Workbench, way: Way, told: Told) -> str:
+    def _converse(self, words: Prompt, bench: Workbench, way: Way, told: Told) -> str:
         client = self._client(words, bench, told, stopped=lambda: bench.cancelled() or way.is_spent())
         outcome = self._run(bench, way, Command(argv=self._assignment.program, peer=client), over=client.over)
         self._name(client.version)
@@ -106,7 +115,7 @@ class ExternalEngine:
             told.line(f"the turn ended with {client.stop_reason}")
         return told.last_words or "The program said nothing."
 
-    def _client(self, words: str | None, bench: Workbench, told: Told, *, stopped: Callable[[], bool]) -> AcpClient:
+    def _client(self, words: Prompt | None, bench: Workbench, told: Told, *, stopped: Callable[[], bool]) -> AcpClient:
         served = Served(
             self._post.directory, Jail(bench, self._post.directory),
             Policy(self._assignment.answers, decided=self._post.decided),
@@ -117,13 +126,14 @@ class ExternalEngine:
 
     # Once
 
-    def _let_run(self, words: str, bench: Workbench, way: Way, told: Told) -> str:
-        Beneath(self._post.workspace).write(_PROMPT_PLACE, words.encode("utf-8", "replace"))
+    def _let_run(self, words: Prompt, bench: Workbench, way: Way, told: Told) -> str:
+        text = words.text.encode("utf-8", "replace")
+        Beneath(self._post.workspace).write(_PROMPT_PLACE, text)
         place = str(self._post.workspace / _PROMPT_PLACE)
         command = Command(
             argv=tuple(word.replace(PROMPT_FILE, place) for word in self._assignment.program),
             environment={"MOORAGE_PROMPT_FILE": place},
-            stdin=words.encode("utf-8", "replace"), peer=Onlooker(told),
+            stdin=text, peer=Onlooker(told),
         )  # fmt: skip
         outcome = self._run(bench, way, command, over=lambda: bench.cancelled() or way.is_spent())
         self._check(outcome, bench, done=outcome.exit_code is not None)
@@ -139,11 +149,25 @@ class ExternalEngine:
             environment={**way.environment, **self._assignment.environment, **command.environment},
             timeout_s=LONGEST_S, output_limit_bytes=_STDERR_BYTES,
         )  # fmt: skip
-        outcome = way.entrust(self._post.sandbox).run(given, cancelled=over)
-        for line in outcome.stderr.decode("utf-8", "replace").splitlines()[-20:]:
-            bench.say(f"errors: {shown(line)}")
+        outcome = self._heard(given, bench, way, over=over)
         bench.say(f"  exit {outcome.exit_code} after {outcome.duration_s:.1f} s")
         return outcome
+
+    def _heard(self, command: Command, bench: Workbench, way: Way, *, over: Callable[[], bool]) -> Outcome:
+        """Run it; the end of its errors is in the log, however it ends."""
+        errors = bytearray()
+
+        def overhear(stream: str, data: bytes) -> None:
+            if stream == "stderr":
+                errors.extend(data)
+                del errors[:-_ERRORS_SHOWN_BYTES]
+
+        try:
+            return way.entrust(self._post.sandbox).run(replace(command, overheard=overhear), cancelled=over)
+        finally:
+            for line in bytes(errors).decode("utf-8", "replace").splitlines()[-20:]:
+                if line.strip():
+                    bench.say(f"errors: {shown(way.mask.text(line))}")
 
     def _check(self, outcome: Outcome, bench: Workbench, *, done: bool) -> None:
         """Raise for a program that did not come to its end by itself."""
@@ -164,20 +188,20 @@ class ExternalEngine:
         said = ""
         if self._assignment.mode is Mode.ACP:
             client = self._client(None, bench, told, stopped=bench.cancelled)
-            outcome = self._probe(Command(argv=self._assignment.program, peer=client), over=client.over)
+            outcome = self._probe(Command(argv=self._assignment.program, peer=client), bench, over=client.over)
             self._check(outcome, bench, done=client.done)
             said = client.version
         if said or not self._assignment.version:
             return said
-        outcome = self._probe(Command(argv=self._assignment.version), over=bench.cancelled)
+        outcome = self._probe(Command(argv=self._assignment.version), bench, over=bench.cancelled)
         return outcome.stdout.decode("utf-8", "replace") if outcome.ok else ""
 
-    def _probe(self, command: Command, *, over: Callable[[], bool]) -> Outcome:
+    def _probe(self, command: Command, bench: Workbench, *, over: Callable[[], bool]) -> Outcome:
         given = Command(
             argv=command.argv, cwd=self._post.directory, peer=command.peer, timeout_s=PROBE_S,
             environment=self._assignment.environment, output_limit_bytes=_STDERR_BYTES,
         )  # fmt: skip
-        return self._post.sandbox.run(given, cancelled=over)
+        return self._heard(given, bench, Way(), over=over)
 
     def _name(self, said: str) -> None:
         """Program and version. The name is the template's: what the program calls itself proves nothing."""
@@ -190,7 +214,11 @@ def _masked(say: Callable[[str], None], way: Way) -> Callable[[str], None]:
     return lambda line: say(way.mask.text(line))
 
 
-_WORK: dict[Mode, Callable[[ExternalEngine, str, Workbench, Way, Told], str]] = {
+def _masked_fact(way: Way, value: Any) -> Any:
+    return way.mask.text(value) if isinstance(value, str) else value
+
+
+_WORK: dict[Mode, Callable[[ExternalEngine, Prompt, Workbench, Way, Told], str]] = {
     Mode.ACP: ExternalEngine._converse,
     Mode.COMMAND: ExternalEngine._let_run,
 }

@@ -9,7 +9,9 @@ from agents.engines.external.lines import Lines, shown
 from agents.engines.external.updates import Told
 
 PROMPT_FILE = "{prompt_file}"  # in the program's arguments
-_WORDS = ("text", "message", "command", "result", "content", "title", "summary", "error", "part", "item", "delta")
+_WORDS = (
+    "text", "message", "details", "command", "result", "content", "title", "summary", "error", "part", "item", "delta",
+)  # fmt: skip
 _DEEPEST = 5
 
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from acp.schema import PermissionOption, RequestPermissionRequest
+from acp.schema import PermissionOption
 
 from agents.engines.external.assignment import Answer
 from agents.engines.external.faults import PermissionAsked
 from agents.engines.external.lines import shown
 
+# Programs put numbers and clocks of their own into what they ask, which are others whenever they ask the same again.
+_OF_THE_MOMENT = re.compile(r"(?:^|_)(?:id|uuid|at|ms|time|timestamp)$|(?<=[a-z])(?:Id|Uuid|At|Ms|Timestamp)$")
+_DEEPEST = 20
 _CHOICES = {
     Answer.ALLOW: ("allow_once", "allow_always"),
     Answer.DENY: ("reject_once", "reject_always"),
@@ -35,14 +39,15 @@ class Call:
 
     @property
     def print(self) -> str:
-        """A fingerprint of what is asked: the same again is the same question."""
-        asked = json.dumps([self.kind, self.title, self.given, self.places], sort_keys=True)
+        """A fingerprint of what is asked, as a person is shown it: the same again is the same question."""
+        asked = json.dumps([self.kind, self.title, _lasting(self.given), self.places], sort_keys=True)
         return hashlib.sha256(asked.encode()).hexdigest()
 
     @property
     def words(self) -> str:
         """What a person is shown."""
-        given = "" if self.given is None else f": {shown(json.dumps(self.given, ensure_ascii=False), limit=300)}"
+        lasting = _lasting(self.given)
+        given = f": {shown(json.dumps(lasting, ensure_ascii=False), limit=300)}" if lasting else ""
         return f"{self.kind} {shown(self.title, limit=200)}{given}".strip()
 
 
@@ -58,7 +63,9 @@ class Policy:
             return Answer.ALLOW if self._decided[call.print] else Answer.DENY
         answer = self._answers.get(call.kind, Answer.ASK)
         if answer is Answer.ASK:
-            raise PermissionAsked(f"The agent program asks for permission to {call.words}", asked=call.print)
+            raise PermissionAsked(
+                f"The agent program asks for permission to {call.words}", asked=call.print, words=call.words
+            )  # fmt: skip
         return answer
 
 
@@ -71,13 +78,13 @@ def outcome(answer: Answer, options: Sequence[PermissionOption]) -> dict[str, An
     return {"outcome": {"outcome": "cancelled"}}
 
 
-def call_of(request: RequestPermissionRequest, known: Mapping[str, Call]) -> Call:
-    """What the request is about, with what was told of the call before."""
-    told = request.tool_call
-    before = known.get(told.tool_call_id, Call())
-    return Call(
-        kind=told.kind or before.kind,
-        title=told.title if told.title is not None else before.title,
-        given=told.raw_input if told.raw_input is not None else before.given,
-        places=tuple(place.path for place in told.locations) if told.locations is not None else before.places,
-    )
+def _lasting(given: Any, *, depth: int = 0) -> Any:
+    """What a program gives its tool, without what is of this very call."""
+    if depth > _DEEPEST:
+        return "…"
+    if isinstance(given, Mapping):
+        kept = {name: value for name, value in given.items() if not _OF_THE_MOMENT.search(name)}
+        return {name: _lasting(value, depth=depth + 1) for name, value in kept.items()}
+    if isinstance(given, list):
+        return [_lasting(value, depth=depth + 1) for value in given]
+    return given

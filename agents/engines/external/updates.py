@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +13,14 @@ from acp.schema import (
     SessionNotification,
     ToolCallProgress,
     ToolCallStart,
+    ToolCallUpdate,
 )
 
 from agents.engines.external.lines import LONGEST_SHOWN, shown
 from agents.engines.external.permissions import Call
 
 MOST_LINES = 4000
+KEPT_LINES = 80  # the last ones, for a program that has to begin anew
 MOST_EVENTS = 300
 _MOST_CALLS = 500  # that are kept in mind
 _MOST_ENTRIES = 30  # of a plan
@@ -31,7 +34,8 @@ class Told:
         self._say, self._tool = say, tool
         self._lines_left, self._events_left = MOST_LINES, MOST_EVENTS
         self._who, self._text = "", ""
-        self.calls: dict[str, Call] = {}
+        self._calls: dict[str, Call] = {}
+        self._kept: deque[str] = deque(maxlen=KEPT_LINES)
         self.last_words = ""
 
     def take(self, notification: SessionNotification) -> None:
@@ -52,11 +56,18 @@ class Told:
 
     def line(self, text: str) -> None:
         """A line of the log, as long as there is room for one."""
+        self._kept.append(text)
         self._lines_left -= 1
         if self._lines_left > 0:
             self._say(text)
         elif self._lines_left == 0:
             self._say("the program says more than is kept")
+
+    @property
+    def history(self) -> str:
+        """What was said and done last."""
+        self.flush()
+        return "\n".join(self._kept)
 
     def event(self, *, title: str, kind: str, status: str) -> None:
         """An event of the operation, as long as there is room for one."""
@@ -91,20 +102,43 @@ class Told:
         if self._who == "says":
             self.last_words = said
 
+    def known(self, told: ToolCallStart | ToolCallUpdate) -> Call:
+        """The call that this is about, with all that was told of it until now: programs tell it piece by piece."""
+        before = self._calls.get(told.tool_call_id, Call())
+        call = Call(
+            kind=told.kind or before.kind,
+            title=told.title if told.title is not None else before.title,
+            given=told.raw_input if told.raw_input is not None else before.given,
+            places=tuple(place.path for place in told.locations) if told.locations is not None else before.places,
+        )
+        if told.tool_call_id in self._calls or len(self._calls) < _MOST_CALLS:
+            self._calls[told.tool_call_id] = call
+        return call
+
     def _start(self, start: ToolCallStart) -> None:
         self.flush()
-        places = tuple(place.path for place in start.locations or ())
-        call = Call(start.kind or "other", start.title, start.raw_input, places)
-        if len(self.calls) < _MOST_CALLS:
-            self.calls[start.tool_call_id] = call
+        call = self.known(start)
         self.line(f"tool: {call.words}")
         self.event(title=call.title, kind=call.kind, status=start.status or "pending")
 
     def _progress(self, progress: ToolCallProgress) -> None:
-        if progress.status not in _ENDED:
-            return
-        call = self.calls.pop(progress.tool_call_id, Call())
-        title = progress.title or call.title
+        empty = not self._calls.get(progress.tool_call_id, Call()).given
+        call = self.known(progress)
         self.flush()
-        self.line(f"tool {progress.status}: {shown(title, limit=200)}")
-        self.event(title=title, kind=progress.kind or call.kind, status=str(progress.status))
+        if progress.status not in _ENDED:
+            if empty and call.given:
+                self.line(f"tool: {call.words}")
+            return
+        self._calls.pop(progress.tool_call_id, None)
+        why = f": {shown(_text_of(progress))}" if progress.status == "failed" else ""
+        self.line(f"tool {progress.status}: {shown(call.title, limit=200)}{why}")
+        self.event(title=call.title, kind=call.kind, status=str(progress.status))
+
+
+def _text_of(progress: ToolCallProgress) -> str:
+    """The first words among what came out of a call."""
+    for piece in progress.content or ():
+        text = getattr(getattr(piece, "content", None), "text", None)
+        if isinstance(text, str) and text.strip():
+            return text
+    return ""

@@ -8,30 +8,44 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from operations.coding.gates.names import Names
 from operations.coding.gates.subject import Subject, is_test
 from operations.coding.gates.verdicts import GateResult, verdict
 
-Rules = Callable[[ast.expr, Names], str]
+Rules = Callable[[ast.expr, Names, bool], str]  # True for a test
 
 # Dangerous by whatever way they are reached: called, passed on, or kept under another name.
 _RUNS_TEXT = {
-    "eval": "eval runs text as code", "exec": "exec runs text as code", "builtins.eval": "eval runs text as code",
-    "builtins.exec": "exec runs text as code", "os.system": "os.system runs a shell",
-    "os.popen": "os.popen runs a shell",
+    "eval": "eval runs text as code", "exec": "exec runs text as code",
+    "os.system": "os.system runs a shell", "os.popen": "os.popen runs a shell",
+    "posix.system": "posix.system runs a shell", "posix.popen": "posix.popen runs a shell",
     "subprocess.getoutput": "getoutput runs a shell", "subprocess.getstatusoutput": "getstatusoutput runs a shell",
     "commands.getoutput": "getoutput runs a shell", "pty.spawn": "pty.spawn starts a program at a terminal",
     "pickle.load": "pickle runs what it reads", "pickle.loads": "pickle runs what it reads",
     "pickle.Unpickler": "pickle runs what it reads", "marshal.load": "marshal reads code",
+    "multiprocessing.reduction.ForkingPickler.loads": "pickle runs what it reads",
+    "pandas.read_pickle": "pickle runs what it reads", "joblib.load": "joblib.load is pickle",
     "marshal.loads": "marshal reads code",
     "dill.load": "dill runs what it reads", "dill.loads": "dill runs what it reads", "shelve.open": "shelve is pickle",
     "cloudpickle.load": "pickle runs what it reads", "cloudpickle.loads": "pickle runs what it reads",
     "jsonpickle.decode": "jsonpickle runs what it reads", "yaml.unsafe_load": "yaml.unsafe_load runs what it reads",
     "yaml.UnsafeLoader": "yaml.UnsafeLoader runs what it reads", "code.interact": "code.interact opens a console",
+    "code.InteractiveInterpreter": "code.InteractiveInterpreter runs text as code",
+    "code.InteractiveConsole": "code.InteractiveConsole opens a console",
+    "types.FunctionType": "types.FunctionType makes code", "types.CodeType": "types.CodeType makes code",
+    "runpy.run_path": "runpy runs a file as code", "imp.load_source": "imp.load_source runs a file as code",
+    "pdb.run": "pdb.run runs text as code", "cProfile.run": "cProfile.run runs text as code",
     "asyncio.create_subprocess_shell": "create_subprocess_shell runs a shell",
 }  # fmt: skip
+# The same things under other names, longest first.
+_SAME = (("builtins.", ""), ("_pickle.", "pickle."), ("cPickle.", "pickle."), ("os.path.os.", "os."))
+# What is reached by a name that is made at run time in one of these may be any of the above.
+_OF_ALL_KINDS = frozenset({"os", "posix", "builtins", "subprocess", "pickle"})
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "cmd", "cmd.exe", "powershell", "pwsh"})
+_PYTHONS = frozenset({"python", "python3", "sys.executable"})
+_STARTS = ("subprocess.", "os.exec", "os.spawn", "os.posix_spawn", "asyncio.create_subprocess_exec")
 _WEAK = {
     "ssl._create_unverified_context": "certificates are not checked (B323)",
     "ssl.CERT_NONE": "certificates are not checked (B502)",
@@ -65,8 +79,9 @@ def _judged(subject: Subject, name: str, rules: Rules, left_out: Callable[[str],
             continue
         if after is None and subject.sources[path].after is not None:
             unread.append(path)
-        known.update((why, ast.unparse(node)) for node, why in _found(before, rules))
-        for node, why in _found(after, rules):
+        names_before, names = subject.names[path]
+        known.update((why, ast.unparse(node)) for node, why in _found(before, names_before, rules, is_test(path)))
+        for node, why in _found(after, names, rules, is_test(path)):
             lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
             if any((path, line) in subject.added_numbers for line in lines):
                 new.append((path, node.lineno, why, ast.unparse(node)))
@@ -82,42 +97,85 @@ def _judged(subject: Subject, name: str, rules: Rules, left_out: Callable[[str],
     return verdict(name, found, fine)
 
 
-def _found(module: ast.Module | None, rules: Rules) -> Iterator[tuple[ast.expr, str]]:
-    if module is None:
+def _found(
+    module: ast.Module | None, names: Names | None, rules: Rules, in_test: bool
+) -> Iterator[tuple[ast.expr, str]]:
+    if module is None or names is None:
         return
-    names = Names(module)
     for node in ast.walk(module):
-        if isinstance(node, (ast.Call, ast.Name, ast.Attribute)) and (why := rules(node, names)):
+        if isinstance(node, (ast.Call, ast.Name, ast.Attribute, ast.Subscript)) and (
+            why := rules(node, names, in_test)
+        ):
             yield node, why
 
 
-def _dangerous(node: ast.expr, names: Names) -> str:
+def _dangerous(node: ast.expr, names: Names, in_test: bool) -> str:
     if isinstance(node, ast.Call):
-        return _fetched(node, names) or _dangerous_call(node, names)
-    return _RUNS_TEXT.get(names.full(node), "") if isinstance(getattr(node, "ctx", None), ast.Load) else ""
+        return _of(names.full(node)) or _dangerous_call(node, names, in_test)
+    if not isinstance(getattr(node, "ctx", None), ast.Load):
+        return ""
+    if isinstance(node, ast.Attribute) and node.attr in {"system", "popen", "execve"} and _of_libc(node.value, names):
+        return f"{node.attr} of the C library runs a program"
+    return _of(names.full(node))
 
 
-def _fetched(call: ast.Call, names: Names) -> str:
-    return _RUNS_TEXT.get(names.full(call), "")
+def _of(name: str) -> str:
+    for other, usual in _SAME:
+        if name.startswith(other):
+            name = usual + name.removeprefix(other)
+    return _RUNS_TEXT.get(name, "")
 
 
-def _dangerous_call(call: ast.Call, names: Names) -> str:
+def _of_libc(node: ast.expr, names: Names) -> bool:
+    return isinstance(node, ast.Call) and names.full(node.func).startswith("ctypes.")
+
+
+def _dangerous_call(call: ast.Call, names: Names, in_test: bool) -> str:
     name, given = names.full(call.func), {word.arg: word.value for word in call.keywords}
-    shell = given.get("shell")
-    if name.startswith("subprocess.") and shell is not None and not _is(shell, False):
-        return f"{name} runs a shell"
+    if name.startswith(_STARTS) or name == "functools.partial":
+        return _runs_a_shell(name, call, given, names) or ("" if in_test else _gives_program(name, call, names))
     if name in {"yaml.load", "yaml.load_all"}:
         loader = given.get("Loader") or (call.args[1] if len(call.args) > 1 else None)
         if loader is None or names.full(loader) not in _LOADERS:
             return f"{name} without SafeLoader runs what it reads"
     if name == "torch.load" and not _is(given.get("weights_only"), True):
         return "torch.load is pickle"
-    if name == "__import__" and call.args and not isinstance(call.args[0], ast.Constant):
+    if name == "numpy.load" and "allow_pickle" in given and not _is(given["allow_pickle"], False):
+        return "numpy.load with allow_pickle runs what it reads"
+    if name == "__import__" and call.args and names.text(call.args[0]) is None:
         return "__import__ of a name that is made at run time"
+    if name == "getattr" and len(call.args) > 1 and names.text(call.args[1]) is None:
+        inner = names.full(call.args[0])
+        return f"something of {inner} by a name that is made at run time" if inner in _OF_ALL_KINDS else ""
+    if name in {"operator.attrgetter", "operator.methodcaller"} and call.args:
+        wanted = names.text(call.args[0]) or ""
+        return f"{wanted} by its name" if wanted.rsplit(".", 1)[-1] in {"system", "popen", "eval", "exec"} else ""
     return ""
 
 
-def _weak(node: ast.expr, names: Names) -> str:
+def _runs_a_shell(name: str, call: ast.Call, given: Mapping[str | None, ast.expr], names: Names) -> str:
+    """``shell=`` that is not false, in the call, in a partial of it, or in its ``**``."""
+    started = names.full(call.args[0]) if name == "functools.partial" and call.args else name
+    shell = given.get("shell")
+    if shell is None and None in given:
+        shell = names.entry(given[None], "shell")
+    return f"{started} runs a shell" if started.startswith("subprocess.") and shell and not _is(shell, False) else ""
+
+
+def _gives_program(name: str, call: ast.Call, names: Names) -> str:
+    """A shell or Python with ``-c`` and a text that is made at run time. Tests and their servers do that all day."""
+    for words in [call.args, *(part.elts for part in call.args if isinstance(part, ast.List | ast.Tuple))]:
+        for program, option, text in zip(words, words[1:], words[2:], strict=False):
+            first = (names.text(program) or names.full(program)).rsplit("/", 1)[-1]
+            if names.text(option) in {"-c", "/c"} and names.text(text) is None:
+                if first in _SHELLS:
+                    return f"{name} gives {first} a command line"
+                if first in _PYTHONS:
+                    return f"{name} gives Python text as code"
+    return ""
+
+
+def _weak(node: ast.expr, names: Names, _in_test: bool) -> str:
     if not isinstance(node, ast.Call):
         return _WEAK.get(names.full(node), "") if isinstance(getattr(node, "ctx", None), ast.Load) else ""
     name, given = names.full(node.func), {word.arg: word.value for word in node.keywords}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from operations.coding.gates import calls, dependencies, shape, tests_kept, text
+from operations.coding.gates import calls, characters, dependencies, harness, secrets_added, shape, skips, tests_kept
 from operations.coding.gates.policies import policy_for
 from operations.coding.gates.subject import Subject
 from operations.coding.gates.verdicts import GateResult
@@ -19,9 +19,10 @@ ALL: tuple[Callable[[Subject], GateResult], ...] = (
     shape.workflows,
     tests_kept.deleted,
     tests_kept.weakened,
-    tests_kept.skips,
-    text.secrets,
-    text.invisible,
+    skips.skips,
+    harness.harness,
+    secrets_added.secrets,
+    characters.invisible,
     calls.dangerous,
     calls.security,
     dependencies.dependencies,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import fnmatch
+import unicodedata
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,16 +13,13 @@ from typing import Any
 
 from operations.coding import changes
 from operations.coding.changes import Diff
+from operations.coding.gates import manifests
 from operations.coding.gates.lines import Line, split
+from operations.coding.gates.names import Names
 from operations.coding.vault import Vault
 
 READ_BYTES = 1_000_000  # of one file; what is bigger is judged by its lines alone
-_READ = (
-    "*.py", "*.pyi", "requirements*.txt", "requirements/*.txt", "requirements*.in", "requirements/*.in",
-    "pyproject.toml", "setup.cfg", "Pipfile",
-    "package.json", "Cargo.toml",
-    "go.mod", "Gemfile", "composer.json",
-)  # fmt: skip
+_READ = ("*.py", "*.pyi", "tox.ini", "pytest.ini", ".pytest.ini", *manifests.PATTERNS)
 TEST_FILES = (
     "test_*.py", "*/test_*.py", "*_test.py", "conftest.py", "*/conftest.py", "*.test.js", "*.test.mjs", "*.test.ts",
     "*.test.tsx", "*.spec.js", "*.spec.ts", "*_test.go", "*_spec.rb", "test/*", "tests/*", "*/test/*", "*/tests/*",
@@ -36,6 +34,22 @@ def is_test(path: str) -> bool:
 def matches(path: str, patterns: Iterable[str]) -> bool:
     """Whether one of these globs fits the whole path."""
     return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def folded(path: str) -> str:
+    """A path as file systems that know no case, no accents of their own and no invisible characters see it."""
+    plain = unicodedata.normalize("NFKC", path).casefold()
+    seen = "".join(character for character in plain if unicodedata.category(character) not in {"Cf", "Cc", "Mn"})
+    return "/".join(part.rstrip(" .") or part for part in seen.split("/"))
+
+
+def lands_on(path: str, patterns: Iterable[str]) -> bool:
+    """Whether some file system takes the path for one that a glob fits; a folder's glob also covers a file there."""
+    where = folded(path)
+    return any(
+        fnmatch.fnmatchcase(where, glob) or (glob.endswith("/**") and where == glob.removesuffix("/**"))
+        for glob in map(folded, patterns)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +97,14 @@ class Subject:
             if path.endswith((".py", ".pyi"))
         }
 
+    @cached_property
+    def names(self) -> dict[str, tuple[Names | None, Names | None]]:
+        """What stands behind the names of each of them."""
+        return {
+            path: (Names(before) if before else None, Names(after) if after else None)
+            for path, (before, after) in self.python.items()
+        }
+
 
 def parsed(text: str | None) -> ast.Module | None:
     """The syntax tree; None for text that is none: whether it compiles is another stage's question."""
@@ -104,7 +126,7 @@ def subject_of(*, vault: Vault, base_tree: str, tree: str, limits: Mapping[str, 
     before = {file.path: file.size for file in changes.list_files(vault=vault, tree=base_tree) if file.path in changed}
     sources = {}
     for path in sorted(changed)[: limits["max_files"]]:  # past that the size gate is red, and nothing more is read
-        if matches(path, _READ) or matches(path, [f"*/{pattern}" for pattern in _READ]):
+        if lands_on(path, _READ) or lands_on(path, [f"*/{pattern}" for pattern in _READ]):
             sources[path] = Source(_text(vault, base_tree, path, before), _text(vault, tree, path, after))
     return Subject(diff, after, limits, sources)
 

@@ -26,7 +26,9 @@ def analyze(context: Context) -> Outcome:
     )  # fmt: skip
     vault.preserve(vault=context.vault, name=base.commit, operation_id=operation.pk, label="base-commit")
     context.say(f"base {base.branch} at {base.commit[:12]}")
-    found = kept_results.analysis(context, tree=base.tree, make=lambda: _files(context, base.tree))
+    found = kept_results.analysis(
+        context, tree=base.tree, by=[LANGUAGES, FILES_KEPT], make=lambda: _files(context, base.tree)
+    )
     command = test_runs.command_for(
         files=[path for path, _ in found["files"]], configured=context.spec["tests"]["command"]
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from events.faults import Fault
-from operations import takeover
-from operations.coding import carrying, changes, checkouts, repository, syntax, vault
+from operations import permission, takeover
+from operations.coding import carrying, changes, checkouts, hiring, repository, syntax, vault
 from operations.coding.context import Context, Done, Level, Outcome
 from operations.coding.git_faults import ContentRefused
 from operations.coding.recovery import GO_ON_FROM_LAST
@@ -51,19 +51,25 @@ def code(context: Context) -> Outcome:
     engine, task = engine_for(context), task_for(context)
     start = None
     if engine.kind in GO_ON_FROM_LAST:
-        start = _last_tree(context) or (
+        stopped = hiring.stopped_at(context)
+        start = (stopped.tree if stopped else _last_tree(context)) or (
             carrying.branch_on_base(context, rework, directory=directory) if rework else None
         )
     context.say(f"attempt {task.attempt} with {engine.label()}")
     beside = checkouts.make(context, tree=start or base_tree, directory=directory)
-    edits = within_limits(context, directory, lambda bench: engine.code(task, plan_of(context), bench))
+    try:
+        edits = within_limits(context, directory, lambda bench: engine.code(task, plan_of(context), bench))
+    except Fault as fault:
+        if fault.code == permission.ASKED:
+            fault.facts["tree"] = _kept(context, directory, base_tree=base_tree, leave_out=beside)
+        raise
     context.check()
     tree = _taken(context, directory, base_tree=base_tree, leave_out=beside)
     if tree == base_tree:
         raise NoChanges("after this attempt the code is what it was before", tree=base_tree)
     if rework is not None and tree == carrying.delivered_tree(context, rework):
         raise NoChanges("after this attempt the code is what the pull request holds already", tree=tree)
-    vault.preserve(vault=context.vault, name=tree, operation_id=operation.pk, label=f"turn-{operation.turn}")
+    _preserve(context, tree)
     return _finished(
         context, directory, tree, summary=edits.summary, attempt=task.attempt, usage=engine.usage(),
         # After the call it names the models that really answered.
@@ -90,9 +96,7 @@ def _by_hand(context: Context, *, by: str, stage: str) -> Done | None:
         context.say(f"{by} handed the berth back without a change to the base")
         return None
     context.say(f"{by} handed the berth back with changes by hand")
-    vault.preserve(
-        vault=context.vault, name=tree, operation_id=context.operation.pk, label=f"turn-{context.operation.turn}"
-    )
+    _preserve(context, tree)
     label = f"{context.operation.engine_label[:80]} + by hand ({by[:30]})"
     return _finished(
         context, directory, tree, summary=f"Changed by hand by {by}.", attempt=before.get("attempt", 1),
@@ -122,6 +126,22 @@ def _finished(
         },
         fields=fields or {},
     )
+
+
+def _kept(context: Context, directory: Path, *, base_tree: str, leave_out: tuple[str, ...]) -> str:
+    """What is there of an attempt that goes on later; empty where none of it may be kept."""
+    try:
+        tree = _taken(context, directory, base_tree=base_tree, leave_out=leave_out)
+    except ContentRefused as refused:
+        context.say(f"what it left is not kept: {refused.detail}", level=Level.WARNING)
+        return ""
+    _preserve(context, tree)
+    return tree
+
+
+def _preserve(context: Context, tree: str) -> None:
+    operation = context.operation
+    vault.preserve(vault=context.vault, name=tree, operation_id=operation.pk, label=f"turn-{operation.turn}")
 
 
 def _last_tree(context: Context) -> str | None:

@@ -9,7 +9,7 @@ from events.faults import Fault
 from operations import permission
 from operations.coding import changes, checkouts, coverage_runs, gates, permissions, reproduction
 from operations.coding.context import Context, Done, Level, Outcome, Witnessed
-from operations.coding.gates import agreed
+from operations.coding.gates import agreed, tests_ran
 from operations.coding.gates.judge import under_policy
 from operations.coding.gates.linters import linters
 from operations.coding.tasks_for_engines import bench_in, engine_for, plan_of, task_for
@@ -45,10 +45,12 @@ def validate(context: Context) -> Outcome:
     subject = gates.subject_of(
         vault=context.vault, base_tree=base_tree, tree=tree, limits=context.spec["gates"]
     )  # fmt: skip
-    command = context.product(Stage.TEST)["command"]
+    before, tested = context.product(Stage.ANALYZE)["baseline"], context.product(Stage.TEST)
+    command = tested["command"]
     measured = coverage_runs.judged(context, subject, tree=tree, command=command)
     shown = reproduction.judged(context, subject, tree=tree, base_tree=base_tree)
-    run = [_linters(context, subject, tree, base_tree), measured, shown]
+    ran = tests_ran.judged(subject, before=before.get("ran", {}), after=tested.get("ran", {}), command=command)
+    run = [under_policy(ran, subject), _linters(context, subject, tree, base_tree), measured, shown]
     results = _after_asking(context, tree, [*gates.judge(subject), *run])
     results += [
         agreed.permitted(subject, permissions.read(context.spec)),

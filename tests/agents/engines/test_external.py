@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from agents.engines.external import faults
-from agents.engines.external.assignment import Answer, Assignment, Mode
-from agents.engines.external.client import GREETING_S, AcpClient, Served
+from agents.engines.external.assignment import Answer, Assignment, Mode, Stopped
+from agents.engines.external.client import GREETING_S, AcpClient, Prompt, Served
 from agents.engines.external.engine import ExternalEngine, Post
 from agents.engines.external.jail import Jail
 from agents.engines.external.lines import Lines, shown
@@ -59,7 +59,10 @@ class Berth:
         for place in (self.directory, *self.directory.iterdir()):
             place.chmod(0o777)  # whatever uid the tier gives it
 
-    def engine(self, *words: str, way: Way | None = None, decided: dict[str, bool] | None = None, **said: Any) -> Any:
+    def engine(
+        self, *words: str, way: Way | None = None, decided: dict[str, bool] | None = None,
+        stopped: Stopped | None = None, **said: Any,
+    ) -> Any:  # fmt: skip
         python = "python3" if self.sandbox.tier is Tier.CONTAINER else launch.interpreter()
         program = (python, str(self.workspace / "agent.py"), *words)
 
@@ -67,7 +70,9 @@ class Berth:
         def opened() -> Iterator[Way]:
             yield way or Way()
 
-        post = Post(self.sandbox, self.workspace, self.directory, opened, self.told.append, decided or {})
+        post = Post(
+            self.sandbox, self.workspace, self.directory, opened, self.told.append, decided or {}, stopped=stopped
+        )
         return ExternalEngine(Assignment(program, name="fake", **said), post)
 
     def code(self, *words: str, task: Task = TASK, **more: Any) -> Edits:
@@ -155,6 +160,50 @@ def test_what_is_left_to_a_person_ends_the_program_until_the_person_has_said_so(
         berth.code("asks", "make clean", answers=ask, decided={question: True})
 
 
+@pytest.mark.parametrize(
+    ("behaviour", "where"),
+    [("resumes", "goes on"), ("loads", "goes on"), ("forgets", "was told"), ("remembers", "was told")],
+)
+def test_a_program_that_asked_goes_on_with_its_session_where_it_can_and_else_is_told_what_it_had_done(
+    berth: Berth, behaviour: str, where: str
+) -> None:
+    ask = {"execute": Answer.ASK}
+    with pytest.raises(faults.PermissionAsked) as asked:
+        berth.code(behaviour, answers=ask)
+    facts = asked.value.facts
+    assert facts["words"] == 'execute Run make all: {"command": "make all"}'
+    assert "says: it begins in session-" in facts["told"]
+    assert bool(facts["session"]) is (behaviour != "remembers")
+    berth.bench.said.clear()
+
+    stopped = Stopped(facts["words"], True, "Go ahead.", facts["session"], facts["told"])
+    edits = berth.code(behaviour, answers=ask, decided={facts["asked"]: True}, stopped=stopped)
+
+    assert edits.changed == ("calc.py",)
+    (said,) = [line for line in berth.bench.said if line.startswith("says: it ")]
+    assert said.startswith(f"says: it {where} in session-")
+    assert (facts["session"] != "" and facts["session"] in said) is (where == "goes on")
+    assert "says: there is half of it" in berth.bench.said
+    assert "says: this was said before" not in berth.bench.said  # what is loaded is told again to nobody
+
+
+def test_what_programs_tell_piece_by_piece_is_put_together(berth: Berth) -> None:
+    assert berth.code("pieces").changed == ("calc.py",)
+    for line in (
+        'tool: edit Edit calc.py: {"file_path": "calc.py"}', "tool failed: Edit calc.py: no such line",
+        'permission: edit Edit calc.py: {"file_path": "calc.py"}: allow', "tool completed: Write it",
+    ):  # fmt: skip
+        assert line in berth.bench.said
+    ended = [(call["title"], call["kind"]) for call in berth.told if call["status"] in ("failed", "completed")]
+    assert ended == [("Edit calc.py", "edit"), ("Edit calc.py", "edit"), ("Write it", "edit")]
+
+
+def test_a_program_at_a_loss_is_quoted_with_its_reason_and_its_errors(berth: Berth) -> None:
+    with pytest.raises(faults.ProgramFailed, match="Internal error: no tokens are left"):
+        berth.code("loss")
+    assert "errors: I wanted more" in berth.bench.said
+
+
 def test_a_program_reaches_no_file_but_those_of_its_directory(berth: Berth) -> None:
     (berth.directory / "link").symlink_to("/etc/passwd")
     passwd = Path("/etc/passwd").read_bytes()
@@ -193,6 +242,33 @@ def test_a_program_that_is_told_to_stop_may_end_its_turn(berth: Berth) -> None:
     assert until_gone(mark) == []
 
 
+def test_what_a_program_leaves_running_ends_with_its_turn(berth: Berth) -> None:
+    mark = f"73.{os.getpid()}"
+    assert berth.code("children", f"+{mark}").changed == ("calc.py",)
+    assert until_gone(mark) == []
+
+
+def test_a_program_that_roams_by_itself_writes_nothing_of_the_host(berth: Berth) -> None:
+    assert berth.code("roams").changed == ("calc.py",)
+    assert len([line for line in berth.bench.said if line.startswith("says: write /")]) == 5
+    assert "WROTE" not in berth.said
+
+
+def test_an_enormous_message_is_cut_and_the_work_goes_on(berth: Berth) -> None:
+    assert berth.code("enormous").changed == ("calc.py",)
+    assert max(map(len, berth.bench.said)) < 1000
+
+
+@pytest.mark.parametrize(("behaviour", "code"), [("leaves", 0), ("cut", 0), ("killed", None)])
+def test_a_program_that_is_gone_before_its_turn_is_over_ended_too_early(
+    berth: Berth, behaviour: str, code: int | None
+) -> None:
+    with pytest.raises(faults.ProgramEnded) as ended:
+        berth.code(behaviour)
+    assert ended.value.facts["exit_code"] == code if code is not None else ended.value.facts["exit_code"] != 0
+    assert marked_processes(behaviour) == []
+
+
 def test_a_program_that_breaks_is_named_with_its_exit_code_and_last_words(berth: Berth) -> None:
     with pytest.raises(faults.ProgramEnded) as ended:
         berth.code("crashes")
@@ -204,6 +280,7 @@ def test_a_program_that_breaks_is_named_with_its_exit_code_and_last_words(berth:
     ("behaviour", "fault"),
     [
         ("floods", faults.Flood),
+        ("nags", faults.Flood),
         ("garbage", faults.NotOurProtocol),
         ("unasked", faults.NotOurProtocol),
         ("newer", faults.OtherVersion),
@@ -241,7 +318,7 @@ def test_a_program_is_given_its_token_and_says_it_in_vain(berth: Berth) -> None:
     assert token not in repr(way)
     told = Told(say=berth.bench.say, tool=berth.told.append)
     served = Served(berth.directory, Jail(berth.bench, berth.directory), Policy({}, decided={}))
-    assert not AcpClient(prompt="x", served=served, told=told).done
+    assert not AcpClient(prompt=Prompt("x"), served=served, told=told).done
 
 
 def test_the_reason_of_the_last_attempt_reaches_the_program_fenced(berth: Berth) -> None:
@@ -263,7 +340,7 @@ def client(tmp_path: Path, clock: Callable[[], float] = lambda: 0.0, **more: Any
     bench = DirectoryWorkbench(tmp_path)
     served = Served(tmp_path, Jail(bench, tmp_path), Policy({}, decided={}))
     told = Told(say=bench.say, tool=lambda _call: None)
-    return AcpClient(prompt="Mend it.", served=served, told=told, clock=clock, **more)
+    return AcpClient(prompt=Prompt("Mend it."), served=served, told=told, clock=clock, **more)
 
 
 def test_a_program_that_does_not_greet_is_given_up(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_each_template_of_the_page_names_a_program() -> None:
         spec = resolve(document.name, {**load(), document.name: document}).spec
         found[document.name] = assignment.read(spec)
     assert {name: one.mode for name, one in found.items()} == {
-        "opencode": Mode.ACP, "gemini": Mode.ACP, "claude-code": Mode.COMMAND, "codex": Mode.COMMAND,
+        "opencode": Mode.ACP, "claude": Mode.ACP, "codex": Mode.ACP, "qwen": Mode.ACP,
     }  # fmt: skip
     assert found["opencode"].title == "opencode"
 
@@ -35,5 +35,5 @@ def test_the_pages_answers_and_faults_are_those_of_the_code() -> None:
     every = [
         one for one in vars(faults).values() if isinstance(one, type) and issubclass(one, Fault) and one is not Fault
     ]
-    untold = {"external.cancelled", "external.permission_asked"}  # these end no operation by themselves
+    untold = {"external.cancelled"}  # it ends no operation by itself
     assert {kind.code for kind in every} - untold == set(re.findall(r"`(external\.[a-z_]+)`", PAGE))

@@ -120,6 +120,7 @@ def test_a_model_that_is_not_allowed_is_refused_by_name(server: LlmServer, make_
         ("responses", {"previous_response_id": "resp_1"}),
         ("responses", {"tools": [{"type": "web_search"}]}),
         ("responses", {"tools": [7]}),
+        ("responses", {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "web_search"}]}]}),
         ("messages", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
         ("messages", {"mcp_servers": [{}]}),
         ("ollama", {"options": "none"}),
@@ -134,6 +135,38 @@ def test_what_has_no_foreseeable_price_is_refused_before_it_is_sent(
     assert said.status_code == 400, said.text
     assert not server.requests
     assert not Account.objects.exists()
+
+
+def test_a_programs_own_tools_are_passed_on_however_they_are_grouped(server: LlmServer, make_client: Make) -> None:
+    tools = [
+        {"type": "function", "name": "exec_command"},
+        {"type": "namespace", "name": "agents", "tools": [{"type": "function", "name": "spawn_agent"}]},
+    ]
+    server.script.append(Say(calls=(("exec_command", {"cmd": "make"}),)))
+    said = make_client().ask("responses", tools=tools, stream=True)
+    assert server.requests[0].body["tools"] == tools
+    assert '"type": "function_call"' in said.text
+    assert ModelCall.objects.get().usage_known
+
+
+def test_ollama_is_asked_in_openais_dialect_too(server: LlmServer, make_client: Make) -> None:
+    client = make_client()
+    headers = {"authorization": f"Bearer {client.token}"}
+    server.script.append(Say("Good morning.", input_tokens=1000, output_tokens=200))
+    body = {"model": "local", "messages": [], "stream": True}
+    said = httpx.post(f"{client.url}/ollama/v1/chat/completions", json=body, headers=headers, trust_env=False)
+    assert "Good morning." in said.text
+    assert '"usage"' not in said.text
+    assert server.requests[0].path == "/v1/chat/completions"
+    assert server.requests[0].body["max_tokens"] == 8192
+    call = ModelCall.objects.get()
+    assert (call.model, call.input_tokens, call.output_tokens, call.cost_nanos) == ("ollama/local", 1000, 200, 0)
+    refused = httpx.post(
+        f"{client.url}/ollama/v1/chat/completions", json=body | {"model": "x"}, headers=headers, trust_env=False
+    )
+    assert refused.json()["error"]["code"] == "gateway.model_not_allowed"
+    listed = httpx.get(f"{client.url}/ollama/v1/models", headers=headers, trust_env=False).json()
+    assert [model["id"] for model in listed["data"]] == ["local"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"model": 1}'])

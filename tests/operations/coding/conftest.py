@@ -13,6 +13,7 @@ import pytest
 
 from operations.coding.vault import Vault, open_vault
 from tests.fakes.plain_sandbox import PlainSandbox
+from tests.operations.coding.gate_keeping import Red, judging
 from tests.operations.coding.turns import due_operation
 
 __all__ = ["due_operation"]
@@ -105,3 +106,9 @@ def tree_from(vault: Vault, tmp_path: Path) -> Callable[[dict[str, bytes]], str]
         return done.stdout.decode().strip()
 
     return make
+
+
+@pytest.fixture
+def red(vault: Vault, tree_from: Callable[[dict[str, bytes]], str]) -> Red:
+    """The gates that stop a change."""
+    return judging(vault, tree_from)

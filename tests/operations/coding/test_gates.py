@@ -38,7 +38,8 @@ def test_an_ordinary_change_is_green_at_every_gate() -> None:
     verdicts = gates.judge(gates.Subject(adding("x = 1"), {"a.py": 10}, LIMITS))
     assert [v.name for v in verdicts] == [
         "size", "protected paths", "binaries", "symlinks", "submodules", "hooks", "workflow files", "tests kept",
-        "tests weakened", "new skips", "secrets", "invisible characters", "dangerous calls", "security", "dependencies",
+        "tests weakened", "new skips", "test harness", "secrets", "invisible characters", "dangerous calls", "security",
+        "dependencies",
     ]  # fmt: skip
     assert all(v.passed and v.detail for v in verdicts)
 

@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from operations.coding import gates
 from operations.coding.vault import Vault
+from tests.operations.coding.gate_keeping import LIMITS, Red, Tree
 
-LIMITS: dict[str, Any] = {
-    "max_files": 40, "max_changed_lines": 2000, "max_file_bytes": 1_000_000, "protected_paths": [],
-}  # fmt: skip
 TEST = "def test_a():\n    x = f()\n    assert x == 1\n    assert x != 2\n\n\ndef test_b():\n    assert f()\n"
-
-Tree = Callable[[dict[str, bytes]], str]
-Red = Callable[..., dict[str, str]]
-
-
-@pytest.fixture
-def red(vault: Vault, tree_from: Tree) -> Red:
-    """The gates that stop a change of one or several files, with their words."""
-
-    def judged(before: dict[str, str], after: dict[str, str], **limits: Any) -> dict[str, str]:
-        old, new = (tree_from({name: text.encode() for name, text in side.items()}) for side in (before, after))
-        subject = gates.subject_of(vault=vault, base_tree=old, tree=new, limits={**LIMITS, **limits})
-        return {result.name: result.detail for result in gates.judge(subject) if not result.passed}
-
-    return judged
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from operations.coding import recovery
 from operations.coding.context import TreeMissing
 from operations.coding.evidence import EvidenceMissing
 from operations.coding.forges.protocol import ForgeAuth, ForgeUnavailable
-from operations.coding.git_faults import BranchDiverged
+from operations.coding.git_faults import BaseGone, BranchDiverged
 from operations.coding.recovery import ONE_TRY_ENGINES, RECOVERY, Action, ErrorKind, decide
 from operations.coding.stages.code import DoesNotCompile, NoChanges
 from operations.coding.stages.validate import GatesFailed, ReviewVetoed
@@ -41,6 +41,7 @@ KINDS = [
     (ForgeUnavailable("d"), Stage.PR, ErrorKind.TRANSIENT_ERROR),
     (ForgeAuth("d"), Stage.PR, ErrorKind.OTHER),
     (TreeMissing("d"), Stage.TEST, ErrorKind.VAULT_LOST),
+    (BaseGone("d"), Stage.PR, ErrorKind.BASE_GONE),
     (faults.StageTimeout("d"), Stage.TEST, ErrorKind.TIMEOUT),
     (faults.StageInterrupted("d"), Stage.TEST, ErrorKind.TRANSIENT_ERROR),
     (faults.Unexpected("d"), Stage.CODE, ErrorKind.OTHER),

@@ -20,11 +20,15 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 class ProxyProcess:
-    """Starts, kills and ends it. ``names`` go to addresses; those in ``private`` may be private."""
+    """Starts, kills and ends it. ``names`` go to addresses; those in ``private`` may be private.
+
+    ``ours`` are services of our own by name, with their ports of loopback.
+    """
 
     def __init__(
-        self, *, data: Path, database: str, host: str, names: dict[str, list[str]], private: list[str]
-    ) -> None:
+        self, *, data: Path, database: str, host: str, names: dict[str, list[str]], private: list[str],
+        ours: dict[str, int],
+    ) -> None:  # fmt: skip
         self._environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -32,6 +36,7 @@ class ProxyProcess:
             "MOORAGE_TEST_DATABASE": database,
             "MOORAGE_HOST_NAME": host,
             "MOORAGE_TEST_NAMES": json.dumps(names),
+            "MOORAGE_TEST_OURS": json.dumps(ours),
             "MOORAGE_EGRESS_PRIVATE_HOSTS": ",".join(private),
             "PYTHONPATH": str(ROOT),
         }
@@ -72,6 +77,7 @@ def main() -> None:
     from resources.egress import daemon
 
     names: dict[str, list[str]] = json.loads(os.environ["MOORAGE_TEST_NAMES"])
+    ours = {name: ("127.0.0.1", port) for name, port in json.loads(os.environ["MOORAGE_TEST_OURS"]).items()}
 
     async def resolve(host: str, port: int) -> Sequence[str]:
         if host not in names:
@@ -82,8 +88,9 @@ def main() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
         served = daemon.Daemon(
-            host_name=settings.HOST_NAME, private_hosts=frozenset(settings.EGRESS_PRIVATE_HOSTS), resolve=resolve
-        )
+            host_name=settings.HOST_NAME, private_hosts=frozenset(settings.EGRESS_PRIVATE_HOSTS), resolve=resolve,
+            ours=ours,
+        )  # fmt: skip
         await served.refresh(fresh_s=0.0)
         print("serves", flush=True)
         await served.run(stop)

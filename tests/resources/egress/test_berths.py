@@ -67,6 +67,29 @@ except OSError:
 """
 
 
+# A client that knows of no proxy, one that knows of no NO_PROXY, and one that would rather have a tunnel, as Node's do.
+AT_THE_DOOR = """
+import http.client, os, sys
+from urllib.parse import urlsplit
+assert sys.argv[1] == os.environ["SERVICE"] + "/", sys.argv
+door, proxy = urlsplit(os.environ["SERVICE"]), urlsplit(os.environ["HTTP_PROXY"])
+plain = http.client.HTTPConnection(door.netloc, timeout=20)
+plain.request("GET", "/")
+led = http.client.HTTPConnection(proxy.netloc, timeout=20)
+led.request("GET", sys.argv[1])
+tunnelled = http.client.HTTPConnection(proxy.netloc, timeout=20)
+tunnelled.set_tunnel(door.hostname, door.port)
+answers = [plain.getresponse(), led.getresponse()]
+try:
+    tunnelled.request("GET", "/")
+    answers.append(tunnelled.getresponse())
+except OSError as error:
+    print("no tunnel:", error)
+for answer in answers:
+    print(answer.status, answer.read().decode().strip())
+"""
+
+
 class Hello(http.server.BaseHTTPRequestHandler):
     """Says hello to whoever gets here."""
 
@@ -131,13 +154,14 @@ def harbour(host: Host, tmp_path: Path) -> Iterator[Berths]:
 
 
 @pytest.fixture
-def proxy(data_directory: Path, host: Host) -> Iterator[ProxyProcess]:
+def proxy(data_directory: Path, host: Host, port: int) -> Iterator[ProxyProcess]:
     process = ProxyProcess(
         data=data_directory,
         database=str(connection.settings_dict["NAME"]),
         host="node-a",
         names=NAMES,
         private=["ok.example", "later.example"],
+        ours={"service.moorage": port},
     )
     process.start()
     yield process
@@ -390,3 +414,26 @@ def test_what_is_made_for_berths_opens_the_place_of_our_sockets_to_nobody(data_d
         shutil.rmtree(data_directory / "run", ignore_errors=True)
         make()
         assert (data_directory / "run").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("tier", GUARDED)
+def test_a_service_of_ours_has_a_door_for_clients_that_know_of_no_proxy(
+    tier: Tier, harbour: Berths, proxy: ProxyProcess
+) -> None:
+    def at_the_door(sandbox: Sandbox) -> list[str]:
+        interpreter = "python3" if sandbox.tier is Tier.CONTAINER else launch.interpreter()
+        outcome = sandbox.run(Command(
+            argv=(interpreter, "-I", "-c", AT_THE_DOOR, "http://service.moorage/"), timeout_s=60,
+            environment={"MOORAGE_GATEWAY": "http://service.moorage", "SERVICE": "http://service.moorage"},
+        ))  # fmt: skip
+        assert outcome.ok, outcome.text()
+        return outcome.stdout.decode().splitlines()
+
+    allowed, _ = harbour.open(tier, allow=["service.moorage"])
+    assert at_the_door(allowed) == ["200 hello from outside"] * 3
+
+    refused, owner = harbour.open(tier, ask=True)
+    said = at_the_door(refused)
+    assert said[0] == "no tunnel: Tunnel connection failed: 403 Forbidden"
+    assert all(line.startswith("403 Moorage egress: no connection") for line in said[1:])
+    assert set(denials(owner)) == {("service.moorage", "not_allowed")}

@@ -63,10 +63,32 @@ async def test_a_service_of_ours_is_reached_by_its_name_only_where_that_is_liste
     request = b"POST http://gateway.moorage/v1/x HTTP/1.1\r\nX-Api-Key: mrt_1\r\nContent-Length: 2\r\n\r\n{}"
     assert (await ask(request)).endswith(b"hello")
     assert b"x-api-key: mrt_1" in web.heads[0]
-    assert b"[tunnel.plain_http]" in await ask(connect("gateway.moorage", 80))
+    assert (await ask(connect("gateway.moorage", 80) + b"anything")).endswith(web.answer)
     _, ask = await opened(Listed("ok.example"), resolve=names, ours=ours)
     assert b"[not_allowed]" in await ask(request)
-    assert (web.connections, names.asked) == (1, [])
+    assert b"[not_allowed]" in await ask(connect("gateway.moorage", 80))
+    assert (web.connections, names.asked) == (2, [])
+
+
+async def test_a_service_of_ours_may_think_for_longer_than_others_may_be_silent(opened: Opened, web: Web) -> None:
+    hasty = Caps(idle_s=0.2, life_s=60.0)
+    thinking = asyncio.Event()
+
+    async def think(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await thinking.wait()
+        await web.handle(reader, writer)
+
+    server = await asyncio.start_server(think, LOOPBACK, 0)
+    port = server.sockets[0].getsockname()[1]
+    where = {"ours": {"ok.example": (LOOPBACK, port)}, "resolve": Names(other_example=[LOOPBACK])}
+    _, ask = await opened(
+        Listed("ok.example", f"other.example:{port}"), caps=hasty, private_hosts=frozenset({"other.example"}), **where
+    )
+    patient = asyncio.create_task(ask(get("ok.example", 80)))
+    assert await ask(get("other.example", port)) == b""  # given up meanwhile
+    thinking.set()
+    assert (await patient).endswith(b"hello")
+    server.close()
 
 
 async def test_a_name_that_rebinds_between_look_ups_is_connected_to_what_was_looked_at(
