@@ -46,7 +46,7 @@ def retry(operation: Operation) -> str:
 def approve(operation: Operation) -> str:
     """What opens once the gate does that it waits at."""
     if permission.is_asked(operation):
-        return "goes on: the agent program may do this, wherever it asks for the very same again."
+        return "resumes: the agent program goes on and may do this, wherever it asks for the very same again."
     if operation.stage == Stage.CODE:
         return "begins to code."
     return "pushes its branch and opens a pull request."

@@ -15,7 +15,7 @@ from agents.gateway.spend import Spend
 from events import journal
 from events.plain_text import plain, span, tail
 from events.recorded import Recorded
-from operations import budgets, diff_lines, foresight, snapshots, step_logs, takeover
+from operations import budgets, diff_lines, foresight, permission, snapshots, step_logs, takeover
 from operations.coding import decisions, pull_requests, rounds
 from operations.models import Evidence, Operation, Stage, Step
 from operations.step_logs import FINISHED_SHOWN, SHOWN
