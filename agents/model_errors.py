@@ -42,6 +42,7 @@ _OURS: dict[str, type[Fault]] = {fault.code: fault for fault in _GATEWAY} | {
     "service.resting": ModelUnavailable,
 }
 
+_AGAIN = (409, 425)  # a conflict with another request, or too early: the request itself is fine
 # What the SDKs raise, unwrapped, when an answer with status 200 is HTML, empty, or JSON of another shape.
 _MISSHAPEN = (json.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError, IndexError)
 
@@ -58,6 +59,8 @@ def fault_of(error: BaseException, model: Model) -> Fault | None:
         return ModelRateLimited(f"{model.label}: too many requests (429).")
     if status == 408 or _named(error, "Timeout"):
         return ModelTimeout(f"{model.label} did not answer in time.")
+    if status in _AGAIN:
+        return ModelUnavailable(f"{model.label} answered {status}.")
     if status is not None and 400 <= status < 500:
         return ModelRejected(f"{model.label} refused the request ({status}): {words}")
     if status is not None and status >= 500:

@@ -12,7 +12,7 @@ from uuid import UUID
 from cli import lookup, terminal
 from cli.call import Call, leaf
 from cli.failures import Misused, Refused
-from cli.progress import mapping
+from cli.progress import TERMINAL, mapping
 from cli.raw_terminal import RawTerminal
 
 _OPEN = ("opening", "live", "detached")
@@ -105,9 +105,18 @@ def _at_work(call: Call, given: str) -> str:
     except Refused as refused:
         if refused.status not in (0, 404):
             raise
-        return _agent(call, given)
+        return _agent(call, given, what="no operation and no agent")
+    identity, status = lookup.answered_id(operation), terminal.clean(operation.get("status"))
+    if status in TERMINAL:
+        raise Refused(
+            f"The operation has ended ({status}): nobody works any more.",
+            f"What its stages said: moorage operation show {identity}",
+        )
     if not operation.get("agent_id"):
-        raise Refused("The operation has no agent now: there is nothing to watch.")
+        raise Refused(
+            f"The operation is {status} and has no berth yet: there is nothing to watch.",
+            f"To follow it until there is: moorage operation watch {identity}",
+        )
     return str(operation["agent_id"])
 
 
@@ -134,16 +143,14 @@ def _terminal(call: Call, given: str) -> dict[str, Any] | None:
     return _checked(named[0]) if named else None
 
 
-def _agent(call: Call, given: str) -> str:
+def _agent(call: Call, given: str, *, what: str = "no open terminal and no agent") -> str:
     try:
         found = lookup.id_of(call.api, "agents", given)
         return lookup.answered_id(mapping(call.api.get(f"agents/{found}/")))
     except Refused as refused:
         if refused.status not in (0, 404):
             raise
-        raise Refused(
-            f"There is no open terminal and no agent {given!r} that you may see.", "`moorage agent list` shows agents."
-        ) from refused
+        raise Refused(f"There is {what} {given!r} that you may see.", "`moorage agent list` shows agents.") from refused
 
 
 def _checked(row: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cli import lookup, progress, screens, terminal, watching
 from cli.call import Call, ago, leaf, positive, read_file
-from cli.failures import INTERRUPTED, Misused
+from cli.failures import INTERRUPTED, Misused, Refused
 
 PATIENCE_S = 120
 _LOOK_S = 0.3
@@ -154,9 +154,16 @@ def take_over(call: Call) -> int:
     identity = _identity(call)
     operation = progress.mapping(call.api.post(f"operations/{identity}/take-over/"))
     deadline = time.monotonic() + call.given.patience
-    while _berth(operation) == "being_left" and time.monotonic() < deadline:
+    if _promised(operation):
+        terminal.complain(["The berth is yours once the plan is made: before, there is nothing in it to change."])
+    while (_promised(operation) or _berth(operation) == "being_left") and time.monotonic() < deadline:
         time.sleep(_LOOK_S)
         operation = progress.mapping(call.api.get(f"operations/{identity}/"))
+    if _promised(operation):
+        again = f"  to look again:  moorage operation take-over {terminal.clean(identity)}"
+        return call.answer(operation, ["The plan is not made yet.", again])
+    if not _berth(operation):
+        raise Refused(f"The operation is {terminal.clean(operation.get('status'))}: its berth was not taken over.")
     if _berth(operation) == "being_left":
         terminal.complain(["The stage that ran has not left the berth yet."])
     agent = terminal.clean(operation.get("agent_id") or "")
@@ -170,6 +177,11 @@ def take_over(call: Call) -> int:
 
 def hand_back(call: Call) -> int:
     return _steer(call, "hand-back")
+
+
+def _promised(operation: dict[str, Any]) -> bool:
+    """Whether the berth is still to be handed over."""
+    return bool(operation.get("take_over_by")) and operation.get("status") not in progress.TERMINAL
 
 
 def rework(call: Call) -> int:

@@ -21,6 +21,10 @@ _CALM = (
 _CLEAR = _CALM + b"\x1b[H\x1b[2J"
 
 
+class ScreenGone(Exception):
+    """The terminal was closed: nothing can be shown on it."""
+
+
 class RawTerminal:
     """Raw mode as a context: on the way out, however that is, modes and settings are what they were."""
 
@@ -30,14 +34,25 @@ class RawTerminal:
 
     def __enter__(self) -> RawTerminal:
         self._saved = termios.tcgetattr(self.keyboard)
-        tty.setraw(self.keyboard)
+        self.lend()
         return self
+
+    def lend(self) -> None:
+        """Raw from now on; what was typed already is not lost. Raises ScreenGone."""
+        try:
+            tty.setraw(self.keyboard, termios.TCSADRAIN)
+        except (OSError, termios.error) as error:
+            raise ScreenGone from error
 
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        self.give_back()
+
+    def give_back(self) -> None:
+        """As it was before it was lent; twice is fine."""
         # The terminal itself may be gone: then there is nothing to give back.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(ScreenGone):
             self.show(_CALM)
         with contextlib.suppress(OSError, termios.error):
             # Answers of the terminal that are still on their way are not typed into the shell.
@@ -50,10 +65,13 @@ class RawTerminal:
         return max(1, min(1000, size.columns)), max(1, min(1000, size.lines))
 
     def show(self, data: bytes) -> None:
-        """All of it, as it is."""
+        """All of it, as it is. Raises ScreenGone."""
         view = memoryview(data)
-        while view:
-            view = view[os.write(self.screen, view) :]
+        try:
+            while view:
+                view = view[os.write(self.screen, view) :]
+        except OSError as error:
+            raise ScreenGone from error
 
     def clear(self) -> None:
         """An empty screen in a terminal without special modes."""

@@ -149,8 +149,8 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
         fields = (
             "id", "type", "title", "project_id", "agent_id", "capability", "requirements", "requirements_size",
             "requirements_truncated", "engine", "template", "size", "status", "stage", "turn", "progress", "priority",
-            "approval", "blocked_by", "queue_position", "attention", "retry_count", "retry_strategy", "last_retry_at",
-            "created_at", "started_at", "completed_at", "error", "result", "metadata",
+            "approval", "blocked_by", "queue_position", "attention", "take_over_by", "retry_count", "retry_strategy",
+            "last_retry_at", "created_at", "started_at", "completed_at", "error", "result", "metadata",
         )  # fmt: skip
         read_only_fields = fields
 

@@ -120,6 +120,9 @@ class Operation(models.Model):
     last_retry_at = models.DateTimeField(null=True, blank=True)
     error = models.JSONField(null=True, blank=True)
     result = models.JSONField(null=True, blank=True)
+    take_over_by = models.CharField(
+        max_length=150, blank=True, default="", help_text="Who is given the berth as soon as there is code to change."
+    )
     metadata = models.JSONField(default=dict, blank=True)
     answers = models.JSONField(default=list, blank=True, help_text="What people answered to its questions, in order.")
     idempotency_key = models.CharField(max_length=200, blank=True)

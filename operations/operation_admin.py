@@ -144,13 +144,16 @@ class OperationAdmin(OperatorPage):
 
     def take_over(self, request: HttpRequest, operation: Operation) -> str:
         """Have its berth to oneself."""
-        takeover.take_over(by=request.user, operation_id=operation.pk)
+        taken = takeover.take_over(by=request.user, operation_id=operation.pk)
+        if takeover.promised(taken):
+            return "The berth is yours once the plan is made: before, there is nothing in it to change."
         return "The berth is yours: open a terminal of its agent, and hand it back when done."
 
     def hand_back(self, request: HttpRequest, operation: Operation) -> str:
         """Let it go on with the files as they are."""
+        had = takeover.reason(operation) is not None
         takeover.hand_back(by=request.user, operation_id=operation.pk)
-        return "Handed back; it goes on with the files as they are."
+        return "Handed back; it goes on with the files as they are." if had else "Given up; it goes on by itself."
 
     def rework(self, request: HttpRequest, operation: Operation) -> str:
         """Another round on its pull request."""

@@ -150,6 +150,7 @@ def possible(operation: Operation) -> dict[str, bool]:
         "answer_budget": waits_for == "budget",
         "take_over": takeover.possible(operation),
         "hand_back": waits_for == takeover.TAKEN_OVER,
+        "give_up_berth": bool(takeover.promised(operation)),
         "raise_budget": operation.status in Operation.ACTIVE,
         "decide": rounds.is_asked(operation),
         **decisions.possible(operation),

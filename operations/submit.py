@@ -241,6 +241,7 @@ def end(operation: Operation, *, status: Operation.Status) -> None:
     """Bring the operation to a terminal status, and save."""
     operation.status, operation.completed_at = status, timezone.now()
     operation.attention = operation.notice = None
+    operation.take_over_by = ""
     tokens.revoke(operation.pk, now=operation.completed_at)
     advance(operation, wake_up_in_s=None)
 

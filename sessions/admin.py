@@ -116,7 +116,8 @@ class TerminalAdmin(OperatorPage):
         """End it."""
         visibility.check_owner(request.user, terminal)
         lifecycle.close(terminal.pk, actor=f"user:{request.user}", reason="closed in the console")
-        return f"{plain(str(terminal))} is closed; its programs are ended."
+        ended = "the work goes on" if terminal.kind == Terminal.Kind.WATCH else "its programs are ended"
+        return f"{plain(str(terminal))} is closed; {ended}."
 
     def share(self, request: HttpRequest, terminal: Terminal) -> str:
         """Let somebody in."""

@@ -189,7 +189,7 @@ class _Passage:
         meter = Meter(self._admitted.asked, status=200, content_type=kind)
         self._begun = True
         await self._send(_start(200, back))
-        async for chunk in response.aiter_raw():
+        async for chunk in response.aiter_bytes():  # plain also where it came compressed, which nobody asked for
             if part := meter.feed(chunk):
                 await self._send({"type": "http.response.body", "body": part, "more_body": True})
         rest = meter.end()
@@ -200,12 +200,14 @@ class _Passage:
     async def _refused(self, response: httpx.Response, back: Headers) -> None:
         """An error of the provider's, without the key that some of them repeat."""
         body = b""
-        async for chunk in response.aiter_raw():
+        async for chunk in response.aiter_bytes():
             body += chunk
             if len(body) > _LONGEST_ERROR:
                 break
         key, status = self._admitted.model.api_key.encode(), response.status_code
-        body = body[:_LONGEST_ERROR].replace(key, b"...") if key else body[:_LONGEST_ERROR]
+        if len(body) > _LONGEST_ERROR:
+            body = body[: max(_LONGEST_ERROR - len(key), 0)]  # no end of it holds the beginning of the key
+        body = body.replace(key, b"...") if key else body
         failed = f"it answered {status}" if status >= 500 else ""
         await self._settle(Ended(State.FAILED, status=status, error=f"http.{status}"), failed=failed)
         if status == 429:

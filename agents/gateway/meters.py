@@ -29,6 +29,7 @@ class Meter:
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._usage: dict[str, int] = {}
+        self._odd = False  # it told a number of tokens that is none
         self._whole = False
         self.passed_on = False
 
@@ -59,10 +60,10 @@ class Meter:
 
     @property
     def usage(self) -> Usage | None:
-        """What the provider told; None when it told nothing."""
-        if not self._usage:
+        """What the provider told; None when it told nothing, or what cannot be: a whole answer for no token at all."""
+        if self._odd or not any(self._usage.values()):
             return None
-        return Usage(**{name: max(0, count) for name, count in self._usage.items()})
+        return Usage(**self._usage)
 
     @property
     def complete(self) -> bool:
@@ -127,6 +128,7 @@ class Meter:
         """Remember the usage of this dialect in our words; later figures are cumulative and replace earlier ones."""
         if not isinstance(told, dict):
             return
+        self._odd |= any(name in told and _is_odd(told[name]) for name in _COUNTED)
         if self._wire is Wire.MESSAGES:
             read, written = _count(told, "cache_read_input_tokens"), _count(told, "cache_creation_input_tokens")
             if "input_tokens" in told:  # Anthropic counts the cached ones beside, not within
@@ -153,9 +155,17 @@ _NAMES: dict[Wire, tuple[tuple[str, str], str]] = {
 }
 
 
+_COUNTED = frozenset(name for names, _ in _NAMES.values() for name in names)
+
+
+def _is_odd(value: object) -> bool:
+    """Whether this is no number of tokens; null is none told."""
+    return value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**40)
+
+
 def _count(told: Mapping[str, Any], name: str) -> int:
     value = told.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value < 2**40 else 0
+    return value if isinstance(value, int) and not _is_odd(value) else 0
 
 
 def _object(data: bytes) -> dict[str, Any] | None:

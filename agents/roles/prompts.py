@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from enum import StrEnum
 
+from agents import unseen
 from agents.engines.protocol import CodeMap, Feedback, Plan, PlanStep, Task
 
 MAX_REQUIREMENT_CHARS = 40_000
@@ -33,20 +33,31 @@ class Trust(StrEnum):
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.S)
 # What chat templates and our own fences are made of: nothing that people write about code needs them.
-_RESERVED = re.compile(r"<\|[^|<>\n]{1,40}\|>|</?data-[0-9a-f]{4,}>|\[/?INST\]|</?(?:system|assistant)>", re.I)
+_OPEN, _CLOSE = r"(?:[<\uff1c\ufe64]|&lt;?|&#0*60;?|&#x0*3c;?)", r"(?:[>\uff1e\ufe65]|&gt;?|&#0*62;?|&#x0*3e;?)"
+_RESERVED = re.compile(
+    rf"{_OPEN}\|[^|<>\n]{{1,40}}\|{_CLOSE}|{_OPEN}\s*/?\s*data-[0-9a-f]{{4,}}\s*{_CLOSE}|\[\s*/?\s*INST\s*\]|<</?SYS>>"
+    rf"|{_OPEN}\s*/?\s*(?:system|assistant|start_of_turn|end_of_turn|function_calls|function_results|antml:\w+)"
+    rf"(?:\s[^<>\n]{{0,80}})?{_CLOSE}",
+    re.I,
+)
+_FENCE = re.compile(r"<(\s*/?\s*data-[0-9a-f]{4,}\s*)>", re.I)
+_LAYERS = 8  # of marks within marks that are taken off one by one; a text with more loses every bracket
+_BRACKETS = str.maketrans("", "", "<>|&[]\uff1c\ufe64\uff1e\ufe65")
 
 
 def visible(text: str) -> str:
     """The text without characters that a person cannot see: bidi marks, zero-width, tags, controls."""
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co"))
+    return unseen.without(text)
 
 
 def prose(text: str) -> str:
     """What somebody wrote for people to read: without what only a model would see."""
     before, after = None, visible(text)
-    while before != after:  # what is left over may be one again: <!<!-- -->-- … -->
+    for _ in range(_LAYERS):  # what is left over may be one again: <!<!-- -->-- … -->
+        if before == after:
+            return after
         before, after = after, _RESERVED.sub("", _COMMENT.sub("", after))
-    return after
+    return after.translate(_BRACKETS)
 
 
 def removed(text: str) -> list[str]:
@@ -54,7 +65,7 @@ def removed(text: str) -> list[str]:
     plain = visible(text)
     bare = _COMMENT.sub("", plain)
     kinds = {
-        "invisible characters": len(text) - len(plain) - text.count("\r"),
+        "invisible characters": unseen.count(text),
         "HTML comments": len(_COMMENT.findall(plain)),
         "reserved marks": len(_RESERVED.findall(bare)),
     }
@@ -65,9 +76,7 @@ def marked(text: str) -> str:
     """A file's text with its invisible characters shown as ⟨U+202E⟩: they are there, and an edit must
     know.
     """
-    return "".join(
-        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf") else f"⟨U+{ord(c):04X}⟩" for c in text
-    )
+    return "".join(f"⟨U+{ord(c):04X}⟩" if unseen.unseen(c) and c != "\ufe0f" else c for c in text)
 
 
 def fenced(title: str, text: str, *, trust: Trust = Trust.TOOL, limit: int = MAX_REQUIREMENT_CHARS) -> str:
@@ -81,6 +90,7 @@ def fenced(title: str, text: str, *, trust: Trust = Trust.TOOL, limit: int = MAX
         title = "; ".join([title, *removed(text)])
     if len(plain) > limit:
         plain = plain[: limit // 2] + "\n[… cut …]\n" + plain[-limit // 2 :]
+    plain = _FENCE.sub(r"‹\1›", plain)  # no text ends the fence of another
     mark = f"data-{hashlib.sha256(plain.encode('utf-8', 'replace')).hexdigest()[:12]}"
     return f"{title} (written by {trust.value}):\n<{mark}>\n{plain}\n</{mark}>"
 

@@ -48,7 +48,14 @@ class AwaitBerth:
     """The operation waits for its agent; without one it asks for it."""
 
 
-Outcome = Done | AwaitBerth
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """The berth is a person's now, with a checkout of ``tree`` in it."""
+
+    tree: str
+
+
+Outcome = Done | AwaitBerth | HandOver
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,12 @@ class Context:
             done = done.filter(pk__gt=self._begun)
         step = done.order_by("-id").first()
         return step.product if step else {}
+
+    def handed_over(self) -> str:
+        """The tree with which a person was given the berth of the stage before it began; empty where it was not so."""
+        last = self._steps.filter(stage=Stage.CODE, pk__gt=self._begun).exclude(outcome=Step.Outcome.RUNNING)
+        step = last.order_by("-id").first()
+        return str(step.product.get("tree", "")) if step and step.outcome == Step.Outcome.WAITING else ""
 
     def tree(self, stage: Stage) -> str:
         """The tree that an earlier stage left. Raises TreeMissing when this host's vault does not hold it."""

@@ -25,7 +25,7 @@ from events.journal import record
 from operations import faults, step_logs, takeover
 from operations.coding import standstill
 from operations.coding.claims import MOST_LOST_WORKERS, Claim, claim
-from operations.coding.context import AwaitBerth, Context, Done, Outcome
+from operations.coding.context import AwaitBerth, Context, Done, HandOver, Outcome
 from operations.coding.pulse import Pulse
 from operations.coding.remedies import recover
 from operations.coding.stage_log import StageLog
@@ -204,6 +204,8 @@ def _finish(claimed: Claim, context: Context, outcome: Outcome | Fault, *, worke
             recover(operation, lost or outcome, step=step, actor=worker)  # type: ignore[arg-type] # one is a fault
         elif isinstance(outcome, AwaitBerth):
             _ask_for_berth(operation, step, fitted=fitted, actor=worker)
+        elif isinstance(outcome, HandOver):
+            _hand_over(operation, outcome, step=step)
         else:
             _go_on(operation, outcome, step=step, actor=worker)
 
@@ -251,6 +253,17 @@ def _await_berth(operation: Operation, step: Step, *, fitted: Outfit | None, act
     )
     advance(operation, wake_up_in_s=BERTH_RECHECK_S)
     record("operation.waiting", operation, actor=actor, reason="waits for a berth", **snapshot(operation))
+
+
+def _hand_over(operation: Operation, outcome: HandOver, *, step: Step) -> None:
+    """To whom the berth was promised; who has given it up since leaves the stage to begin again."""
+    step.outcome, step.product = Step.Outcome.WAITING, {"tree": outcome.tree}
+    step.save()
+    if by := takeover.promised(operation):
+        takeover.begin(operation, by=by, berth=takeover.Berth.FREE)
+    else:
+        advance(operation)
+        record("operation.stage_finished", operation, actor=step.worker, finished=step.stage, **snapshot(operation))
 
 
 def _go_on(operation: Operation, done: Done, *, step: Step, actor: str) -> None:

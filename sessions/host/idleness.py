@@ -13,14 +13,25 @@ def look(session: Session, *, limit_s: float) -> bool:
         return False
     left_s = limit_s - session.idle_s
     if left_s <= 0:
-        session.end(f"nobody used it for {span(limit_s)}")
+        session.end(f"{_nothing_of(session)} for {span(limit_s)}")
     elif left_s > max(_WARN_LEAST_S, min(_WARN_MOST_S, limit_s * _WARN_SHARE)):
         if session.warning:
             session.warn("")
     elif not session.warning:
-        session.warn(f"this terminal ends in {span(left_s)}: nobody uses it. Type anything to keep it")
+        session.warn(f"this terminal ends in {span(left_s)}: {_way_on(session)}")
         return True
     return False
+
+
+def _nothing_of(session: Session) -> str:
+    return "nothing was printed in it" if session.from_start else "nobody used it"
+
+
+def _way_on(session: Session) -> str:
+    """What keeps it; in one that only shows the work of an agent nobody types."""
+    if session.from_start:
+        return "the work prints nothing. Watch again at any time to see all of it"
+    return "nobody uses it. Type anything to keep it"
 
 
 def span(seconds: float) -> str:

@@ -20,8 +20,8 @@ from tests.api.conftest import pointers, problem
 OPERATIONS = "/api/v1/operations/"
 KEYS = {
     "id", "type", "project_id", "agent_id", "capability", "engine", "status", "stage", "turn", "progress", "priority",
-    "blocked_by", "queue_position", "attention", "retry_count", "retry_strategy", "last_retry_at", "created_at",
-    "started_at", "completed_at", "error", "result", "metadata",
+    "blocked_by", "queue_position", "attention", "take_over_by", "retry_count", "retry_strategy", "last_retry_at",
+    "created_at", "started_at", "completed_at", "error", "result", "metadata",
 }  # fmt: skip
 
 
@@ -41,8 +41,8 @@ def test_a_request_is_accepted_with_the_operation_and_where_it_is(client: APICli
         "engine": {"kind": "auto", "label": ""}, "status": "queued", "stage": "init", "turn": 0, "progress": 0.0,
         "priority": "high", "queue_position": None, "attention": {"kind": "none", "reason": "", "since": None},
         "blocked_by": [{"kind": "worker", "detail": "waits for a worker to take it"}], "retry_count": 0,
-        "retry_strategy": "", "last_retry_at": None, "created_at": 0, "started_at": None, "completed_at": None,
-        "error": None, "result": None, "metadata": {"ticket": [7, None]},
+        "take_over_by": "", "retry_strategy": "", "last_retry_at": None, "created_at": 0, "started_at": None,
+        "completed_at": None, "error": None, "result": None, "metadata": {"ticket": [7, None]},
     }  # fmt: skip
     assert body["created_at"].endswith("Z")
 

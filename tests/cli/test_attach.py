@@ -18,21 +18,25 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from agents.models import Agent
 from cli import relay_frames
 from config.access.models import ApiToken, Scope, issue
+from operations.models import Operation
 from resources.sandboxes.protocol import Command, Sandbox
 from resources.transcripts import Transcribed
 from sessions import lifecycle, sharing
 from sessions.host import wire
 from sessions.models import SessionHost, Terminal
+from tests.browser import rows
 from tests.cli.conftest import ROOT
 from tests.events.web_process import WebProcess
 from tests.fakes.redis_process import RedisProcess
 from tests.patience import eventually
 from tests.sessions.browser import Browser
 from tests.sessions.conftest import DaemonProcess, agent, daemon, data, host, sandbox, stranger, user  # noqa: F401
+from tests.sessions.viewer import Viewer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.needs_redis]
 LEAVE = b"\x1d"
@@ -185,7 +189,7 @@ def test_detach_key_leaves_the_program_running_and_the_terminal_as_it_was(attach
     assert again.wait() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
 def test_signal_gives_the_terminal_back(attach: Attach, terminal: Terminal, number: int) -> None:
     ada = attach("work")
     before = ada.settings()
@@ -220,6 +224,92 @@ def test_broken_connection_is_said_and_resumed_without_a_lost_or_doubled_line(
     ada.ready()  # all of it may have come at once: control is taken back a moment later
     ada.type(b"exit 5\n")
     assert ada.wait() == 5
+
+
+def test_what_is_typed_at_once_and_while_the_line_is_away_is_not_lost(
+    attach: Attach, web: WebProcess, terminal: Terminal
+) -> None:
+    ada = attach("work")
+    ada.read_until(b"leaves it; the program runs on.")
+    ada.type(b"echo at' 'once\n")
+    ada.read_until(b"at once\r")
+    web.kill()
+    ada.read_until(b"what you type is sent once it is back")
+    ada.type(b"echo mean")
+    ada.type(b"' 'while\n")
+    web.start()
+    ada.read_until(b"mean while\r", within_s=90)
+    assert ada.seen.count(b"mean while\r") == 1
+
+
+def test_what_is_typed_while_the_line_is_away_never_gets_into_somebody_else_s_work(
+    attach: Attach,
+    web: WebProcess,
+    daemon: DaemonProcess,  # noqa: F811
+    terminal: Terminal,
+) -> None:
+    ada = attach("work")
+    ada.ready()
+    web.kill()
+    ada.read_until(b"what you type is sent once it is back")
+    ada.type(b"echo nev''er\n")
+    with Viewer(daemon.socket) as other:
+        other.attach(terminal)
+        other.take_control()
+        other.type(b"read answer\n")
+        other.read_until(b"read answer\r\n")
+    web.start()
+    ada.read_until(b"what you typed meanwhile was not sent", within_s=90)
+    ada.type(b"aye\necho $answer' 'aye\n")
+    assert b"never" not in ada.read_until(b"aye aye\r")
+
+
+def test_stopped_and_continued_it_gives_the_terminal_back_and_draws_the_screen_anew(
+    attach: Attach, terminal: Terminal
+) -> None:
+    ada = attach("work")
+    before = ada.settings()
+    ada.ready()
+    raw = ada.settings()
+    ada.type(b"clear; echo on' 'screen\n")
+    ada.read_until(b"on screen\r")
+    os.kill(ada.pid, signal.SIGTSTP)
+    found, status = os.waitpid(ada.pid, os.WUNTRACED)
+    assert (found, os.WIFSTOPPED(status)) == (ada.pid, True)
+    assert ada.settings() == before
+    while ada.read(0.2) and select.select([ada.terminal], [], [], 0)[0]:
+        pass
+    ada.seen = b""
+    os.kill(ada.pid, signal.SIGCONT)
+    ada.read_until(b"on screen")
+    assert ada.settings() == raw
+    ada.type(b"echo af' 'ter; exit 4\n")
+    ada.read_until(b"af ter\r")
+    assert ada.wait() == 4
+    assert ada.settings() == before
+
+
+def test_window_that_is_closed_ends_it_and_leaves_the_program_running(attach: Attach, terminal: Terminal) -> None:
+    ada = attach("work")
+    ada.ready()
+    os.close(ada.terminal)
+    ada.terminal = os.open("/dev/null", os.O_RDONLY)
+    _, status = os.waitpid(ada.pid, 0)
+    ada._code = os.waitstatus_to_exitcode(status)
+    assert ada._code == 128 + signal.SIGHUP
+    eventually(lambda: Terminal.objects.get().state == "detached")
+
+
+def test_size_that_changed_while_the_line_was_away_is_the_terminal_s_afterwards(
+    attach: Attach, web: WebProcess, terminal: Terminal
+) -> None:
+    ada = attach("work")
+    ada.ready()
+    web.kill()
+    ada.read_until(b"connection lost")
+    ada.resize(71, 19)
+    web.start()
+    eventually(lambda: (Terminal.objects.get().columns, Terminal.objects.get().rows) == (71, 19))
 
 
 def test_read_only_types_nothing_and_takes_no_control(
@@ -281,6 +371,30 @@ def test_an_agent_is_watched_at_work_and_what_is_typed_goes_nowhere(
     assert Terminal.objects.get().kind == "watch"
     ada.type(LEAVE)
     assert ada.wait() == 0
+
+
+def test_an_operation_is_watched_by_the_beginning_of_its_id_and_what_cannot_be_is_said(
+    attach: Attach, agent: Agent, user: Any, stranger: Any  # noqa: F811
+) -> None:  # fmt: skip
+    project = rows.project(user)
+    underway, queued, ended = (rows.operation(user, of=project) for _ in range(3))
+    Operation.objects.filter(pk=underway.pk).update(agent=agent, status="running", stage="code")
+    Operation.objects.filter(pk=ended.pk).update(agent=agent, status="succeeded", completed_at=timezone.now())
+    ada = attach("--watch", str(underway.pk)[:8])
+    ada.read_until(b"as it happens.")
+    ada.type(LEAVE)
+    assert ada.wait() == 0
+    foreign = issue(user=stranger, scope=Scope.WRITE)
+    for given, how, words in (
+        (str(ended.pk), {}, b"The operation has ended (succeeded): nobody works any more."),
+        (str(queued.pk), {}, b"The operation is queued and has no berth yet"),
+        ("1", {}, b"There is no operation and no agent '1' that you may see."),
+        (str(underway.pk), {"token": foreign}, b"There is no operation and no agent"),
+        (str(underway.pk)[:8], {"token": foreign}, b"There is no operation and no agent"),
+    ):
+        one = attach("--watch", given, **how)
+        assert one.wait() == 3
+        assert words in one.seen.replace(b"\r\n", b" "), given
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ class Raw:
 
     body: bytes
     content_type: str = "application/json"
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
                     error = {"type": "error", "error": {"type": "scripted", "message": behaviour.message}}
                     self.send(behaviour.status, json.dumps(error).encode(), "application/json", behaviour.headers)
                 case Raw():
-                    self.send(200, behaviour.body, behaviour.content_type)
+                    self.send(200, behaviour.body, behaviour.content_type, behaviour.headers)
                 case Hang():
                     server.closing.wait(behaviour.seconds)
                     self.close_connection = True

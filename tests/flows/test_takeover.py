@@ -12,7 +12,7 @@ from events.journal import replay
 from operations import faults, snapshots, takeover
 from operations.coding import engine
 from operations.models import Evidence, Operation, Stage
-from operations.submit import answer, cancel
+from operations.submit import answer, approve, cancel, retry
 from resources.sandboxes import selection
 from tests.flows.inline import Inline, left_held, stages
 from tests.flows.repositories import PROJECT, make
@@ -82,14 +82,82 @@ def test_a_stage_that_runs_leaves_the_berth_and_the_row_says_when_it_has(inline:
     assert operation.engine_label.endswith("no AI was used"), "nobody changed a thing by hand"
 
 
-def test_before_there_is_code_the_stage_begins_anew(inline: Inline) -> None:
+@pytest.mark.parametrize("stage", ["analyze", "plan"])
+def test_before_there_is_code_the_berth_is_promised_and_what_is_changed_by_hand_is_kept(
+    inline: Inline, stage: str
+) -> None:
+    remote = make(inline.roots / "r.git", PROJECT)
+    operation = inline.submit(inline.project(remote))
+    up_to(inline, operation, stage)
+    assert (taken(inline, operation).status, takeover.promised(taken(inline, operation))) == ("running", "ada")
+    inline.wake(operation)
+    operation = inline.finish(operation)
+    assert (operation.status, operation.stage, operation.take_over_by) == ("waiting", "code", "")
+    (waits,) = snapshots.blocked_by(operation)
+    assert (waits["kind"], waits["by"], waits["berth"]) == ("taken_over", "ada", "free")
+    calc = tree_of(operation) / "calc.py"
+    add, sub = calc.read_text().split("def sub")
+    calc.write_text(f"{add}def sub{sub.replace('+', '-')}\n# by hand\n")
+    takeover.hand_back(by=inline.user, operation_id=operation.pk)
+    operation = inline.finish(operation)
+    assert operation.status == "succeeded", operation.error
+    assert operation.result is not None
+    assert "by hand" in remote.git("show", f"{operation.result['branch']}:calc.py")
+    assert "by hand (ada)" in operation.engine_label
+    assert stages(operation).count(("plan", "done")) == 1
+    assert left_held() == []
+
+
+def test_a_promised_berth_that_is_given_up_or_handed_back_unchanged_is_the_engine_s_again(inline: Inline) -> None:
+    given_up = inline.submit()
+    up_to(inline, given_up, "plan")
+    taken(inline, given_up)
+    takeover.hand_back(by=inline.user, operation_id=given_up.pk)
+    inline.wake(given_up)
+    assert inline.finish(given_up).status == "succeeded"
+    assert ("code", "waiting") not in stages(given_up)
+    unchanged = inline.submit()
+    up_to(inline, unchanged, "plan")
+    taken(inline, unchanged)
+    inline.wake(unchanged)
+    assert inline.finish(unchanged).status == "waiting"
+    takeover.hand_back(by=inline.user, operation_id=unchanged.pk)
+    unchanged = inline.finish(unchanged)
+    assert unchanged.status == "succeeded", unchanged.error
+    assert "by hand" not in unchanged.engine_label
+    kinds = [event.kind for event in replay(given_up.topic, after=0)]
+    assert kinds.index("operation.take_over_promised") < kinds.index("operation.take_over_withdrawn")
+
+
+def test_a_promised_berth_is_handed_over_after_the_plan_was_approved_and_to_nobody_else(
+    inline: Inline, django_user_model: Any
+) -> None:
+    operation = inline.submit(approval="plan")
+    up_to(inline, operation, "plan")
+    taken(inline, operation)
+    admin = django_user_model.objects.create(username="root", is_staff=True, is_superuser=True)
+    with pytest.raises(faults.NotPossibleNow, match="promised to ada"):
+        takeover.take_over(by=admin, operation_id=operation.pk)
+    inline.wake(operation)
+    operation = inline.finish(operation)
+    assert snapshots.attention(operation)["kind"] == "approval_required"
+    approve(by=inline.user, operation_id=operation.pk)
+    operation = inline.finish(operation)
+    assert snapshots.waits_for(operation) == "taken_over"
+    cancel(by=inline.user, operation_id=operation.pk)
+    inline.run()
+    assert left_held() == []
+
+
+def test_a_promise_ends_with_the_operation(inline: Inline) -> None:
     operation = inline.submit()
     up_to(inline, operation, "plan")
     taken(inline, operation)
-    takeover.hand_back(by=inline.user, operation_id=operation.pk)
+    cancel(by=inline.user, operation_id=operation.pk)
+    inline.run()
+    retry(by=inline.user, operation_id=operation.pk)
     operation = inline.finish(operation)
-    assert operation.status == "succeeded"
-    assert stages(operation).count(("code", "done")) == 1
+    assert operation.status == "succeeded", operation.error
 
 
 def test_only_who_may_steer_takes_over_and_an_answer_hands_nothing_back(inline: Inline, django_user_model: Any) -> None:

@@ -141,3 +141,16 @@ def test_idle_terminal_is_announced_and_ended_and_a_key_keeps_it(
     assert row.reason == "nobody used it for 6 seconds"
     kinds = [event.kind for event in journal.replay(terminal.topic, after=0)]
     assert kinds.count("terminal.expires_soon") == 2
+
+
+def test_a_watch_in_which_nothing_is_printed_ends_with_words_that_fit_it(
+    impatient: DaemonProcess, agent: Agent, user: Any
+) -> None:
+    terminal = asked(agent, user, kind=Terminal.Kind.WATCH)
+    with Viewer(impatient.socket) as viewer:
+        viewer.open(terminal)
+        (words,) = viewer.hear_kind(Kind.NOTICE)
+        assert b"Watch again at any time" in words
+        assert b"Type" not in words
+        _, _, reason = viewer.hear_kind(Kind.EXIT)
+    assert reason == b"nothing was printed in it for 6 seconds"

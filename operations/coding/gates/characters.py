@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+from agents import unseen
 from operations.coding.gates.subject import Subject, is_test, matches
 from operations.coding.gates.verdicts import GateResult, verdict
 
 # Zero-width, bidirectional and tag characters (Unicode 15: default-ignorable ones that change what a line means).
 # Controls too: terminals and editors act on them, and some end a line for Python where none is seen.
-_INVISIBLE = re.compile(
-    "[\x08\x0b\x0c\x1b\x7f\x85\x90\x9b-\x9d\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff0-\ufffb"
-    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]|\r(?!$)|\ufe0f{2,}"
-)
+_INVISIBLE = re.compile(f"(?!\ufe0f)[{unseen.IGNORED}]|\ufe0f{{2,}}|[\x08\x0b\x0c\x1b\x7f\x85\x90\x9b-\x9d]|\r(?!$)")
 _PICTURE = "[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff]"
 _JOINED_PICTURES = re.compile(f"(?<={_PICTURE})\u200d(?={_PICTURE})")
 # Letters that look like Latin ones. Within one word of a program they are there to deceive.

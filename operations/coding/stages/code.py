@@ -9,7 +9,7 @@ from typing import Any
 from events.faults import Fault
 from operations import permission, takeover
 from operations.coding import carrying, changes, checkouts, hiring, repository, syntax, vault
-from operations.coding.context import Context, Done, Level, Outcome
+from operations.coding.context import Context, Done, HandOver, Level, Outcome
 from operations.coding.git_faults import ContentRefused
 from operations.coding.recovery import GO_ON_FROM_LAST
 from operations.coding.tasks_for_engines import engine_for, plan_of, task_for, within_limits
@@ -36,9 +36,11 @@ def code(context: Context) -> Outcome:
     """One attempt. It starts from the base, or, for engines that correct themselves, from their last attempt.
 
     In a round of rework it starts from the pull request's branch, put on the base as that is now. After a person worked
-    in the berth, what lies there is the attempt.
+    in the berth, what lies there is the attempt. A berth that was promised to a person is handed over first.
     """
     operation, rework = context.operation, context.rework
+    if takeover.promised(operation):
+        return _hand_over(context)
     if (back := takeover.handed_back(operation)) and (done := _by_hand(context, by=back["by"], stage=back["stage"])):
         return done
     base_tree = context.tree(Stage.ANALYZE)
@@ -77,8 +79,20 @@ def code(context: Context) -> Outcome:
     )  # fmt: skip
 
 
+def _hand_over(context: Context) -> HandOver:
+    """A fresh checkout, set up, of what the engine would begin with."""
+    directory, rework = context.workspace / "tree", context.rework
+    tree = _last_tree(context)
+    if tree is None and rework is not None and rework.cause != Rework.Cause.CONFLICT:
+        tree = carrying.branch_on_base(context, rework, directory=directory)
+    tree = tree or context.tree(Stage.ANALYZE)
+    checkouts.make(context, tree=tree, directory=directory)
+    context.say(f"the berth is handed over to {takeover.promised(context.operation)}")
+    return HandOver(tree)
+
+
 def _by_hand(context: Context, *, by: str, stage: str) -> Done | None:
-    """What a person left in the berth, as this attempt; None where it is the base, and the engine's turn.
+    """What a person left in the berth, as this attempt; None where it is what the engine would begin with: its turn.
 
     Where the tree is the one of before, all that was seen on it still holds, and the work goes on in ``stage``.
     """
@@ -92,8 +106,8 @@ def _by_hand(context: Context, *, by: str, stage: str) -> Done | None:
     if tree == before.get("tree"):
         context.say(f"{by} handed the berth back with the files as they were")
         return Done(before, fields={"resume_at": "" if stage == Stage.CODE else stage})
-    if tree == base_tree:
-        context.say(f"{by} handed the berth back without a change to the base")
+    if tree in (base_tree, context.handed_over()):
+        context.say(f"{by} handed the berth back without a change to what there was")
         return None
     context.say(f"{by} handed the berth back with changes by hand")
     _preserve(context, tree)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import threading
 import uuid
@@ -13,12 +14,15 @@ from django.utils import timezone
 
 from agents.gateway import tokens
 from agents.gateway.models import Account, ModelCall, RunToken
-from tests.agents.gateway.conftest import KEY, PATHS, Make
+from tests.agents.gateway.conftest import KEY, MODELS, PATHS, Make
 from tests.fakes.llm_server import Behaviour, Cut, Fail, Hang, LlmServer, Raw, Say, Slowly
 from tests.patience import eventually
 
 each_wire = pytest.mark.parametrize("wire", list(PATHS))
 each_way = pytest.mark.parametrize("streamed", [False, True])
+
+
+ENDS = {"chat": b"[DONE]", "responses": b"}", "messages": b'"message_stop"}', "ollama": b"}"}
 
 
 def booked() -> tuple[int, int]:
@@ -47,19 +51,25 @@ def test_an_answer_passes_unchanged_and_its_usage_is_booked(
     assert "mrt_" not in json.dumps(sent.headers)
 
 
-def test_a_stream_arrives_word_by_word_and_not_at_its_end(server: LlmServer, make_client: Make) -> None:
+@each_wire
+def test_a_stream_arrives_word_by_word_and_not_at_its_end(server: LlmServer, make_client: Make, wire: str) -> None:
+    """In each dialect, and with a tool call in it: what programs stream."""
     gate = threading.Event()
-    server.script.append(Slowly(Say("Good morning."), first=260, gate=gate))
+    say = Say("Good morning.", calls=(("exec", {"cmd": "make " * 200}),), input_tokens=1000, output_tokens=200)
+    server.script.append(Slowly(say, first=1300, gate=gate))
     client = make_client()
-    body = {"model": "gpt-5", "messages": [], "stream": True}
+    body = {"model": MODELS[wire], "messages": [], "input": "Hello.", "stream": True, "max_tokens": 100}
     headers = {"authorization": f"Bearer {client.token}"}
-    with httpx.stream("POST", client.url + PATHS["chat"], json=body, headers=headers, trust_env=False) as answer:
+    with httpx.stream("POST", client.url + PATHS[wire], json=body, headers=headers, trust_env=False) as answer:
         parts = answer.iter_raw()
-        first = next(parts)
-        assert b"chat.completion.chunk" in first
+        assert next(parts)
         assert not gate.is_set()
         gate.set()
-        assert b"[DONE]" in b"".join(parts)
+        rest = b"".join(parts)
+    assert (b"make make" in rest) or wire == "ollama"  # whose calls come in one piece, with the first one
+    assert rest.rstrip().endswith(ENDS[wire])
+    call = eventually(lambda: ModelCall.objects.exclude(state="reserved").first())
+    assert (call.state, call.usage_known, call.input_tokens, call.output_tokens) == ("settled", True, 1000, 200)
 
 
 def test_the_usage_that_the_client_did_not_ask_for_is_booked_and_not_shown(
@@ -209,6 +219,44 @@ def test_a_providers_refusal_comes_through_without_the_key_and_costs_nothing(
     call = ModelCall.objects.get()
     assert (call.state, call.status, call.error) == ("failed", status, f"http.{status}")
     assert booked() == (0, 0)
+
+
+def answered(**usage: Any) -> bytes:
+    """An answer in OpenAI's chat dialect that tells this usage."""
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Yes."}}
+    return json.dumps({"id": "x", "object": "chat.completion", "model": "other", "choices": [choice], **usage}).encode()
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{}, {"usage": None}, {"usage": {}}, {"usage": []}, {"usage": {"prompt_tokens": 0, "completion_tokens": 0}},
+     {"usage": {"prompt_tokens": -9, "completion_tokens": -9}}, {"usage": {"prompt_tokens": "many"}},
+     {"usage": {"prompt_tokens": 2**63, "completion_tokens": 1}}, {"usage": {"prompt_tokens": 1.5}}],
+)  # fmt: skip
+def test_a_usage_that_cannot_be_is_charged_as_reserved_and_never_as_nothing(
+    server: LlmServer, make_client: Make, told: dict[str, Any]
+) -> None:
+    server.script.append(Raw(answered(**told)))
+    assert make_client().ask().status_code == 200
+    call = ModelCall.objects.get()
+    assert (call.state, call.usage_known) == ("settled", False)
+    assert booked() == (0, call.held_nanos)
+
+
+def test_an_answer_that_came_compressed_is_passed_on_plain_and_booked(server: LlmServer, make_client: Make) -> None:
+    body = answered(usage={"prompt_tokens": 11, "completion_tokens": 7})
+    server.script.append(Raw(gzip.compress(body), headers={"content-encoding": "gzip"}))
+    assert make_client().ask().content == body
+    call = ModelCall.objects.get()
+    assert (call.state, call.input_tokens, call.output_tokens) == ("settled", 11, 7)
+
+
+def test_no_part_of_the_key_is_left_where_a_long_refusal_is_cut(server: LlmServer, make_client: Make) -> None:
+    # Wherever the cut falls, it falls into a key.
+    server.script.append(Fail(400, message=KEY * 5000))
+    said = make_client().ask()
+    assert said.status_code == 400
+    assert KEY[:8] not in said.text
 
 
 def test_a_redirect_is_not_followed(server: LlmServer, make_client: Make) -> None:

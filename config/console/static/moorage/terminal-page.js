@@ -62,6 +62,7 @@ function say(words) {
 function inWords(view) {
   if (view.ended) return view.ended;
   if (view.state !== "live") return "Not connected.";
+  if (view.watchOnly) return "You are watching the work as it happens. Nobody types here.";
   const holder = view.people.find((person) => person.controls);
   if (view.inControl) return "You are in control: what you type goes to the program.";
   if (holder) return `${holder.name} is in control. You are watching.`;
@@ -88,7 +89,7 @@ function personLine(person) {
   item.append(element("strong", { text: person.name }), person.me ? " (you)" : "");
   const told = [person.controls ? "in control" : "watching"];
   if (person.asks) told.push("asks for control");
-  if (!person.may_type) told.push("may watch only");
+  if (!person.may_type && !shown.watchOnly) told.push("may watch only");
   item.append(element("span", { className: "quiet", text: ` ${told.join(", ")} ` }));
   if (shown.inControl && !person.me) {
     item.append(act("Hand control over", () => shown.wish(Wish.HAND_TO, person.viewer), { label: `Hand control to ${person.name}` }));
@@ -97,7 +98,7 @@ function personLine(person) {
 }
 
 function actsFor(view, holder) {
-  if (view.state !== "live" || view.ended) return [];
+  if (view.state !== "live" || view.ended || view.watchOnly) return [];
   if (view.inControl) return [act("Give control back", () => view.wish(Wish.GIVE_BACK))];
   const acts = [];
   if (view.mayType) acts.push(act("Take control", () => { view.wish(Wish.TAKE); view.screen.focus(); }, { primary: true }));
@@ -133,7 +134,7 @@ function open(tab) {
   const holder = element("div", { className: "terminal-screen" });
   part("panels").append(holder);
   const view = new View({
-    terminal: tab.dataset.terminal, line, holder, own: "own" in tab.dataset, readAloud: part("read-aloud").checked,
+    terminal: tab.dataset.terminal, line, holder, own: "own" in tab.dataset, watchOnly: "watch" in tab.dataset, readAloud: part("read-aloud").checked,
     columns: Number(tab.dataset.columns), rows: Number(tab.dataset.rows),
   });
   view.addEventListener("change", () => { if (view === shown) showState(); });

@@ -10,9 +10,9 @@ const encoder = new TextEncoder();
 
 export class View extends EventTarget {
   // "change" tells that something of its state is new, "words" (detail: the words) that something is to be said.
-  constructor({ terminal, line, holder, own, readAloud, columns, rows }) {
+  constructor({ terminal, line, holder, own, watchOnly, readAloud, columns, rows }) {
     super();
-    Object.assign(this, { terminal, line, holder });
+    Object.assign(this, { terminal, line, holder, watchOnly });
     Object.assign(this, { state: "connecting", epoch: 0, inControl: false, people: [], others: 0, you: 0, mayType: false, asked: false, ended: "" });
     this.offset = null; // behind the last byte received
     this.shown = 0; // behind the last byte that the emulator has taken
@@ -68,6 +68,7 @@ export class View extends EventTarget {
     this.failures = 0;
     this.epoch = frame.epoch;
     this.acknowledged = 0;
+    if (this.offset === null || frame.start >= this.offset) this.former = 0; // perhaps another session host, whose numbers begin anew
     this.resized(frame.columns, frame.rows);
     this.change({ state: "live" });
   }
@@ -164,7 +165,7 @@ export class View extends EventTarget {
     if (this.inControl) return;
     if (this.ended) this.say("The terminal has ended: what you type goes nowhere.");
     else if (this.state !== "live") this.say("Not connected: what you type is not sent.");
-    else this.say("You are watching: take control to type.");
+    else this.say(this.watchOnly ? "Nobody types here: it shows the work as it happens." : "You are watching: take control to type.");
   }
 
   wish(wish, viewer = 0) {
