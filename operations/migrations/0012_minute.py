@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("operations", "0010_kept_outlines"),
+        ("operations", "0011_take_over_by"),
     ]
 
     operations = [
