@@ -73,8 +73,8 @@ def measure() -> list[Figure]:
         start = timezone.now()
         _delivered(forge, now=start)
         busy, _ = _hour(forge, start)
-        _calm_down(start + timedelta(hours=1))
         idle_from = start + timedelta(hours=12)
+        _calm_down(now=idle_from)
         used, began = forge.limit_used, resource.getrusage(resource.RUSAGE_SELF)
         idle, unchanged = _hour(forge, idle_from)
         ended = resource.getrusage(resource.RUSAGE_SELF)
@@ -95,12 +95,13 @@ def measure() -> list[Figure]:
     ]  # fmt: skip
 
 
-def _calm_down(start: datetime) -> None:
-    """Each is looked at until it has been quiet for long."""
+def _calm_down(*, now: datetime) -> None:
+    """Each is looked at, and has been quiet since: its next look is due."""
     from operations.coding import watching
+    from operations.models import PullRequest
 
-    for number in range(watching.IDLE_LOOKS + 1):
-        _told(start + timedelta(hours=number + 1))
+    _told(now - timedelta(hours=1))
+    PullRequest.objects.update(quiet_looks=watching.IDLE_LOOKS, look_due_at=now)
 
 
 def _told(now: datetime) -> None:

@@ -1,7 +1,8 @@
 """The repair engine on seeded defects: how many it mends within its default budget, and how fast it tries.
 
 ``python -m benchmarks.repair [NAME …]`` runs some by name; ``--seconds N`` changes the budget of each; ``--unseen``
-takes the set that was run before any operator was tuned on it.
+and ``--held-out`` take the sets that were run before any operator was tuned on them. The held-out set keeps some tests
+from the engine: ``✓`` passes those too, ``~`` passes only what the engine saw, ``=`` is the text before the defect.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from agents.engines.repair.harness import Command, Harness
 from agents.engines.repair.options import Options
 from agents.engines.repair.search import limit_s_of
 from agents.engines.repair.source import Source
+from benchmarks.defects.held_out_defects import HELD_OUT, HeldOut
 from benchmarks.defects.seeded import DEFECTS, Defect
 from benchmarks.defects.unseen_defects import UNSEEN, Unseen
 from benchmarks.report import Figure, main
@@ -62,14 +64,23 @@ class Trial:
 
     name: str
     mended: bool
+    right: bool  # the tests that were kept from the engine pass too
     exact: bool  # the very text that was there before the defect was seeded
     seconds: float
     cpu_s: float  # of all processes: what it would take alone on one core
     words: str
 
 
-def attempt(files: dict[str, str], *, name: str, seconds: float, loud: bool = False, wanted: str = "") -> Trial:
-    """Repair one project in a directory of its own, and run its tests afresh."""
+def attempt(
+    files: dict[str, str],
+    *,
+    name: str,
+    seconds: float,
+    loud: bool = False,
+    wanted: str = "",
+    kept: dict[str, str] | None = None,
+) -> Trial:
+    """Repair one project in a directory of its own, and run its tests afresh; then those that were ``kept`` from it."""
     with tempfile.TemporaryDirectory(prefix="repair-") as directory:
         root = Path(directory) / "tree"
         bench = ToolchainBench(root)
@@ -89,7 +100,10 @@ def attempt(files: dict[str, str], *, name: str, seconds: float, loud: bool = Fa
         except Fault as fault:
             words = f"{fault.code}: {fault.detail}"
         took, cpu_s = time.monotonic() - began, _cpu_s() - spent
-        return Trial(name, _green(root), wanted in {bench.text(path) for path in files}, took, cpu_s, words)
+        mended, exact = _green(root), wanted in {bench.text(path) for path in files}
+        for path, text in (kept or {}).items():
+            bench.put(path, text)
+        return Trial(name, mended, mended and _green(root), exact, took, cpu_s, words)
 
 
 def _bounded() -> None:
@@ -112,13 +126,22 @@ def _green(root: Path) -> bool:
         return False
 
 
-def run(defects: Sequence[Defect | Unseen], *, seconds: float, loud: bool) -> list[Trial]:
+def _kept(defect: Defect | Unseen | HeldOut) -> dict[str, str]:
+    if not isinstance(defect, HeldOut):
+        return {}
+    seen = defect.files()
+    return {path: text for path, text in defect.files(hidden=True).items() if seen[path] != text}
+
+
+def run(defects: Sequence[Defect | Unseen | HeldOut], *, seconds: float, loud: bool) -> list[Trial]:
     """Each defect, one after the other."""
     trials = []
     for defect in defects:
-        trial = attempt(defect.files(), name=defect.name, seconds=seconds, loud=loud, wanted=defect.text)
+        trial = attempt(
+            defect.files(), name=defect.name, seconds=seconds, loud=loud, wanted=defect.text, kept=_kept(defect)
+        )
         trials.append(trial)
-        mark = ("✓" if trial.mended else "✗") + ("=" if trial.exact else " ")
+        mark = ("✓" if trial.right else "~" if trial.mended else "✗") + ("=" if trial.exact else " ")
         print(
             f"{mark} {trial.name:22} {trial.seconds:6.1f} s {trial.cpu_s:6.1f} s cpu  {trial.words[:150]}",
             flush=True,
@@ -139,8 +162,9 @@ def rate() -> tuple[float, float]:
         tests = {"failing": [test.name for test in survey.failing], "passing": [test.name for test in survey.passing]}
         began = time.monotonic()
         verdicts, _ = harness.attempt(
-            listed, tests=tests, shapes=(), limit_s=limit_s_of(survey), seconds=8, stop=False, again=False
-        )
+            listed, tests=tests, quick=len(survey.failing), shapes=(), limit_s=limit_s_of(survey), seconds=8,
+            stop=False, again=False,
+        )  # fmt: skip
         warm = sum(verdict.verdict != "same" for verdict in verdicts) / (time.monotonic() - began)
         began = time.monotonic()
         for _ in range(3):
@@ -168,12 +192,17 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--unseen", action="store_true")
+    parser.add_argument("--held-out", action="store_true")
     parser.add_argument("--loud", action="store_true")
     options = parser.parse_args()
-    if options.names or options.all or options.unseen:
-        known: Sequence[Defect | Unseen] = UNSEEN if options.unseen else DEFECTS
+    if options.names or options.all or options.unseen or options.held_out:
+        known: Sequence[Defect | Unseen | HeldOut] = (
+            UNSEEN if options.unseen else HELD_OUT if options.held_out else DEFECTS
+        )
         chosen = [one for one in known if not options.names or any(name in one.name for name in options.names)]
         trials = run(chosen, seconds=options.seconds, loud=options.loud)
-        print(f"{sum(trial.mended for trial in trials)} of {len(trials)} mended on {os.cpu_count()} cores")
+        mended, right = sum(trial.mended for trial in trials), sum(trial.right for trial in trials)
+        kept = f", {right} of them right by the tests kept from the engine" if options.held_out else ""
+        print(f"{mended} of {len(trials)} mended on {os.cpu_count()} cores{kept}")
     else:
         main(measure)

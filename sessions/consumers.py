@@ -113,6 +113,16 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         finally:
             self._stop()
 
+    async def dispatch(self, message: Any) -> None:
+        """Each frame without a way through the database's thread, which took most of its time.
+
+        The base looks after the database's connections at every message; whoever asks the database here does that too.
+        """
+        if message["type"] == "websocket.receive":
+            await self.websocket_receive(message)
+        else:
+            await super().dispatch(message)
+
     async def connect(self) -> None:
         if SUBPROTOCOL not in self.scope.get("subprotocols", ()):
             await self.close()

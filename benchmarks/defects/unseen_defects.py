@@ -53,21 +53,24 @@ class Unseen:
         """The project with the defect: the package, its tests, and what they read."""
         if self.text.count(self.right) != 1:
             raise ValueError(f"{self.name}: {self.right!r} stands {self.text.count(self.right)} times")
-        files = {
-            "conftest.py": "",
-            "programs/__init__.py": "",
-            f"programs/{self.program}.py": self.text.replace(self.right, self.wrong),
-        }
+        text = self.text.replace(self.right, self.wrong)
         cases, tests = PROGRAMS / f"{self.program}.json", PROGRAMS / f"test_{self.program}.py"
         if cases.exists():
-            files |= {
-                "tests/reading.py": _READING,
-                f"tests/cases/{self.program}.json": cases.read_text(),
-                f"tests/test_{self.program}.py": _BY_CASES.format(name=self.program),
-            }
-        else:
-            files[f"tests/test_{self.program}.py"] = tests.read_text()
-        return files
+            return by_cases(self.program, text, cases.read_text())
+        return _package(self.program, text) | {f"tests/test_{self.program}.py": tests.read_text()}
+
+
+def by_cases(program: str, text: str, cases: str) -> dict[str, str]:
+    """A package with the program, and a folder of tests that read ``cases``."""
+    return _package(program, text) | {
+        "tests/reading.py": _READING,
+        f"tests/cases/{program}.json": cases,
+        f"tests/test_{program}.py": _BY_CASES.format(name=program),
+    }
+
+
+def _package(program: str, text: str) -> dict[str, str]:
+    return {"conftest.py": "", "programs/__init__.py": "", f"programs/{program}.py": text}
 
 
 UNSEEN: tuple[Unseen, ...] = (

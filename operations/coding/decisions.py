@@ -29,6 +29,13 @@ class Decided(StrEnum):
     CLOSE = "close"
 
 
+_WORDS = {
+    Decided.ROUND: "asked for another round",
+    Decided.LEAVE: "takes it from here",
+    Decided.CLOSE: "wants it closed",
+}
+
+
 def another_round(*, by: Any, operation_id: uuid.UUID | str, text: str = "") -> Operation:
     """The engine has another go, with these words and all that is the matter now; the count of rounds begins anew.
 
@@ -113,7 +120,8 @@ def _decide(by: Any, operation_id: uuid.UUID | str, decided: Decided, *, text: s
                 f"the operation is {operation.status}", remedy="Wait for it, cancel it, or retry it."
             )
         row.decided = {"do": decided.value, "by": str(by), "text": text}
-        row.save(update_fields=["decided"])
+        row.note = f"{by} {_WORDS[decided]}: as soon as the forge was read"[:500]
+        row.save(update_fields=["decided", "note"])
         _hint(operation, row, by=by, reason=decided.value)
     return operation
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import fnmatch
 import secrets
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
+from agents import sizes
 from agents.engines.protocol import TestCounts
 from events.faults import Fault, FaultClass
 from operations.coding import checkouts, junit
@@ -23,7 +24,9 @@ from resources.sandboxes.protocol import Command
 
 FAILURES_KEPT = 50  # failing tests whose messages stay with the row
 OUTPUT_KEPT = 6000  # characters of the output that stay with the evidence
-ONE_TEST_SHARE, ONE_TEST_LEAST_S = 30, 10  # one hanging test may take a thirtieth of the whole run's time
+ONE_TEST_SHARE, ONE_TEST_LEAST_S = 60, 10  # one hanging test may take a sixtieth of the whole run's time
+KILLED = frozenset({-9, 137})  # by the kernel, most often: whoever takes too much memory
+MEMORY_PERCENT = 60  # of the berth's, for the one process of a second run: then the test fails, and the others run
 WHOLE_RUN = "(the whole run)"  # stands for tests that left no names
 JUNIT = "{junit}"  # stands in a test command for the path of the report
 
@@ -111,7 +114,16 @@ DETECT: tuple[tuple[str, Sequence[str], tuple[str, ...]], ...] = (
     (
         "pytest",
         ("test_*.py", "*_test.py", "*/test_*.py", "*/*_test.py", "conftest.py", "*/conftest.py"),
-        ("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={JUNIT}"),
+        (
+            "python",
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--continue-on-collection-errors",
+            f"--junitxml={JUNIT}",
+        ),
     ),
     (
         "node",
@@ -157,10 +169,16 @@ def run(
     if "PYTEST_TIMEOUT" not in context.spec["environment"]:
         # pytest-timeout reads it: a test that hangs fails by itself, and the others still have their say.
         environment["PYTEST_TIMEOUT"] = str(max(timeout_s // ONE_TEST_SHARE, ONE_TEST_LEAST_S))
-    outcome = context.equipped.run(
-        Command(argv=argv, cwd=checkout, timeout_s=timeout_s, environment=environment), cancelled=context.lost
-    )
+    wish = Command(argv=argv, cwd=checkout, timeout_s=timeout_s, environment=environment)
+    outcome = context.equipped.run(wish, cancelled=context.lost)
     context.check()
+    if outcome.exit_code in KILLED and not outputs.exists(report_path):
+        memory_mb = sizes.size_taken(context.agent.resolved).memory_mb * MEMORY_PERCENT // 100
+        context.say(f"the tests were killed, as one that fills the memory is; once more, with {memory_mb} MB at most")
+        bounded = ("prlimit", f"--as={memory_mb << 20}", "--", *argv)
+        again = context.equipped.run(replace(wish, argv=bounded), cancelled=context.lost)
+        context.check()
+        outcome = again if outputs.exists(report_path) else outcome
     output = outcome.text(OUTPUT_KEPT)
     context.say(output, level=Level.INFO if outcome.ok else Level.WARNING)
     context.say(f"exit {outcome.exit_code} after {outcome.duration_s:.1f} s, {outcome.tier}", level=Level.DEBUG)

@@ -10,8 +10,8 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, cast
 
 from sessions.host import wire
 from sessions.host.session import Session
@@ -25,7 +25,7 @@ _MOST_OPENINGS = 64
 _MOST_UNSENT = 1 << 18  # bytes of answers: then we stop reading from the client
 _HELLO_S = 5.0
 _SEND_BUFFER = 1 << 16
-_READ = 1 << 16
+_FRAMES_AT_ONCE = 64  # then the loop sees to others
 
 
 class Keeper(Protocol):
@@ -42,19 +42,32 @@ class Keeper(Protocol):
     async def until_open(self, terminal_id: uuid.UUID) -> None:
         """Look at the terminal's row now. Raises Refused when it does not become open."""
 
+    def admit(self, connection: Connection) -> bool:
+        """Whether there is room for one more client."""
 
-class Connection:
-    """Reads what a client asks, one frame after the other, and sends what its watches have to tell."""
+    def dismiss(self, connection: Connection) -> None:
+        """It has gone."""
 
-    def __init__(self, *, keeper: Keeper, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+
+class Connection(asyncio.Protocol):
+    """Obeys what a client asks, one frame after the other, and sends what its watches have to tell.
+
+    All of it happens in callbacks of the loop: a task that is woken for each frame would cost more than the frame.
+    """
+
+    def __init__(self, *, keeper: Keeper) -> None:
         self._keeper = keeper
-        self._reader, self._writer = reader, writer
+        self._loop = asyncio.get_running_loop()
         self._watches: dict[int, Watch] = {}
+        self._woken: dict[Watch, None] = {}  # may have something to tell, in this order
         self._answers: deque[bytes] = deque()
         self._unsent = 0
-        self._news, self._room = asyncio.Event(), asyncio.Event()
+        self._sending = self._full = self._stuffed = False
+        self._frames = wire.Splitter()
+        self._arrived: Iterator[Frame] = iter(())
         self._openings: set[asyncio.Task[None]] = set()
         self._greeted = False
+        self._patience: asyncio.TimerHandle | None = None
         self._handlers: dict[Kind, Callable[..., None]] = {
             Kind.PING: self._ping,
             Kind.OPEN: self._open,
@@ -68,102 +81,131 @@ class Connection:
             Kind.CONTROL: self._control,
         }
 
-    async def hold(self) -> None:
-        """Until the client leaves, sends what is no frame, or the task is cancelled."""
-        self._writer.transport.set_write_buffer_limits(high=_SEND_BUFFER)
-        sender = asyncio.create_task(self._send())
-        receiver = asyncio.create_task(self._receive())
-        try:
-            await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (receiver, sender, *self._openings):
-                task.cancel()
-            for watch in list(self._watches.values()):
-                self._forget(watch)
-            self._writer.close()
-            outcomes = await asyncio.gather(sender, receiver, *self._openings, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, Exception) and not isinstance(outcome, OSError | TimeoutError):
-                raise outcome
+    # --- the loop says ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has come; it greets in time or is hung up on."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=_SEND_BUFFER)
+        self._patience = self._loop.call_later(_HELLO_S, self._transport.abort)
+        if not self._keeper.admit(self):
+            self._transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """It has gone, or we have hung up."""
+        self._leave()
+        if self._patience is not None:
+            self._patience.cancel()
+        self._keeper.dismiss(self)
+
+    def data_received(self, data: bytes) -> None:
+        """More of what it asks."""
+        self._arrived = self._frames.feed(data)
+        self._obey_all()
+
+    def pause_writing(self) -> None:
+        """It does not read as fast as we write."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._full = False
+        self._send_soon()
+
+    def hang_up(self) -> None:
+        """Once it has taken the last answers, or has not taken them in time."""
+        if self._transport.is_closing():
+            return
+        self._leave()
+        for answer in self._answers:
+            self._transport.write(answer)
+        self._answers.clear()
+        self._transport.close()
+        if self._patience is not None:
+            self._patience.cancel()
+        self._patience = self._loop.call_later(_HELLO_S, self._transport.abort)
+
+    def _leave(self) -> None:
+        for task in self._openings:
+            task.cancel()
+        for watch in list(self._watches.values()):
+            self._forget(watch)
 
     # --- sending --------------------------------------------------------------------------------------------------
 
-    async def _send(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            more = True
-            while more:
-                more = await self._send_answers()
-                for watch in list(self._watches.values()):  # one frame each: a flood does not hold up the others
-                    if self._watches.get(watch.channel) is not watch:
-                        continue  # detached while others were served: DETACH is the last word on a channel
-                    if (frame := watch.next_frame()) is not None:
-                        more = True
-                        self._writer.write(frame)
-                        await self._writer.drain()
-                    if watch.finished:
-                        self._forget(watch)
-                await asyncio.sleep(0)
+    def _send_soon(self) -> None:
+        if not (self._sending or self._full):
+            self._sending = True
+            self._loop.call_soon(self._send)
 
-    async def _send_answers(self) -> bool:
-        sent = False
-        while self._answers:
-            answer = self._answers.popleft()
-            self._unsent -= len(answer)
-            self._writer.write(answer)
-            sent = True
-            self._room.set()
-            await self._writer.drain()
-        return sent
+    def _send(self) -> None:
+        """Answers first, then one frame of each watch in turn: a flood does not hold up the others."""
+        self._sending = False
+        for _ in range(_FRAMES_AT_ONCE):
+            if self._full or self._transport.is_closing():
+                return
+            if self._answers:
+                answer = self._answers.popleft()
+                self._unsent -= len(answer)
+                self._transport.write(answer)
+                self._hear_again()
+            elif self._woken:
+                self._send_of(next(iter(self._woken)))
+            else:
+                return
+        self._send_soon()
 
-    def _wake(self) -> None:
-        self._news.set()
+    def _send_of(self, watch: Watch) -> None:
+        del self._woken[watch]
+        if (frame := watch.next_frame()) is not None:
+            self._woken[watch] = None  # there may be more: behind the others
+            self._transport.write(frame)
+        if watch.finished:
+            self._forget(watch)
+
+    def _wake(self, watch: Watch) -> None:
+        self._woken[watch] = None
+        self._send_soon()
 
     def _answer(self, kind: Kind, channel: int, *values: Any, rest: bytes = b"") -> None:
         answer = wire.encode(kind, channel, wire.pack(TOLD, kind, *values, rest=rest))
         self._answers.append(answer)
         self._unsent += len(answer)
-        self._wake()
+        self._send_soon()
 
     def _refuse(self, channel: int, refused: Refused) -> None:
         self._answer(Kind.ERROR, channel, refused.problem, rest=refused.words.encode())
 
     def _forget(self, watch: Watch) -> None:
+        """DETACH or EXIT is the last word on a channel: nothing of it is sent any more."""
+        self._woken.pop(watch, None)
         if self._watches.get(watch.channel) is watch:
             del self._watches[watch.channel]
         watch.session.leave(watch)
 
     # --- receiving ------------------------------------------------------------------------------------------------
 
-    async def _receive(self) -> None:
-        frames = wire.Splitter()
-        while True:
-            async with asyncio.timeout(None if self._greeted else _HELLO_S):
-                data = await self._reader.read(_READ)
-            if not data:
-                return
-            try:
-                for frame in frames.feed(data):
-                    if not self._obey(frame):
-                        await self._say_goodbye()
-                        return
-                    await self._until_there_is_room()
-            except BadFrame as bad:
-                self._refuse(0, Refused(Problem.MALFORMED, str(bad)))
-                await self._say_goodbye()
-                return
+    def _obey_all(self) -> None:
+        if self._transport.is_closing():
+            return
+        try:
+            for frame in self._arrived:
+                if not self._obey(frame):
+                    self.hang_up()
+                    return
+                if self._unsent >= _MOST_UNSENT:
+                    self._stuffed = True
+                    self._transport.pause_reading()
+                    return
+            self._transport.resume_reading()
+        except BadFrame as bad:
+            self._refuse(0, Refused(Problem.MALFORMED, str(bad)))
+            self.hang_up()
 
-    async def _until_there_is_room(self) -> None:
-        while self._unsent >= _MOST_UNSENT:
-            self._room.clear()
-            await self._room.wait()
-
-    async def _say_goodbye(self) -> None:
-        """Let the last answers leave, if the client takes them in time."""
-        deadline = asyncio.get_running_loop().time() + _HELLO_S
-        while self._answers and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
+    def _hear_again(self) -> None:
+        if self._stuffed and self._unsent < _MOST_UNSENT:
+            self._stuffed = False
+            self._loop.call_soon(self._obey_all)  # what had arrived before
 
     def _obey(self, frame: Frame) -> bool:
         """Do what the frame says, or refuse it. False for one after which there is nothing to talk about."""
@@ -181,6 +223,8 @@ class Connection:
         if frame.kind != Kind.HELLO or values != (wire.VERSION,):
             raise Refused(Problem.VERSION, f"a HELLO of version {wire.VERSION} comes first")
         self._greeted = True
+        if self._patience is not None:
+            self._patience.cancel()
         self._answer(Kind.HELLO, frame.channel, wire.VERSION, rest=self._keeper.epoch.encode())
         return True
 

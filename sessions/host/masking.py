@@ -20,10 +20,13 @@ _SECRETS = re.compile(
     r"|(?P<user>://[^\s/:@\x1b]*:)(?P<password>[^\s/@\x1b]+)(?=@)"
 )
 _RUN_BACKWARDS = re.compile(r"[^\s\x1b\"']*")  # what a secret may still go on from, read from its end
-# Case folded: without one of them a text has no secret, and looking for words is twenty times faster than _SECRETS.
-_HINTS = (
-    *("pass", "secret", "token", "key", "credential", "bearer", "basic", "://", "sk-", "github_pat_", "glpat-", "xox"),
-    *("hf_", "npm_", "pypi-", "aiza", "moor_", "akia", "asia", "eyj", *(f"gh{kind}_" for kind in "opsur")),
+# Case folded: without one of these a text has no secret, and looking for them is thirty times faster than _SECRETS.
+# Words take half a millisecond per MB each; what a rare character stands at the end of takes less for all of them.
+_WORDS = ("pass", "secret", "token", "key", "credential", "bearer", "basic", "aiza", "akia", "asia", "eyj")
+_SIGNS = (
+    re.compile(r"_(?:(?<=gh[opsur]_)|(?<=github_pat_)|(?<=hf_)|(?<=npm_)|(?<=moor_))"),
+    re.compile(r"-(?:(?<=sk-)|(?<=glpat-)|(?<=xox[abeprs]-)|(?<=pypi-))"),
+    re.compile(r":(?=//)"),
 )
 _EXPECTS = re.compile(
     rf"(?:(?i:{_NAMES})[\"']?[ \t]*(?:[=:][ \t]*[\"']?)?|\b(?i:bearer|basic)[ \t]*)[^\s\"'\x1b]*\Z"
@@ -83,7 +86,7 @@ class Masker:
 def masked(text: str) -> str:
     """A whole text without its secrets."""
     folded = text.casefold()  # as regular expressions ignore case
-    if not any(hint in folded for hint in _HINTS):
+    if not (any(word in folded for word in _WORDS) or any(sign.search(folded) for sign in _SIGNS)):
         return text
     return _SECRETS.sub(_without, text)
 

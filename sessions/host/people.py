@@ -17,6 +17,10 @@ class Viewer(Protocol):
     number: int
     name: str
     may_type: bool
+    acknowledged: int  # they have been shown everything before this offset
+
+    def wake(self) -> None:
+        """There is something new to tell them."""
 
 
 Told = Callable[[str, str, str], None]  # what happened (joined, left, took, gave, asked), who, to whom

@@ -3,6 +3,9 @@
 Raw bytes of before do not redraw a screen: their beginning is cut off, and an emulator answers old queries in them into
 the shell. So a terminal emulator follows along, and its dump redraws. It does not know every DEC private mode; those
 are tracked beside it.
+
+The emulator is slower than a program that prints. It is fed only when somebody looks, or when too much waits for it;
+lines that have scrolled away by then are left out (:mod:`sessions.host.scrolled`), which changes nothing on the screen.
 """
 
 from __future__ import annotations
@@ -13,11 +16,12 @@ from typing import Protocol, TypedDict
 
 import avt
 
+from sessions.host import scrolled
+
 MOST_DUMP = 1 << 20  # bytes; a screen that would take more is shown without colours
-_KEPT_PLAIN = 1 << 16
+_MOST_WAITING = 1 << 17  # bytes that the emulator has not been fed: a few milliseconds of its work
+_WORTH_SKIPPING = 1 << 14
 _SLICE = 4096  # characters; the emulator keeps all lines that scroll away until a piece is over
-_CONTROLS = tuple(bytes([code]) for code in b"\x1b\x0e\x0f\x18\x1a")  # of these a search for one is fastest
-_LONG_CONTROL = re.compile(rb"\xc2[\x80-\x9f]")
 # Modes of a terminal that the emulator ignores or forgets in its dump, and that change what is typed or shown.
 _TRACKED = frozenset({9, 12, 66, 1000, 1001, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 2004})
 _MODES = re.compile(
@@ -66,25 +70,22 @@ class Emulated:
         self._terminal = avt.Vt(columns, rows, 0)
         self._rows = rows
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._plain = bytearray()
+        self._waiting = bytearray()
+        self._steady: bool | None = None  # whether lines alone can scroll all of it away; None: to be looked at
         self._modes = Modes()
         self.exact = True
 
     def feed(self, data: bytes) -> None:
-        """The next bytes. Plain text is put off: of a flood only what stays on the screen is ever looked at."""
-        if self._modes.cut or _is_not_plain(data):
+        """The next bytes. They wait: of a flood only what stays on the screen is ever looked at."""
+        self._waiting += data
+        if len(self._waiting) >= _MOST_WAITING and not (self._skip() and len(self._waiting) < _MOST_WAITING // 2):
             self._catch_up()
-            self._modes.feed(data)
-            self._emulate(data)
-            return
-        self._plain += data
-        if len(self._plain) >= 4 * _KEPT_PLAIN:
-            self._skip()
 
     def resize(self, columns: int, rows: int) -> None:
         """The new size; programs draw anew for it."""
         self._catch_up()
         self._terminal.resize(columns, rows)
+        self._steady = None
         self._rows = rows
 
     def dump(self) -> tuple[bytes, bool]:
@@ -106,6 +107,7 @@ class Emulated:
     def unpack(self, packed: Packed) -> None:
         """Go on where another one was packed; this one has seen nothing yet."""
         self._terminal.feed_str(packed["drawn"])
+        self._steady = None
         self._decoder.setstate((bytes.fromhex(packed["cut"]), 0))
         self._modes.feed(bytes.fromhex(packed["modes"]))
         self._modes.cut = bytes.fromhex(packed["cut_mode"])
@@ -116,29 +118,30 @@ class Emulated:
         self._catch_up()
         return [line.text.rstrip() for line in self._terminal.view()]
 
-    def _skip(self) -> None:
-        """Forget plain text that has scrolled away: enough line ends behind it say that it has."""
-        kept = self._plain[-_KEPT_PLAIN:]
-        if kept.count(b"\n") <= 2 * self._rows:
-            self._catch_up()
-            return
-        # From a line's beginning: what is left out is whole lines, and the decoder is between two characters.
-        del self._plain[: len(self._plain) - len(kept) + kept.index(b"\n") + 1]
+    def _skip(self) -> bool:
+        """Leave out lines that have scrolled away, all but the colour in which they end."""
+        if not self._is_steady() or (cut := scrolled.away(self._waiting, rows=self._rows)) is None:
+            return False
+        self._terminal.feed_str(scrolled.left_by(self._waiting[:cut]).decode("ascii"))
+        del self._waiting[:cut]
+        return True
+
+    def _is_steady(self) -> bool:
+        if self._steady is None:
+            self._steady = not self._decoder.getstate()[0] and scrolled.whole_screen(self._terminal.dump())
+        return self._steady
 
     def _catch_up(self) -> None:
-        if self._plain:
-            self._emulate(bytes(self._plain))
-            self._plain.clear()
-
-    def _emulate(self, data: bytes) -> None:
-        text = self._decoder.decode(data)
+        if len(self._waiting) >= _WORTH_SKIPPING:
+            self._skip()
+        if not self._waiting:
+            return
+        self._modes.feed(bytes(self._waiting))
+        text = self._decoder.decode(self._waiting)
+        self._waiting.clear()
+        self._steady = None
         for at in range(0, len(text), _SLICE):
             self._terminal.feed_str(text[at : at + _SLICE])
-
-
-def _is_not_plain(data: bytes) -> bool:
-    """Whether anything in it does more than to print and to end lines."""
-    return any(code in data for code in _CONTROLS) or (b"\xc2" in data and bool(_LONG_CONTROL.search(data)))
 
 
 class Modes:

@@ -75,11 +75,12 @@ def _sole(path: Path, *, handed: int | None) -> Iterator[int]:
 
 
 async def _listen(daemon: Daemon, path: Path, *, handed: int | None) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
     if handed is not None:
         os.set_inheritable(handed, False)
-        return await asyncio.start_unix_server(daemon.accept, sock=socket.socket(fileno=handed), backlog=_BACKLOG)
+        return await loop.create_unix_server(daemon.connection, sock=socket.socket(fileno=handed), backlog=_BACKLOG)
     before = os.umask(0o177)  # the socket is 600 from its first moment
     try:
-        return await asyncio.start_unix_server(daemon.accept, path=path, backlog=_BACKLOG)
+        return await loop.create_unix_server(daemon.connection, path, backlog=_BACKLOG)
     finally:
         os.umask(before)

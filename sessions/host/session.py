@@ -3,45 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import fcntl
 import os
-import struct
-import termios
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sessions.host.master import BATCH, Master
+from sessions.host.pace import Pace
 from sessions.host.people import People, Viewer
 from sessions.host.program import Program
 from sessions.host.recorder import Recorder
 from sessions.host.screen import Emulated, Screen
-from sessions.host.wire import ACK_EVERY, MOST_DATA, NO_CODE, WINDOW, Problem, Refused
+from sessions.host.wire import NO_CODE, Problem, Refused
 from sessions.ring import Ring
 
 RING_BYTES = 1 << 20
-_READ = 1 << 12  # the kernel gives no more of a terminal at once
-_BATCH = WINDOW  # so much of one terminal in one go: a flood leaves the loop to others and to its own ^C
-_PENDING_INPUT = 1 << 18  # typed, but not yet taken by the PTY
-# At most so much per window of a terminal that nobody paces: what nobody waits for does not keep the processor busy.
-_WINDOW_S, _WINDOW_BYTES = 0.1, 1_600_000
-_STALLED_S = 3.0  # whoever has control and acknowledges nothing for so long paces the program no more
 _PEOPLE_PAUSE_S = 0.2
 _LINGER_S = 3.0  # a page that is loaded anew is not a departure
-_HANGUP_PAUSE_S = 0.1  # a program may close its terminal and open it again; reading says EIO meanwhile
 MOST_COLUMNS, MOST_ROWS = 1000, 1000
-
-
-class Watcher(Protocol):
-    """Whoever is at the terminal and is told that there is something new."""
-
-    number: int
-    name: str
-    may_type: bool
-    acknowledged: int
-
-    def wake(self) -> None: ...
 
 
 class News(Protocol):
@@ -88,36 +68,30 @@ class Session:
         self.people_shown = 0  # the version of the list that viewers are to have
         self._show_people: asyncio.TimerHandle | None = None
         self._on_news = on_news
-        self.watchers: set[Watcher] = set()
+        self.watchers: dict[Viewer, None] = {}  # in the order in which they came
         self.exit: Exit | None = None
         self.warning = ""  # that it is about to end because nobody uses it; taken back once somebody does
         self.gap = ""  # what may be missing of what it printed; nothing takes that back
         self.recorder = recorder
-        self._program, self._master = program, program.master
+        self._program = program
         self._on_end = on_end
         self._ending = ""
-        self._input = bytearray()
-        self._read_in_window = 0
-        self._window: asyncio.TimerHandle | None = None
-        self._held = False  # the program waits until whoever has control has seen more
-        self._stalled: object | None = None
-        self._patience: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._left_at = self._used_at = self._loop.time()
         self._pidfd = program.watch()
-        os.set_blocking(self._master, False)
         self._loop.add_reader(self._pidfd, self._program_ended)
-        self._loop.add_reader(self._master, self._readable)
+        self._master = Master(program.master, on_readable=self._readable)
+        self._pace = Pace(master=self._master, people=self.people, head=lambda: self.ring.head)
 
     def pack(self, blobs: list[bytes]) -> dict[str, Any]:
         """All that another process needs to go on with it; long bytes are put to ``blobs``."""
-        blobs += (self.ring.tail(RING_BYTES)[1], bytes(self._input))
+        blobs += (self.ring.tail(RING_BYTES)[1], self._master.typed)
         people = self.people
         connection = self._program.connection
         return {
             "terminal_id": self.terminal_id.hex,
             "pid": self._program.pid,
-            "master": self._master,
+            "master": self._master.descriptor,
             "counter": self._program.counter.descriptor,
             "connection": None if connection is None else connection.fileno(),
             "size": [self.columns, self.rows],
@@ -141,9 +115,7 @@ class Session:
         self._ending, self.warning, self.gap = packed["ending"], packed["warning"], packed["gap"]
         if self.recorder is not None and packed["recorder"] is not None:
             self.recorder.unpack(packed["recorder"])
-        self._input += typed
-        if typed:
-            self._writable()
+        self._master.write(typed)
 
     def descriptors(self) -> list[int]:
         """What another program of ours needs to go on with it."""
@@ -177,16 +149,16 @@ class Session:
             self.recorder.mark(words)
         self.tell_watchers()
 
-    def join(self, watcher: Watcher) -> None:
+    def join(self, watcher: Viewer) -> None:
         """One more at the terminal."""
         self._used_at = self._loop.time()
-        self.watchers.add(watcher)
+        self.watchers[watcher] = None
         self.people.join(watcher)
         self.tell_watchers()
 
-    def leave(self, watcher: Watcher) -> None:
+    def leave(self, watcher: Viewer) -> None:
         """One less; control is free again if they had it. Leaving twice is fine."""
-        self.watchers.discard(watcher)
+        self.watchers.pop(watcher, None)
         self._left_at = self._loop.time()
         self.people.leave(watcher)
         self.control_changed()
@@ -204,35 +176,29 @@ class Session:
 
     def control_changed(self) -> None:
         """Another one paces the program now, or nobody."""
-        self._stalled = None
-        self._go_on()
+        self._pace.changed_hands()
         self.tell_watchers()
 
-    def heard_from(self, watcher: Watcher) -> None:
+    def heard_from(self, watcher: Viewer) -> None:
         """They acknowledged something: the program may go on if they pace it."""
-        if self._stalled is watcher:
-            self._stalled = None
-        if self._held and self._behind() <= WINDOW - ACK_EVERY:
-            self._go_on()
+        self._pace.seen_by(watcher)
 
     def type(self, data: bytes) -> None:
         """Hand keystrokes to the program. Refused whole when it has stopped taking them."""
-        if len(self._input) + len(data) > _PENDING_INPUT:
-            raise Refused(Problem.INPUT_FULL, "the program does not read what is typed")
+        self._master.check_room(data)
         if self.exit is not None or not data:
             return
         self._used_at = self._loop.time()
-        if self.recorder is not None and not self._hidden():
+        if self.recorder is not None and not self._master.hides_input:
             self.recorder.typed(data)
-        self._input += data
-        self._writable()
+        self._master.write(data)
 
     def resize(self, columns: int, rows: int) -> None:
         """The new size, told to the program by SIGWINCH and to the watchers."""
         check_size(columns, rows)
         if self.exit is not None:
             return
-        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self._master.resize(columns, rows)
         self.columns, self.rows = columns, rows
         self.screen.resize(columns, rows)
         if self.recorder is not None:
@@ -251,40 +217,13 @@ class Session:
             watcher.wake()
 
     def _readable(self) -> None:
-        data, hung_up = self._read()
+        data, hung_up = self._master.read()
         if data:
             self._take(data)
         if hung_up:
-            self._pause(_HANGUP_PAUSE_S)
-        elif self._pacer is not None:
-            if self._behind() >= WINDOW:
-                self._hold()
+            self._pace.hung_up()
         else:
-            self._ration(len(data))
-
-    def _read(self) -> tuple[bytes, bool]:
-        """What there is, up to a batch; and whether nobody has the terminal open just now."""
-        pieces, room, hung_up = [], _BATCH, False
-        while room > 0:
-            try:
-                piece = os.read(self._master, _READ)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.EIO:
-                    raise
-                hung_up = True
-                break
-            pieces.append(piece)
-            room -= len(piece)
-        return b"".join(pieces), hung_up
-
-    def _ration(self, count: int) -> None:
-        self._read_in_window += count
-        if self._window is None:
-            self._window = self._loop.call_later(_WINDOW_S, self._next_window)
-        elif self._read_in_window >= _WINDOW_BYTES:
-            self._loop.remove_reader(self._master)
+            self._pace.printed(len(data))
 
     def _take(self, data: bytes) -> None:
         self._used_at = self._loop.time()
@@ -295,81 +234,16 @@ class Session:
             self.recorder.printed(data)
         self.tell_watchers()
 
-    @property
-    def _pacer(self) -> Viewer | None:
-        """Whoever has control and shows what is printed."""
-        holder = self.people.holder
-        return None if holder is self._stalled else holder
-
-    def _behind(self) -> int:
-        """How many bytes whoever has control has not acknowledged; 0 when nobody paces the program."""
-        pacer = self._pacer
-        if pacer is None:
-            return 0
-        return self.ring.head - pacer.acknowledged  # type: ignore[attr-defined] # every viewer here is a watcher
-
-    def _hold(self) -> None:
-        self._held = True
-        self._loop.remove_reader(self._master)
-        if self._window is not None:
-            self._window.cancel()
-            self._window = None
-        self._patience = self._loop.call_later(_STALLED_S, self._lose_patience, self.people.holder)
-
-    def _go_on(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
-        if self._held and self.exit is None:
-            self._held = False
-            self._next_window()
-
-    def _lose_patience(self, holder: object) -> None:
-        self._patience = None
-        self._stalled = holder
-        self._go_on()
-
-    def _pause(self, wait_s: float) -> None:
-        self._loop.remove_reader(self._master)
-        if self._window is not None:
-            self._window.cancel()
-        self._window = self._loop.call_later(wait_s, self._next_window)
-
-    def _next_window(self) -> None:
-        self._window, self._read_in_window = None, 0
-        self._loop.add_reader(self._master, self._readable)
-
-    def _hidden(self) -> bool:
-        """Whether a line is asked for without showing it: then it is a password."""
-        flags = termios.tcgetattr(self._master)[3]
-        return bool(flags & termios.ICANON) and not flags & termios.ECHO
-
-    def _writable(self) -> None:
-        try:
-            written = os.write(self._master, self._input[:MOST_DATA])
-        except BlockingIOError:
-            written = 0
-        except OSError as error:
-            if error.errno != errno.EIO:
-                raise
-            written = len(self._input)  # nobody has the terminal open: what is typed goes nowhere
-        del self._input[:written]
-        if self._input:
-            self._loop.add_writer(self._master, self._writable)
-        else:
-            self._loop.remove_writer(self._master)
-
     def _program_ended(self) -> None:
         code = self._program.exit_code()
         self._loop.remove_reader(self._pidfd)
-        self._loop.remove_reader(self._master)
-        self._loop.remove_writer(self._master)
-        for timer in (self._window, self._patience, self._show_people):
-            if timer is not None:
-                timer.cancel()
+        self._master.leave_loop()
+        self._pace.end()
+        if self._show_people is not None:
+            self._show_people.cancel()
         self._drain()
         os.close(self._pidfd)
-        os.close(self._master)
+        self._master.close()
         self._program.counter.close()
         self.exit = self._how_it_ended(code)
         if self.recorder is not None:
@@ -386,8 +260,8 @@ class Session:
 
     def _drain(self) -> None:
         """What the kernel still holds of the last words. Everything inside is dead, so this is little."""
-        for _ in range(RING_BYTES // _BATCH):
-            data, _ = self._read()
+        for _ in range(RING_BYTES // BATCH):
+            data, _ = self._master.read()
             if not data:
                 return
             self._take(data)

@@ -23,11 +23,18 @@ class Watch:
     """One channel of a client."""
 
     def __init__(
-        self, *, session: Session, channel: int, offset: int, may_type: bool, name: str, wake: Callable[[], None]
+        self,
+        *,
+        session: Session,
+        channel: int,
+        offset: int,
+        may_type: bool,
+        name: str,
+        wake: Callable[[Watch], None],
     ) -> None:
         self.session, self.channel = session, channel
         self.number, self.name, self.may_type = session.people.number(), name, may_type
-        self.wake = wake
+        self._wake = wake
         self.finished = False
         head = session.ring.head
         if LIVE_ONLY != offset > head:
@@ -47,6 +54,10 @@ class Watch:
     def in_control(self) -> bool:
         """Whether what they type reaches the program."""
         return self.session.people.holder is self
+
+    def wake(self) -> None:
+        """There may be something to tell."""
+        self._wake(self)
 
     def acknowledge(self, offset: int) -> None:
         """They have shown everything before ``offset``. An older acknowledgement changes nothing."""

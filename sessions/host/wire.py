@@ -210,7 +210,7 @@ class Splitter:
     def __init__(self) -> None:
         self._pending = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Frame]:
+    def feed(self, data: bytes | memoryview) -> Iterator[Frame]:
         """The frames that are complete now. BadFrame at the first length that no frame has."""
         self._pending += data
         at = 0

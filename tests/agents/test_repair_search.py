@@ -51,9 +51,12 @@ def bench_of(
     return made
 
 
-def task(*, failing: Sequence[str] = ("(the whole run)",), command: Sequence[str] = COMMAND, attempt: int = 1) -> Task:
+def task(
+    *, failing: Sequence[str] = ("(the whole run)",), command: Sequence[str] = COMMAND, attempt: int = 1,
+    requirements: str = "Mend it.",
+) -> Task:  # fmt: skip
     code_map = CodeMap((), {"python": 1}, tuple(command), TestCounts(), tuple(failing))
-    return Task("Mend it.", code_map, base_tree="a" * 40, attempt=attempt)
+    return Task(requirements, code_map, base_tree="a" * 40, attempt=attempt)
 
 
 def repaired(bench: DirectoryWorkbench, options: Options = FAST, **wanted: object) -> str:
@@ -123,6 +126,40 @@ def test_what_a_candidate_does_to_files_is_done_to_a_copy(tmp_path: Path) -> Non
     repaired(bench)
     assert bench.text("tidying.py") == code.replace("name == keep", "name != keep")
     assert (bench.text("box/a"), bench.text("box/b")) == ("a", "b")
+
+
+def test_what_a_candidate_leaves_in_memory_is_not_seen_by_the_next(tmp_path: Path) -> None:
+    code = "KNOWN = {}\n\n\ndef square(n):\n    if n not in KNOWN:\n        KNOWN[n] = n % n\n    return KNOWN[n]\n"
+    tests = "from squares import square\n\n\ndef test_three():\n    assert square(3) == 9\n"
+    bench = bench_of(tmp_path, {"squares.py": code, "test_squares.py": tests})
+    repaired(bench)
+    assert bench.text("squares.py") == code.replace("n % n", "n * n")
+
+
+def test_parameters_that_a_candidate_empties_are_whole_again_for_the_next(tmp_path: Path) -> None:
+    code = "def last(items):\n    found = items.pop()\n    items.clear()\n    return found - 1\n"
+    tests = (
+        "import pytest\n\nfrom lasts import last\n\n\n"
+        "@pytest.mark.parametrize('items, wanted', [([1, 4], 5), ([3], 4)])\n"
+        "def test_last(items, wanted):\n    assert last(items) == wanted\n"
+    )
+    bench = bench_of(tmp_path, {"lasts.py": code, "test_lasts.py": tests})
+    repaired(bench)
+    assert bench.text("lasts.py") == code.replace("found - 1", "found + 1")
+
+
+OTHERS = {
+    "loops.py": "def loop(n):\n    while n:\n        n = n + 0\n    return n\n",
+    "test_loops.py": "from loops import loop\n\n\ndef test_loop():\n    assert loop(1) == 0\n",
+    "test_gone.py": "import gone\n\n\ndef test_gone():\n    assert gone\n",
+}
+
+
+def test_where_the_names_of_failing_tests_were_lost_the_requirement_tells_which_are_meant(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path, {"adding.py": ADD, "test_adding.py": TEST_ADD, **OTHERS})
+    repaired(bench, requirements="Mend the defect in adding.")
+    assert bench.text("adding.py") == ADD.replace("a - b", "a + b")
+    assert bench.text("loops.py") == OTHERS["loops.py"]
 
 
 def test_a_constant_of_the_module_is_searched_as_well(tmp_path: Path) -> None:

@@ -174,5 +174,6 @@ def test_the_api_takes_the_decisions(tired: Delivered, admin_client: Client) -> 
     assert tired.row.decided["do"] == "leave"
     assert admin_client.post(f"{path}rework/", {"text": "Go."}, "application/json").status_code == 202
     assert tired.row.decided == {"do": "round", "by": "admin", "text": "Go."}
+    assert tired.row.note == "admin asked for another round: as soon as the forge was read"
     assert admin_client.post(f"{path}close/").status_code == 202
     assert admin_client.post(f"{path}look/").status_code == 202

@@ -20,6 +20,10 @@ SECRETS = [
     "github_pat_11ABCDEFG0123456789",
     "AKIAABCDEFGHIJKLMNOP",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl",
+    *(f"{maker}abcdefghijklmnop1234" for maker in ("glpat-", "hf_", "npm_", "pypi-", "AIza", "moor_", "github_pat_")),
+    *(f"gh{kind}_abcdefghijklmnopqrstuvwxyz012345" for kind in "opsur"),
+    *(f"xox{kind}-123456789012-abcdefghij" for kind in "abeprs"),
+    "ASIAABCDEFGHIJKLMNOP",
 ]
 
 

@@ -85,7 +85,7 @@ class PermissionAsked(Fault):
     """The program asks for something that the template leaves to a person. ``facts`` hold what was asked."""
 
     code = "external.permission_asked"
-    remedy = "Approve it, or answer why not; the program then begins again and knows."
+    remedy = "Approve it, or answer why not; the program then goes on and knows."
 
 
 class ProgramCancelled(Fault):

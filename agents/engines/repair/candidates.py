@@ -18,6 +18,7 @@ MODULE_LEVEL = 0.4
 CRASHED = 1.25
 PAIRED = 110  # of the best singles are combined with each other
 SAME = 4.0  # how much more plausible a pair is whose edits are the same
+ENDINGS, ENDED = frozenset({"base case", "early return", "loop left"}), 2.0  # where nothing ends, an end is missing
 CROWD = 150  # so many of one operator, and the next is worth half
 
 
@@ -73,6 +74,8 @@ def _candidate(function: Function, proposal: Proposal, survey: Survey) -> Candid
         factor = _suspicion(function, proposal, survey)
     else:
         fresh, factor = True, MODULE_LEVEL
+    if survey.endless and proposal.operator in ENDINGS:
+        factor *= ENDED
     score = proposal.prior * factor * _brevity(function.source, proposal.edits)
     return Candidate(path, function.name, function.first_line, fresh, proposal, score)
 

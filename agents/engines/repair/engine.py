@@ -80,7 +80,9 @@ class RepairEngine:
         if not task.code_map.failing_before:
             raise NothingFails("All tests of the project pass as it is.")
         harness = self._harness(task, bench)
-        survey = harness.survey(failing=known, seconds=max(self.options.seconds * SURVEY_SHARE, 5.0))
+        survey = harness.survey(
+            failing=known, words=focus.words(task.requirements), seconds=max(self.options.seconds * SURVEY_SHARE, 5.0)
+        )
         if not survey.failing:
             raise NothingFails("The tests that failed before pass when they are run one by one.")
         if not survey.traced:

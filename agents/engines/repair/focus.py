@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from agents.engines.repair.inside.naming import words_for
+
 _WORD = re.compile(r"[A-Za-z_]\w{2,}")
+
+
+def words(requirement: str) -> set[str]:
+    """The words of a requirement that could be the name of something."""
+    return set(_WORD.findall(requirement))
 
 
 def meant(requirement: str, failing: Sequence[str]) -> tuple[str, ...]:
@@ -13,15 +20,6 @@ def meant(requirement: str, failing: Sequence[str]) -> tuple[str, ...]:
 
     All of them where it names none. ``failing`` are names as in a JUnit report: ``tests.test_gcd::test_small[1]``.
     """
-    words = set(_WORD.findall(requirement))
-    named = tuple(name for name in failing if _names(name) & words)
+    said = words(requirement)
+    named = tuple(name for name in failing if words_for(name) & said)
     return named or tuple(failing)
-
-
-def _names(test: str) -> set[str]:
-    group, _, function = test.partition("[")[0].rpartition("::")
-    parts = [part for part in re.split(r"[.:/]+", group) if part]
-    files = [part for part in parts if part.startswith("test_") or part.endswith("_test")]
-    return {function, *files, *(file.removeprefix("test_").removesuffix("_test") for file in files)} - {""} | {
-        part for part in parts if part[:1].isupper()
-    }

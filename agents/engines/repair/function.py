@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 from agents.engines.repair.precedence import fit
@@ -15,7 +16,8 @@ Kinds = frozenset[str]
 UNKNOWN: Kinds = frozenset()
 NUMBERS = frozenset({"int", "float", "bool", "complex", "Fraction", "Decimal"})
 SEQUENCES = frozenset({"list", "tuple", "deque", "str", "range", "bytes"})
-COLLECTIONS = SEQUENCES | {"set", "frozenset", "dict", "defaultdict", "Counter", "OrderedDict"}
+MAPPINGS = frozenset({"dict", "defaultdict", "Counter", "OrderedDict"})
+COLLECTIONS = SEQUENCES | MAPPINGS | {"set", "frozenset"}
 _BY_CALL = {
     "len": "int", "int": "int", "sum": "int", "ord": "int", "list": "list", "sorted": "list", "set": "set",
     "dict": "dict", "str": "str", "chr": "str", "tuple": "tuple", "float": "float", "range": "range", "any": "bool",
@@ -168,6 +170,44 @@ class Function:
             for node in [*self.source.tree.body, *self.nodes, *([self.node] if self.node else [])]
             if isinstance(node, FUNCTIONS)
         }
+
+    @cached_property
+    def elsewhere(self) -> list[ast.AST]:
+        """What stands in the file's other functions: people write the same thing rightly in one place and wrongly in
+        another (the plastic surgery hypothesis, Barr et al. 2014).
+        """
+        own = set(self.nodes)
+        others = [node for node in ast.walk(self.source.tree) if isinstance(node, FUNCTIONS) and node not in own]
+        found = [node for other in others if other is not self.node for part in other.body for node in ast.walk(part)]
+        return [node for node in dict.fromkeys(found) if node not in own]
+
+    def reaches(self, text: str, names: Iterable[str]) -> bool:
+        """Whether a text of another function reads only what has a value here."""
+        try:
+            read = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+        except (SyntaxError, ValueError):
+            return False
+        return read <= {*names, *self.module_names, *self.callables, *self._global}
+
+    @cached_property
+    def _global(self) -> set[str]:
+        """What every function of the module can name: built-ins, what is imported, classes."""
+        found = set(dir(builtins))
+        for node in self.source.tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                found |= {(one.asname or one.name).partition(".")[0] for one in node.names}
+            elif isinstance(node, ast.ClassDef):
+                found.add(node.name)
+        return found
+
+    def places(self, node: ast.AST) -> dict[str, Kinds]:
+        """Names that have a value at the node, and the attributes of ``self``, with their types."""
+        names = self.names_at(node)
+        found = {name: self.seen.get(name, UNKNOWN) for name in names}
+        if "self" in found:
+            held = [self.attributes.get(kind, {}) for kind in sorted(found.pop("self"))]
+            found |= {f"self.{name}": frozenset({kind}) for one in held for name, kind in list(one.items())[:12]}
+        return found
 
     @cached_property
     def module_names(self) -> list[str]:

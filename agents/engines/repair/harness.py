@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -27,9 +27,10 @@ for name, source in job.pop("modules"):
     exec(compile(source, "<" + module.__name__ + ">", "exec"), module.__dict__)
 sys.modules["moorage_repair.program"].main(job)
 """
-MODULES = ("pool", "tracing", "bay", "surveying", "trial", "program")  # each after those that it imports
+# Each after those that it imports.
+MODULES = ("naming", "pool", "tracing", "state", "bay", "surveying", "trial", "program")
 SCRATCH, JOURNAL = "../repair-copy", "../repair-{name}.jsonl"
-OWN = ("-s", "-q", "-p", "no:cacheprovider", "-p", "no:randomly")
+OWN = ("-s", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--continue-on-collection-errors")
 WHOLE_RUN = "(the whole run)"  # stands for tests that left no names
 GRACE_S = 30.0  # beyond what the program allows itself
 HANG_S, PATIENT_S = 1.0, 30.0  # processor seconds of a test that failed before, and of one that passed
@@ -86,9 +87,14 @@ class Harness:
         self._modules = [(name, inside.joinpath(f"{name}.py").read_text("utf-8")) for name in MODULES]
         self._journal = JOURNAL.format(name="".join(char for char in name if char.isalnum())[:40] or "tree")
 
-    def survey(self, *, failing: Sequence[str], seconds: float) -> survey.Survey:
-        """Run every test by itself, and those that matter under the tracer. Raises NotLoadable."""
-        answer = self._ask("survey", seconds, failing=list(failing), hang_s=HANG_S, patient_s=PATIENT_S)
+    def survey(self, *, failing: Sequence[str], seconds: float, words: Collection[str] = ()) -> survey.Survey:
+        """Run every test by itself, those to mend first, and those that matter under the tracer. Raises NotLoadable.
+
+        ``words`` of the requirement tell which are to mend where ``failing`` names none that is there.
+        """
+        answer = self._ask(
+            "survey", seconds, failing=list(failing), words=sorted(words), hang_s=HANG_S, patient_s=PATIENT_S
+        )
         try:
             found = survey.read(answer)
         except ValueError as error:
@@ -98,13 +104,17 @@ class Harness:
         return found
 
     def attempt(
-        self, candidates: Sequence[Candidate], *, tests: Mapping[str, Sequence[str]], shapes: Sequence[str],
-        limit_s: float, seconds: float, stop: bool, again: bool,
+        self, candidates: Sequence[Candidate], *, tests: Mapping[str, Sequence[str]], quick: int,
+        shapes: Sequence[str], limit_s: float, seconds: float, stop: bool, again: bool,
     ) -> tuple[list[Verdict], list[str]]:  # fmt: skip
-        """Try them in order for so many seconds; verdicts of those that were reached, and the shapes seen so far."""
+        """Try them in order for so many seconds; verdicts of those that were reached, and the shapes seen so far.
+
+        ``quick``: so many failing tests, from the first, fail at once.
+        """
         answer = self._ask(
             "try", seconds, candidates=[candidate.as_json() for candidate in candidates], shapes=list(shapes),
-            limit_s=limit_s, stop=stop, again=again, **{name: list(names) for name, names in tests.items()},
+            quick=quick, limit_s=limit_s, stop=stop, again=again,
+            **{name: list(names) for name, names in tests.items()},
         )  # fmt: skip
         verdicts = [
             Verdict(entry[0], entry[1], entry[2], len(entry) > 3)
@@ -113,9 +123,9 @@ class Harness:
         ]
         return verdicts, [shape for shape in answer.get("shapes", []) if isinstance(shape, str)]
 
-    def confirm(self, candidate: Candidate, *, seconds: float) -> tuple[str, ...]:
-        """Run the whole suite with this one, in a fresh process; the tests that fail."""
-        answer = self._ask("confirm", seconds, candidates=[candidate.as_json()])
+    def confirm(self, candidate: Candidate, *, only: Sequence[str], seconds: float) -> tuple[str, ...]:
+        """Run these tests of the suite with this one, in a fresh process; those that fail."""
+        answer = self._ask("confirm", seconds, candidates=[candidate.as_json()], only=list(only))
         failed = answer.get("failed")
         if not isinstance(failed, list) or not (failed or answer.get("passed")):
             return (WHOLE_RUN,)

@@ -17,6 +17,7 @@ from agents.engines.repair.survey import HUNG, Survey
 FIRST_SLICE_S, SLICE_S = 3.0, 9.0
 MORE_S = 2.5  # after the first survivor: is there a better one?
 SINGLES_SHARE = 0.65  # of the budget, before pairs get their turn
+PATIENT_SHARE = 0.1  # of the budget, for those that ran into the limit, before pairs
 SLICE_MOST = 4000
 TESTS_MOST = 400
 FAILING_MOST = 40
@@ -64,6 +65,7 @@ class Search:
         failing = [test.name for test in survey.failing[:FAILING_MOST]]
         self._tests = {"failing": failing, "passing": [test.name for test in survey.passing[:TESTS_MOST]]}
         self.limit_s = limit_s_of(survey)
+        self._quick = sum(test.outcome != HUNG and test.seconds < self.limit_s for test in survey.failing)
 
     @property
     def left_s(self) -> float:
@@ -75,7 +77,7 @@ class Search:
         share = self.options.seconds * (1 - SINGLES_SHARE)
         for stage in (
             lambda: self._through(singles, until_left_s=share),
-            lambda: self._through(self.tally.late[:PATIENT_MOST], until_left_s=share * 0.75, patient=True),
+            lambda: self._through(self.tally.late[:PATIENT_MOST], until_left_s=self._patient_until(), patient=True),
             lambda: self._through(pairs(singles, self.tally.fixed, most=PAIRS_MOST), until_left_s=2.0),
             lambda: self._through(singles, until_left_s=0.5),
             lambda: self._through(self.tally.late, until_left_s=0.5, patient=True),
@@ -84,6 +86,10 @@ class Search:
             if self.tally.survivors and (chosen := self._confirmed()):
                 return Found(chosen, self.tally.tried, self.clock() - self.started, len(self.tally.survivors))
         raise self._not_found(len(singles))
+
+    def _patient_until(self) -> float:
+        """Where a limit was too short for all, patience mends it; where loops have no end, it must not cost much."""
+        return max(self.left_s - self.options.seconds * PATIENT_SHARE, 0.5)
 
     def _through(self, candidates: Sequence[Candidate], *, until_left_s: float, patient: bool = False) -> None:
         """Slice after slice, until one survives, none is left or the time is up."""
@@ -114,8 +120,8 @@ class Search:
 
     def _slice(self, some: Sequence[Candidate], *, seconds: float, stop: bool, patient: bool) -> list[Verdict]:
         verdicts, self._shapes = self.harness.attempt(
-            some, tests=self._tests, shapes=self._shapes, limit_s=self.limit_s * (6 if patient else 1), seconds=seconds,
-            stop=stop, again=patient,
+            some, tests=self._tests, quick=self._quick, shapes=self._shapes,
+            limit_s=self.limit_s * (6 if patient else 1), seconds=seconds, stop=stop, again=patient,
         )  # fmt: skip
         by_identity = {one.identity: one for one in some}
         for verdict in verdicts:
@@ -144,10 +150,12 @@ class Search:
         """The most plausible survivor with which the whole suite is green. The others are not survivors."""
         self.tally.survivors.sort(key=lambda candidate: -candidate.score)
         # They fail in company and pass alone: not what is mended here, and no candidate's fault.
-        others = {test.name for test in self.survey.tests if test.known and test.passed}
+        others = {test.name for test in self.survey.tests if test.known and test.passed} | {*self.survey.broken}
+        # What failed before and is not to be mended may hang, or fill the memory: it has nothing to say.
+        only = [test.name for test in (*self.survey.failing, *self.survey.passing)]
         for candidate in list(self.tally.survivors):
             self.say(f"confirming on the whole suite: {candidate.proposal.words}")
-            failed = self.harness.confirm(candidate, seconds=max(60.0, self.options.seconds))
+            failed = self.harness.confirm(candidate, only=only, seconds=max(60.0, self.options.seconds))
             failed = tuple(name for name in failed if name not in others)
             if not failed:
                 return candidate

@@ -13,7 +13,7 @@ from typing import Any
 
 MAX_TESTS = 20_000
 MAX_NAME = 1000
-HUNG = "hung"
+HUNG, ENDLESS_S = "hung", 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,11 @@ class Survey:
     def traced(self) -> bool:
         """Whether any failing test executed anything of the project that was seen."""
         return any(test.lines for test in self.failing)
+
+    @property
+    def endless(self) -> bool:
+        """Whether every failing test hangs, or fills the memory before it fails."""
+        return bool(self.failing) and all(test.outcome == HUNG or test.seconds > ENDLESS_S for test in self.failing)
 
     def suspicion(self, path: str, line: int) -> float:
         """Ochiai (Abreu et al. 2007): 0 to 1, how much the line belongs to failing tests."""

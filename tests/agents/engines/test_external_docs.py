@@ -23,7 +23,7 @@ def test_each_template_of_the_page_names_a_program() -> None:
         spec = resolve(document.name, {**load(), document.name: document}).spec
         found[document.name] = assignment.read(spec)
     assert {name: one.mode for name, one in found.items()} == {
-        "opencode": Mode.ACP, "claude": Mode.ACP, "codex": Mode.ACP, "qwen": Mode.ACP,
+        "opencode": Mode.ACP, "claude": Mode.ACP, "codex": Mode.ACP, "codex-once": Mode.COMMAND, "qwen": Mode.ACP,
     }  # fmt: skip
     assert found["opencode"].title == "opencode"
 

@@ -12,6 +12,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from .naming import junit_name
 from .pool import Pool
 from .tracing import Tracer
 
@@ -49,15 +50,6 @@ class Bay:
         return content
 
 
-def junit_name(nodeid: str) -> str:
-    """The name that the test has in a JUnit report of pytest, as Moorage keeps it."""
-    address, bracket, parameters = nodeid.partition("[")
-    names = address.split("::")
-    names[0] = names[0].removesuffix(".py").replace("/", ".")
-    group, name = ".".join(names[:-1]), names[-1] + bracket + parameters
-    return (f"{group}::{name}" if group else name)[:300]
-
-
 class Results:
     """A pytest plugin: what each test came to, and where exceptions passed through the project.
 
@@ -71,8 +63,10 @@ class Results:
         self.broken: list[str] = []
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        aside = set(self.bay.job["aside"])
-        items[:] = [item for item in items if junit_name(item.nodeid) not in aside]
+        aside, only = set(self.bay.job["aside"]), set(self.bay.job.get("only", ()))
+        items[:] = [
+            item for item in items if junit_name(item.nodeid) not in aside and (not only or item.nodeid in only)
+        ]
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         before = self.outcomes.get(report.nodeid, "passed")

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .bay import Warm, junit_name
+from .bay import Warm
+from .naming import junit_name, words_for
 from .pool import wall_s
 from .tracing import Tracer
 
@@ -17,7 +18,8 @@ def survey(warm: Warm, items: list[Any]) -> dict[str, Any]:
     """Run each test by itself, then those that matter under the tracer."""
     job, pool = warm.bay.job, warm.pool
     ends = time.monotonic() + job["seconds"]
-    known = set(job["failing"])
+    known = _known(job, [junit_name(item.nodeid) for item in items])
+    told = not known.isdisjoint(job["failing"])  # then the others are those that passed
     tests: list[dict[str, Any]] = []
 
     def timed(item: Any, limit_s: float) -> Callable[[], Any]:
@@ -33,7 +35,7 @@ def survey(warm: Warm, items: list[Any]) -> dict[str, Any]:
         for at in ordered:
             if time.monotonic() > ends:
                 return
-            patient = bool(known) and junit_name(items[at].nodeid) not in known
+            patient = told and junit_name(items[at].nodeid) not in known
             hung = sum(test["outcome"] == "hung" for test in tests)
             limit_s = job["patient_s"] if patient else job["hang_s"] / (1 if hung < 2 else 3)
             yield at, timed(items[at], limit_s), wall_s(limit_s)
@@ -54,6 +56,12 @@ def survey(warm: Warm, items: list[Any]) -> dict[str, Any]:
     tests.sort(key=lambda test: test["at"])
     at_import = warm.tracer.as_json()["lines"] if warm.tracer else {}
     return {"tests": tests, "imported": at_import, "broken": warm.broken[:20], **seen}
+
+
+def _known(job: dict[str, Any], names: list[str]) -> set[str]:
+    """The tests to mend: those that failed before; where their names were lost, those that the requirement names."""
+    said = set(job["words"])
+    return set(job["failing"]) & set(names) or {name for name in names if words_for(name) & said}
 
 
 def _trace(warm: Warm, items: list[Any], chosen: list[dict[str, Any]], ends: float) -> dict[str, Any]:

@@ -8,13 +8,30 @@ import os
 import signal
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from .bay import Bay, Warm, run_with
 from .pool import Pool, wall_s
+from .state import Parameters, Unknown, fingerprint, resident_mb
 
-FEW = 4  # failing tests that are run even where the first of them still fails
+FEW = 2  # quick failing tests that are run even where the first of them still fails
+
+
+TOGETHER_MOST = 24  # candidates in one child
+GROWN_MB = 24  # what one left in memory is missing for the next
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A candidate that compiles. ``code`` is its function's, where that is all that changes."""
+
+    identity: str
+    run: Callable[[], list[Any]]
+    place: tuple[str, str, int]
+    code: types.CodeType | None
 
 
 class Trial:
@@ -25,6 +42,7 @@ class Trial:
         by_id = {item.nodeid: item for item in items}
         self.failing = [by_id[name] for name in self.job["failing"] if name in by_id]
         self.passing = [by_id[name] for name in self.job["passing"] if name in by_id]
+        self.few = max(1, min(FEW, self.job["quick"]))  # one that hung is run only where those before it pass
         self.functions: dict[tuple[str, str, int], list[Any]] = {}
         for function in warm.functions:
             path = self.bay.where(function.__code__.co_filename)
@@ -33,15 +51,23 @@ class Trial:
         self.journal = Journal(self.job["journal"], attempt=self.job["attempt"])
         self.shapes = set(self.job["shapes"])
         self.results: list[list[Any]] = []
+        self.waiting = deque(self.job["candidates"])
+        self.again: deque[Prepared] = deque()  # were to be tried in a child that ended before their turn
+        self.together, self.over = 1, False
+        try:
+            self.parameters = Parameters(self.failing[: self.few])
+            self.clean = None if self.job["again"] else self._state()
+        except Unknown:
+            self.clean = None
 
     def run(self) -> dict[str, Any]:
         began = time.monotonic()
-        by_id = {candidate["id"]: candidate for candidate in self.job["candidates"]}
-        for key, answer, how in self.warm.pool.run(self._work(began + self.job["seconds"])):
-            verdict, fixed = (("time" if how == "time" else "died"), 0) if how else answer
-            self._note(by_id[key]["id"], verdict, fixed)
-            if verdict == "passes" and self.job["stop"]:
-                self.job["candidates"] = []
+        ends = began + self.job["seconds"]
+        while True:
+            for members, answers, how in self.warm.pool.streams(self._work(ends)):
+                self._heard(members, answers, how)
+            if self.over or time.monotonic() > ends or not (self.waiting or self.again):
+                break
         self.journal.close()
         return {"results": self.results, "shapes": sorted(self.shapes), "seconds": time.monotonic() - began}
 
@@ -49,20 +75,87 @@ class Trial:
         self.results.append([identity, verdict, fixed])
         self.journal.write([identity, verdict, fixed])
 
-    def _work(self, ends: float) -> Iterator[tuple[Any, Callable[[], Any], float]]:
-        for candidate in self.job["candidates"]:
-            if time.monotonic() > ends or not self.job["candidates"]:
-                return
-            known = self.journal.known.get(candidate["id"])
-            if known and not (known[1] == "time" and self.job["again"]):
-                self.results.append([*known[:3], "known"])
-                continue
-            function = self._prepared(candidate)
-            if function:
-                yield candidate["id"], function, wall_s(self.job["limit_s"])
+    def _heard(self, members: list[Prepared], answers: list[Any], how: str) -> None:
+        """Verdicts of a child's candidates. The one in which it ended has its own; those after it wait for another."""
+        for member, (verdict, fixed) in zip(members, answers, strict=False):
+            self._note(member.identity, verdict, fixed)
+            if verdict == "passes" and self.job["stop"]:
+                self.over = True
+        rest = members[len(answers) :]
+        if rest and (how or not answers):
+            self._note(rest[0].identity, "time" if how == "time" else "died", 0)
+            rest = rest[1:]
+        elif rest and answers[-1][1] < self.few:  # it changed what the next one would have seen
+            self.together = max(1, len(answers))
+        elif not rest and len(members) == self.together:
+            self.together = min(self.together * 2, TOGETHER_MOST)
+        self.again.extend(rest)
 
-    def _prepared(self, candidate: dict[str, Any]) -> Callable[[], Any] | None:
+    def _work(self, ends: float) -> Iterator[tuple[list[Prepared], Callable[[], Iterable[Any]], float]]:
+        """As many for a child as go together."""
+        while not self.over and time.monotonic() < ends and (members := self._next()):
+            if self._alone(members[0]):
+                yield members, lambda run=members[0].run: [run()], wall_s(self.job["limit_s"])  # type: ignore[misc]
+            else:
+                yield members, lambda group=members: self._in_turn(group), wall_s(self.job["limit_s"])  # type: ignore[misc]
+
+    def _alone(self, member: Prepared) -> bool:
+        return member.code is None or self.clean is None
+
+    def _next(self) -> list[Prepared]:
+        """The next ones for a child: only those that exchange a function's code go together."""
+        found: list[Prepared] = []
+        while (self.again or self.waiting) and len(found) < self.together:
+            if self.again:
+                member: Prepared | None = self.again.popleft()
+            else:
+                candidate = self.waiting.popleft()
+                known = self.journal.known.get(candidate["id"])
+                if known and not (known[1] == "time" and self.job["again"]):
+                    self.results.append([*known[:3], "known"])
+                    continue
+                member = self._prepared(candidate)
+            if member is None:
+                continue
+            if found and self._alone(member):
+                self.again.appendleft(member)
+                break
+            found.append(member)
+            if self._alone(member):
+                break
+        return found
+
+    def _in_turn(self, members: list[Prepared]) -> Iterator[list[Any]]:
+        """Candidates one after the other in this process, as long as they fail at once and leave no trace."""
+        began_mb = resident_mb()
+        for member in members:
+            functions = self.functions[member.place]
+            before = [function.__code__ for function in functions]
+            for function in functions:
+                function.__code__ = member.code
+            failed = self._first_failures()
+            yield failed or self._the_rest()
+            if not failed:
+                return
+            for function, code in zip(functions, before, strict=True):
+                function.__code__ = code
+            if not self._is_clean() or resident_mb() > began_mb + GROWN_MB:
+                return
+            self.parameters.restore()
+
+    def _is_clean(self) -> bool:
+        try:
+            return self._state() == self.clean
+        except Unknown:
+            return False
+
+    def _state(self) -> bytes:
+        own = [function for (path, _, _), found in self.functions.items() if path for function in found]
+        return fingerprint(own, self.bay.where)
+
+    def _prepared(self, candidate: dict[str, Any]) -> Prepared | None:
         """What the child does; None for what does not compile or was tried in another spelling."""
+        identity = candidate["id"]
         path = os.path.join(self.bay.root, candidate["path"])
         source = self.bay.changed(candidate)
         try:
@@ -79,21 +172,30 @@ class Trial:
             return None
         self.shapes.add(digest)
         if part is None or candidate["fresh"] or not _fits(self.functions.get(place, []), part):
-            return lambda: self._from_fresh(candidate["path"], source)
-        return lambda: self._from_warm(place, part)
+            return Prepared(identity, lambda: self._from_fresh(candidate["path"], source), place, None)
+        return Prepared(identity, lambda: self._from_warm(place, part), place, part)
 
     def _from_warm(self, place: tuple[str, str, int], code: types.CodeType) -> list[Any]:
         for function in self.functions[place]:
             function.__code__ = code
-        limit_s, fixed = self.job["limit_s"], 0
-        for count, item in enumerate(self.failing, start=1):
-            fixed += self.warm.run(item, limit_s) == "passed"
-            if fixed < count and count >= min(FEW, len(self.failing)):
+        return self._first_failures() or self._the_rest()
+
+    def _the_rest(self) -> list[Any]:
+        limit_s, fixed = self.job["limit_s"], self.few
+        for item in self.failing[self.few :]:
+            if self.warm.run(item, limit_s) != "passed":
                 return ["fails", fixed]
+            fixed += 1
         for item in self.passing:
             if self.warm.run(item, limit_s) not in ("passed", "skipped"):
                 return ["breaks", fixed]
         return ["passes", fixed]
+
+    def _first_failures(self) -> list[Any] | None:
+        """The verdict where one of the first tests still fails; None where all pass."""
+        first = self.failing[: self.few]
+        fixed = sum(self.warm.run(item, self.job["limit_s"]) == "passed" for item in first)
+        return ["fails", fixed] if fixed < len(first) else None
 
     def _from_fresh(self, path: str, source: bytes) -> list[Any]:
         """Where more changed than one function's code: everything of the project is imported again."""
@@ -101,7 +203,8 @@ class Trial:
         signal.setitimer(signal.ITIMER_PROF, self.job["limit_s"] * 4 + 1)
         results = run_with(self.bay, path, source, [*self.job["arguments"], *names, "--maxfail=1", "--tb=native"])
         fixed = sum(results.outcomes.get(item.nodeid) == "passed" for item in self.failing)
-        bad = results.broken or any(outcome == "failed" for outcome in results.outcomes.values())
+        broken = set(results.broken) - set(self.warm.broken)
+        bad = broken or any(outcome == "failed" for outcome in results.outcomes.values())
         return ["passes" if not bad and fixed == len(self.failing) else "fails", fixed]
 
 

@@ -22,6 +22,11 @@ def propose(function: Function) -> Iterator[Proposal]:
                 yield from _copied(function, value, 0.34)
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult) and isinstance(node.left, ast.List):
             yield from _rows(function, node, node.left)
+        elif isinstance(node, ast.List) and not node.elts and isinstance(node.ctx, ast.Load):
+            parent = function.parent(node)
+            if not isinstance(parent, ast.Assign | ast.AnnAssign | ast.Return):  # those have operators of their own
+                for other, prior in (("[[]]", 0.3), ("[0]", 0.1), ("None", 0.06), ("set()", 0.06), ("{}", 0.06)):
+                    yield function.swap(node, other, prior, "initial value")
         elif isinstance(node, ast.Yield | ast.Return) and isinstance(node.value, ast.Name):
             yield from _copied(function, node.value, 0.25)
     yield from _defaults(function)

@@ -35,6 +35,21 @@ def harvested(function: Function) -> list[str]:
     return list(dict.fromkeys(text for text in found if len(text) < 80))[:12]
 
 
+def opposites(function: Function) -> list[str]:
+    """The function's own comparisons the other way: ``letter != "*"`` where it asks for ``letter == "*"``."""
+    found = []
+    for node in function.nodes:
+        if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _OPPOSITE:
+            left, right = function.text(node.left), function.text(node.comparators[0])
+            found.append(f"{left} {_OPPOSITE[type(node.ops[0])]} {right}")
+    return [text for text in dict.fromkeys(found) if len(text) < 80 and text not in harvested(function)][:8]
+
+
+_OPPOSITE: dict[type[ast.cmpop], str] = {
+    ast.Eq: "!=", ast.NotEq: "==", ast.In: "not in", ast.NotIn: "in", ast.Is: "is not", ast.IsNot: "is",
+}  # fmt: skip
+
+
 def truths(function: Function, node: ast.AST) -> list[tuple[str, float]]:
     """Conditions on single names at a node, with how plausible each is."""
     found: list[tuple[str, float]] = []
@@ -79,22 +94,57 @@ def _of_test(function: Function, test: ast.expr) -> Iterator[Proposal]:
     for other, plausible in truths(function, test):
         yield function.swap(test, other, weight * plausible, "condition replaced")
         if not constant and other not in text:
-            yield function.swap(test, f"{_term(test, text, ast.Or)} or {other}", 0.34 * plausible, "condition added")
-            yield function.swap(test, f"{_term(test, text, ast.And)} and {other}", 0.34 * plausible, "condition added")
+            yield function.swap(test, f"{term(test, text, ast.Or)} or {other}", 0.34 * plausible, "condition added")
+            yield function.swap(test, f"{term(test, text, ast.And)} and {other}", 0.34 * plausible, "condition added")
     for other in harvested(function):
         if other != text:
             yield function.swap(test, other, 0.3 if constant else 0.12, "condition replaced")
             if not constant:
-                yield function.swap(test, f"{_term(test, text, ast.Or)} or {other}", 0.12, "condition added")
-                yield function.swap(test, f"{_term(test, text, ast.And)} and {other}", 0.12, "condition added")
+                yield function.swap(test, f"{term(test, text, ast.Or)} or {other}", 0.12, "condition added")
+                yield function.swap(test, f"{term(test, text, ast.And)} and {other}", 0.12, "condition added")
+    for other in opposites(function) if not constant else ():
+        yield function.swap(test, f"{term(test, text, ast.Or)} or {other}", 0.1, "condition added")
+        yield function.swap(test, f"{term(test, text, ast.And)} and {other}", 0.14, "condition added")
+    yield from _with_orders(function, test, text)
     for other, plausible in pairs(function, test):
         yield function.swap(test, other, 0.18 * plausible, "condition replaced")
         if not constant:
-            yield function.swap(test, f"{_term(test, text, ast.Or)} or {other}", 0.2 * plausible, "condition added")
-            yield function.swap(test, f"{_term(test, text, ast.And)} and {other}", 0.25 * plausible, "condition added")
+            yield function.swap(test, f"{term(test, text, ast.Or)} or {other}", 0.2 * plausible, "condition added")
+            yield function.swap(test, f"{term(test, text, ast.And)} and {other}", 0.25 * plausible, "condition added")
 
 
-def _term(test: ast.expr, text: str, of: type[ast.boolop]) -> str:
+def _with_orders(function: Function, test: ast.expr, text: str) -> Iterator[Proposal]:
+    """The other end of a range: ``values[low] <= wanted`` beside ``wanted < values[middle]``; and zero or none."""
+    for node in ast.walk(test):
+        if isinstance(node, ast.Name) and (node is test or isinstance(function.parent(node), ast.BoolOp)):
+            yield function.swap(node, f"{node.id} is not None", 0.2, "condition replaced")
+        if not isinstance(node, ast.Compare) or len(node.ops) != 1 or not isinstance(node.ops[0], _ORDERS):
+            continue
+        for one in (node.left, node.comparators[0]):
+            sought, kinds = function.text(one), function.kinds(one)
+            if isinstance(one, ast.Constant) or not kinds & (NUMBERS | {"str"}):
+                continue
+            for bound in _bounds(function, test, kinds):
+                if bound not in text:
+                    for sign in ("<=", "<", ">=", ">"):
+                        more = f"{term(test, text, ast.And)} and {bound} {sign} {sought}"
+                        yield function.swap(test, more, 0.13, "range closed")
+
+
+_ORDERS = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+
+def _bounds(function: Function, test: ast.expr, kinds: frozenset[str]) -> list[str]:
+    parts = [
+        function.text(node)
+        for node in function.expressions
+        if isinstance(node, ast.Subscript | ast.Attribute) and function.kinds(node) & kinds
+    ]
+    names = [name for name in function.names_at(test)[:6] if function.seen.get(name, UNKNOWN) & kinds]
+    return [text for text in dict.fromkeys([*parts, *names]) if len(text) < 30][:8]
+
+
+def term(test: ast.expr, text: str, of: type[ast.boolop]) -> str:
     least = 4 if of is ast.Or else 5
     return text if binds(test) >= least else f"({text})"
 
@@ -106,20 +156,20 @@ def _with_guards(function: Function, test: ast.expr, text: str) -> Iterator[Prop
             base = function.text(node.value)
             if base == "self":
                 continue
-            yield function.swap(test, f"{base} is None or {_term(test, text, ast.Or)}", 0.5, "condition added")
-            yield function.swap(test, f"{base} is not None and {_term(test, text, ast.And)}", 0.5, "condition added")
+            yield function.swap(test, f"{base} is None or {term(test, text, ast.Or)}", 0.5, "condition added")
+            yield function.swap(test, f"{base} is not None and {term(test, text, ast.And)}", 0.5, "condition added")
         elif isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice):
             base, place = function.text(node.value), function.text(node.slice)
             for guard, prior in (
                 (f"{place} < len({base})", 0.4), (f"{place} >= 0", 0.3), (f"{place} in {base}", 0.25), (base, 0.35),
             ):  # fmt: skip
-                yield function.swap(test, f"{guard} and {_term(test, text, ast.And)}", prior, "condition added")
+                yield function.swap(test, f"{guard} and {term(test, text, ast.And)}", prior, "condition added")
             for guard, prior in (
                 (f"not {base}", 0.35),
                 (f"{place} not in {base}", 0.2),
                 (f"{place} >= len({base})", 0.2),
             ):
-                yield function.swap(test, f"{guard} or {_term(test, text, ast.Or)}", prior, "condition added")
+                yield function.swap(test, f"{guard} or {term(test, text, ast.Or)}", prior, "condition added")
 
 
 def _keyword(function: Function, node: ast.If | ast.While) -> Iterator[Proposal]:

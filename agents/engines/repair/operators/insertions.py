@@ -28,19 +28,22 @@ def propose(function: Function) -> Iterator[Proposal]:
             continue
         for node in block:
             for text, prior in _new(function, node, existing):
-                yield _put(function, node, text, prior, before=True)
+                yield put(function, node, text, prior, before=True)
         last = block[-1]
         if not isinstance(last, ast.Return | ast.Break | ast.Continue | ast.Raise):
             for text, prior in _new(function, last, existing):
-                yield _put(function, last, text, prior * 0.95, before=False)
+                yield put(function, last, text, prior * 0.95, before=False)
             yield from _endings(function, last)
         yield from _else_branches(function, block, existing)
 
 
-def _put(function: Function, node: ast.stmt, text: str, prior: float, *, before: bool) -> Proposal:
+def put(
+    function: Function, node: ast.stmt, text: str, prior: float, *, before: bool, operator: str = "statement added"
+) -> Proposal:
+    """The proposal that adds a statement in a line of its own, before the node or after it."""
     line = first_line(node) if before else (node.end_lineno or node.lineno) + 1
     blanks = function.source.indentation(node.lineno)
-    made = function.rewrite(line, line - 1, f"{blanks}{text}\n", prior, "statement added", f"add `{text}`")
+    made = function.rewrite(line, line - 1, f"{blanks}{text}\n", prior, operator, f"add `{text}`")
     return Proposal(made.edits, prior, made.operator, node.lineno, made.words)
 
 
@@ -145,15 +148,15 @@ def _with_siblings(function: Function, text: str) -> Iterator[tuple[str, float]]
 def _endings(function: Function, node: ast.stmt) -> Iterator[Proposal]:
     looping = bool(list(function.loops_around(node)))
     if looping:
-        yield _put(function, node, "break", 0.15, before=False)
-        yield _put(function, node, "continue", 0.12, before=False)
+        yield put(function, node, "break", 0.15, before=False, operator="loop left")
+        yield put(function, node, "continue", 0.12, before=False, operator="loop left")
     for name in [*function.names_at(node)[:8], "True", "False", "None", "0"]:
         kinds = function.seen.get(name, UNKNOWN)
         fits = compatible(kinds, function.returns())
-        yield _put(function, node, f"return {name}", 0.2 if fits else 0.06, before=False)
+        yield put(function, node, f"return {name}", 0.2 if fits else 0.06, before=False)
     if "generator" in function.returns():
         for name in function.names_at(node)[:8]:
-            yield _put(function, node, f"yield {name}", 0.2, before=False)
+            yield put(function, node, f"yield {name}", 0.2, before=False)
 
 
 def _else_branches(function: Function, block: list[ast.stmt], existing: list[str]) -> Iterator[Proposal]:

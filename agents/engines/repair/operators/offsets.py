@@ -9,7 +9,7 @@ from agents.engines.repair.function import NUMBERS, Function
 from agents.engines.repair.precedence import binds
 from agents.engines.repair.proposals import Proposal
 
-NUMERIC = (ast.Name, ast.Attribute, ast.Call, ast.BinOp, ast.Subscript)
+NUMERIC = (ast.Name, ast.Attribute, ast.Call, ast.BinOp, ast.Subscript, ast.UnaryOp)
 
 
 def propose(function: Function) -> Iterator[Proposal]:
@@ -23,7 +23,7 @@ def propose(function: Function) -> Iterator[Proposal]:
         text = function.text(node) if binds(node) >= 12 else f"({function.text(node)})"
         yield function.swap(node, f"{text} + 1", weight, "off by one")
         yield function.swap(node, f"{text} - 1", weight, "off by one")
-        if not isinstance(node, ast.BinOp):
+        if not isinstance(node, ast.BinOp | ast.UnaryOp):
             yield from _variables(function, node, weight)
             factor = text if binds(node) >= 15 else f"({text})"
             for other, share in ((f"{factor} ** 2", 0.5), (f"{factor} // 2", 0.4), (f"{factor} * 2", 0.4)):

@@ -27,7 +27,29 @@ def propose(function: Function) -> Iterator[Proposal]:
                 seen = function.seen.get(name, UNKNOWN)
                 if compatible(kinds, seen):
                     yield function.swap(node, name, 0.2 if seen else 0.1, "other expression")
+    yield from _constants(function, parts)
     yield from _targets(function)
+
+
+def _constants(function: Function, parts: list[tuple[str, frozenset[str], type[ast.AST]]]) -> Iterator[Proposal]:
+    """A number or nothing stands where something is to be looked up or worked out."""
+    for node in function.expressions:
+        value = node.operand if isinstance(node, ast.UnaryOp) else node
+        if not isinstance(value, ast.Constant) or isinstance(value.value, str | bytes | bool):
+            continue
+        parent = function.parent(node)
+        if isinstance(parent, ast.Expr | ast.UnaryOp | ast.JoinedStr | ast.FormattedValue):
+            continue
+        kinds = frozenset() if value.value is None else frozenset({"int"})
+        whole = isinstance(parent, ast.Assign | ast.Return)
+        for other, other_kinds, _like in parts:
+            if compatible(kinds, other_kinds):
+                yield function.swap(node, other, 0.14 if whole else 0.07, "looked up")
+        if not isinstance(parent, ast.Assign):  # its initial value has an operator of its own
+            for name in function.names_at(node)[:8]:
+                seen = function.seen.get(name, UNKNOWN)
+                if seen and compatible(kinds, seen):
+                    yield function.swap(node, name, 0.16 if isinstance(parent, ast.Subscript) else 0.1, "looked up")
 
 
 def _parts(function: Function) -> list[tuple[str, frozenset[str], type[ast.AST]]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from agents.engines.repair.function import FUNCTIONS, Function
-from agents.engines.repair.operators.conditions import harvested, pairs, truths
+from agents.engines.repair.operators.conditions import harvested, opposites, pairs, truths
 from agents.engines.repair.proposals import Proposal
 from agents.engines.repair.source import Edit
 
@@ -38,6 +38,7 @@ def propose(function: Function) -> Iterator[Proposal]:
                 yield from _guarded(function, node)
             if at + 1 < len(block):
                 yield from _exchanged(function, node, block[at + 1])
+            yield from _further(function, block, at)
         yield from _moved_out(function, block)
         yield from _moved_in(function, block)
 
@@ -102,6 +103,24 @@ def _exchanged(function: Function, one: ast.stmt, other: ast.stmt) -> Iterator[P
     yield function.rewrite(first_line(one), last, text, 0.32 if simple else 0.18, "statement moved", words)
 
 
+def _further(function: Function, block: list[ast.stmt], at: int) -> Iterator[Proposal]:
+    """A simple statement, two or three places up or down."""
+    node = block[at]
+    if not isinstance(node, SIMPLE) or isinstance(node, ast.Return | ast.Break | ast.Continue | ast.Raise):
+        return
+    own, source = lines_of(function, node), function.source
+    for other in block[at + 2 : at + 4]:
+        if not isinstance(other, ast.Return | ast.Break | ast.Continue | ast.Raise):
+            last = other.end_lineno or other.lineno
+            text = source.lines((node.end_lineno or node.lineno) + 1, last)
+            words = f"do `{_told(function, node)}` after `{_told(function, other)}`"
+            yield function.rewrite(first_line(node), last, text + own, 0.2, "statement moved", words)
+    for other in block[max(at - 3, 0) : max(at - 1, 0)]:
+        text = own + source.lines(first_line(other), first_line(node) - 1)
+        words = f"do `{_told(function, node)}` before `{_told(function, other)}`"
+        yield function.rewrite(first_line(other), node.end_lineno or node.lineno, text, 0.2, "statement moved", words)
+
+
 def _moved_out(function: Function, block: list[ast.stmt]) -> Iterator[Proposal]:
     """The last statement of a block, after the statement that the block belongs to."""
     node = block[-1]
@@ -135,19 +154,24 @@ def _moved_in(function: Function, block: list[ast.stmt]) -> Iterator[Proposal]:
                 words = f"do `{_told(function, node)}` within `{_told(function, owner)}`"
                 yield function.rewrite(last + 1, node.end_lineno or 0, text, 0.22, "statement moved", words)
     for node, owner in pairwise(block):
-        if isinstance(owner, ast.For | ast.While) and isinstance(node, ast.Assign):
+        if not isinstance(owner, ast.For | ast.While | ast.If):
+            continue
+        loop = not isinstance(owner, ast.If)
+        if isinstance(node, ast.Assign if loop else SIMPLE):
             head_end = owner.body[0].lineno - 1
             outer, inner = (function.source.indentation(one.lineno) for one in (node, owner.body[0]))
             head = function.source.lines((node.end_lineno or node.lineno) + 1, head_end)
             text = head + shifted(lines_of(function, node), outer, inner)
-            words = f"do `{_told(function, node)}` anew in each round"
-            yield function.rewrite(first_line(node), head_end, text, 0.3, "statement moved", words)
+            where = "anew in each round" if loop else f"only in `{_told(function, owner)}`"
+            words = f"do `{_told(function, node)}` {where}"
+            yield function.rewrite(first_line(node), head_end, text, 0.3 if loop else 0.24, "statement moved", words)
 
 
 def _guarded(function: Function, node: ast.stmt) -> Iterator[Proposal]:
     blanks = function.source.indentation(node.lineno)
     inner = shifted(lines_of(function, node), blanks, blanks + STEP)
     conditions = [(text, 0.12) for text in harvested(function)]
+    conditions += [(text, 0.14) for text in opposites(function)]
     conditions += [(text, 0.16 * plausible) for text, plausible in truths(function, node)]
     conditions += [(text, 0.16 * plausible) for text, plausible in pairs(function, node)]
     for condition, prior in conditions:

@@ -36,6 +36,8 @@ def _names(function: Function, node: ast.Name) -> Iterator[Proposal]:
         base = 0.46
     elif isinstance(node.ctx, ast.Store) and isinstance(parent, ast.Assign | ast.AugAssign):
         base = 0.22
+    elif isinstance(node.ctx, ast.Store) and isinstance(parent, ast.Tuple | ast.For):
+        base = 0.16
     else:
         return
     own = function.seen.get(node.id, UNKNOWN)
