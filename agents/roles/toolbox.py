@@ -15,6 +15,7 @@ from agents.engines.protocol import EditRefused, Workbench
 from agents.model_answers import Call
 from agents.roles import parsing
 from agents.roles.prompts import marked
+from agents.roles.steady import steady
 from events.faults import Fault, FaultClass
 from resources.files import PathEscapes, PathSpecial, PathTooBig
 
@@ -174,7 +175,7 @@ class Toolbox:
         outcome = self.bench.run(wanted.argv, timeout_s=RUN_TIMEOUT_S)
         ended = "stopped at the time limit" if outcome.timed_out else f"exit code {outcome.exit_code}"
         self.bench.say(f"ran {wanted.argv[0][:80]}: {ended}")
-        return f"{ended}\n{marked(outcome.text(MAX_OUTPUT_CHARS - 200))}"
+        return f"{ended}\n{marked(steady(outcome.text(MAX_OUTPUT_CHARS - 200)))}"
 
 
 def _capped(text: str) -> str:

@@ -171,6 +171,27 @@ def test_what_a_lost_worker_had_paid_for_is_not_paid_again(inline: Inline, serve
     assert sum(ModelCall.objects.values_list("cost_nanos", flat=True)) == Account.objects.get(scope="day").spent_nanos
 
 
+def test_a_coder_that_ran_the_tests_is_not_paid_again_though_they_took_another_time(
+    inline: Inline, server: LlmServer
+) -> None:
+    tests = Say(calls=(("RunCommand", {"argv": ["python", "-m", "pytest", "-p", "no:cacheprovider"]}),))
+    script(server, PLAN, tests, MEND, tests, DONE, APPROVED)
+    operation = inline.submit(requirements=REQUIREMENT)
+    inline.run(until=lambda: Operation.objects.get().stage == "test")
+    coded = Step.objects.get(stage="code")
+    Step.objects.filter(pk=coded.pk).update(outcome="lost")
+    Operation.objects.update(stage="code", turn=coded.turn, claim="", wake_up_at=timezone.now())
+    inline.queued()
+    inline.wake(operation)
+
+    operation = inline.finish(operation)
+
+    assert operation.status == "succeeded", operation.error
+    assert len(server.requests) == 6 == ModelCall.objects.count()
+    assert sum(ModelCall.objects.values_list("replays", flat=True)) == 4
+    assert "1 failed, 1 passed" in str(server.requests[2].body)
+
+
 def test_a_provider_that_names_a_time_parks_the_run_and_costs_no_attempt(inline: Inline, server: LlmServer) -> None:
     script(server, Fail(429, {"retry-after": "600"}, message="insufficient_quota"))
     operation = inline.finish(inline.submit(requirements=REQUIREMENT))
