@@ -30,7 +30,7 @@ _MINUTES = 60  # of an extension, where nothing else is asked for
 class AgentAdmin(OperatorPage):
     """Who works here."""
 
-    list_display = ("name", "status", "template", "host", "tier_used", "since", "why")
+    list_display = ("called", "status", "template", "host", "tier_used", "since", "why")
     list_filter = ("state", "template", "host")
     list_select_related = ("host",)
     search_fields = ("name", "id")
@@ -40,6 +40,11 @@ class AgentAdmin(OperatorPage):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
         return visibility.agents(request.user)
+
+    @admin.display(description="name", ordering="name")
+    def called(self, agent: Agent) -> str:
+        """Its name, which anybody may choose."""
+        return plain(agent.name)
 
     def page_context(self, request: HttpRequest, obj: Agent) -> dict[str, Any]:
         now, cursor = timezone.now(), journal.head(obj.topic)

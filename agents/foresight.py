@@ -11,9 +11,9 @@ from resources import leases
 from resources.models import Lease
 
 _GIVES_BACK = {
-    Lease.Kind.MEMORY: "{} MB of memory",
-    Lease.Kind.CPU: "{}/1000 of a core",
-    Lease.Kind.DISK: "{} MB of disk",
+    Lease.Kind.MEMORY: ("{:.0f} MB of memory", 1),
+    Lease.Kind.CPU: ("{:g} cores", 1000),
+    Lease.Kind.DISK: ("{:.0f} MB of disk", 1),
 }
 _OVER = ("succeeded", "failed", "cancelled", "closed", "lost")
 
@@ -32,7 +32,7 @@ def stop(agent: Agent) -> str:
     if shells:
         ends.append(f"ends {shells} open terminal{'s' if shells > 1 else ''}")
     held = {lease.kind: lease.amount for lease in leases.live(owner=agent.owner)}
-    back = [words.format(held[kind]) for kind, words in _GIVES_BACK.items() if kind in held]
+    back = [words.format(held[kind] / per) for kind, (words, per) in _GIVES_BACK.items() if kind in held]
     if back:
         ends.append(f"gives back {', '.join(back)}" + (f" on {agent.host.name}" if agent.host else ""))
     return f"{'; '.join(ends) or 'nothing runs in it and it holds nothing'}. Uncommitted work is kept first."

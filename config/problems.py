@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -144,34 +145,45 @@ def _plain(request: HttpRequest, status_code: int, code: str, detail: str) -> Ht
     return JsonResponse(body, status=status_code, content_type=CONTENT_TYPE)
 
 
-def _for_people(request: HttpRequest, status_code: int, title: str) -> HttpResponse:
-    text = f"{title}. Request {getattr(request, 'request_id', '')}."
-    return HttpResponse(text, status=status_code, content_type="text/plain; charset=utf-8")
+def _for_people(request: HttpRequest, status_code: int, title: str, words: str) -> HttpResponse:
+    """A page that needs neither the database nor the session: one of them may be what broke."""
+    shown = {
+        "status": status_code, "title": title, "words": words, "request_id": getattr(request, "request_id", ""),
+    }  # fmt: skip
+    return HttpResponse(render_to_string("moorage/error.html", shown), status=status_code)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 400, e.g. for a host name that is not allowed."""
     if request.path.startswith("/api/"):
         return _plain(request, status.HTTP_400_BAD_REQUEST, "request.bad", "The request cannot be understood.")
-    return _for_people(request, 400, "Bad request")
+    return _for_people(request, 400, "Bad request", "The server cannot make sense of it. Go back, and try again.")
 
 
 def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 403."""
     if request.path.startswith("/api/"):
         return _plain(request, status.HTTP_403_FORBIDDEN, "request.permission_denied", "This is not allowed.")
-    return _for_people(request, 403, "Forbidden")
+    return _for_people(request, 403, "Not allowed", "You may not do this. An administrator can give you the right.")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form without its token, or with one of an earlier session."""
+    words = "The form was too old, or came from another page. Go back, reload the page, and send it again."
+    return _for_people(request, 403, "The form was not taken", words)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 404 for paths that no route knows."""
     if request.path.startswith("/api/"):
         return _plain(request, status.HTTP_404_NOT_FOUND, "request.not_found", f"There is nothing at {request.path}.")
-    return _for_people(request, 404, "Not found")
+    return _for_people(
+        request, 404, "Not found", "There is nothing here. It may have been removed, or the link is wrong."
+    )
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's 500. The log has the traceback under the same request id."""
     if request.path.startswith("/api/"):
         return _plain(request, 500, "server.error", "Something broke on our side; the log names this request id.")
-    return _for_people(request, 500, "Something broke on our side")
+    return _for_people(request, 500, "Something broke on our side", "It is in the log. Try again in a moment.")

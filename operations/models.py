@@ -11,7 +11,7 @@ from django.db.models import Q
 from agents.models import Agent, Capability, Priority
 from operations.pull_request_models import Delivery, PullRequest, Rework
 
-__all__ = ["Delivery", "Evidence", "Operation", "Project", "PullRequest", "Rework", "Stage", "Step"]
+__all__ = ["Delivery", "Evidence", "Minute", "Operation", "Project", "PullRequest", "Rework", "Stage", "Step"]
 
 
 class Project(models.Model):
@@ -176,6 +176,24 @@ class Operation(models.Model):
         if self.status == Operation.Status.SUCCEEDED:
             return 1.0
         return round(Stage(self.resume_at or self.stage).position / len(Stage), 3)
+
+
+class Minute(models.Model):
+    """How the work stood at a moment, about once a minute: for charts, and forgotten after a day."""
+
+    at = models.DateTimeField(primary_key=True)
+    waiting = models.PositiveIntegerField()
+    running = models.PositiveIntegerField()
+    oldest_s = models.PositiveIntegerField(help_text="For how long the oldest that waits has been there.")
+    spent_nanos = models.PositiveBigIntegerField(help_text="What models were paid on that day until then.")
+    succeeded = models.PositiveIntegerField(help_text="Operations since the minute before.")
+    failed = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["at"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%H:%M}: {self.waiting} wait"
 
 
 class Step(models.Model):

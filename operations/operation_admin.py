@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -25,12 +26,20 @@ from operations.snapshots import blocked_by
 from resources.reasons import in_words
 
 
+class EngineFilter(admin.AllValuesFieldListFilter):
+    """By the engine that was picked; those where none is yet have words too."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or "none yet"}
+
+
 @admin.register(Operation)
 class OperationAdmin(OperatorPage):
     """Requested work. What is waiting for a person or has failed says so in its row."""
 
     list_display = ("requirement", "status_now", "stage_now", "project", "engine_used", "requested", "why")
-    list_filter = ("status", "stage", "engine_kind", "project")
+    list_filter = ("status", "stage", ("engine_kind", EngineFilter), "project")
     list_select_related = ("project", "agent__host")
     search_fields = ("requirements", "project__name", "id")
     actions = ("cancel_selected", "retry_selected")

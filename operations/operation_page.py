@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from agents.gateway.spend import Spend
 from events import journal
 from events.plain_text import plain, span, tail
 from events.recorded import Recorded
-from operations import budgets, diff_lines, permission, snapshots, step_logs, takeover
+from operations import budgets, diff_lines, foresight, permission, snapshots, step_logs, takeover
 from operations.coding import decisions, pull_requests, rounds
 from operations.models import Evidence, Operation, Stage, Step
 from operations.step_logs import FINISHED_SHOWN, SHOWN
@@ -111,7 +111,7 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
     operation.refresh_from_db(fields=["status", "stage", "turn", "attention", "error", "result", "completed_at"])
     steps = list(operation.steps.all())
     attention = snapshots.attention(operation)
-    ended = operation.completed_at or now
+    ended, can = operation.completed_at or now, possible(operation)
     return OperationPage(
         title=plain(operation.title),
         requirement=plain(operation.requirements[:SHOWN]),
@@ -130,8 +130,8 @@ def of(operation: Operation, *, now: datetime) -> OperationPage:
         diff=_diff(operation),
         events=tuple(journal.replay(operation.topic, after=max(0, cursor - EVENTS))[::-1]),
         cursor=cursor,
-        can=possible(operation),
-        impact=impact(operation),
+        can=can,
+        impact=impact(operation, can),
         stages_to_retry=_reached(operation),
         spend=spend.of_run(operation.pk),
         accounts=tuple(_account(state) for state in budgets.accounts(operation, now=now) if _of_interest(state)),
@@ -159,25 +159,11 @@ def possible(operation: Operation) -> dict[str, bool]:
     }
 
 
-def impact(operation: Operation) -> dict[str, str]:
-    """What each verb would do to what is there now, in a sentence: read before the button is pressed."""
-    agent = operation.agent
-    berth = f"the berth of {plain(agent.name)} is cleared" if agent else "it gives up its place in the line"
-    stage = operation.get_stage_display()
-    gate = "it begins to code" if operation.stage == Stage.CODE else "its branch is pushed and a pull request opened"
-    if permission.is_asked(operation):
-        gate = "the agent program goes on and may do this, wherever it asks for the very same again"
-    return {
-        "cancel": f"It stops at {stage}, and {berth}. What its finished stages made is kept: it can be retried.",
-        "retry": "It takes a new berth and goes on with what the stages before made; later results are made again.",
-        "approve": f"Once approved, {gate}.",
-        "refuse": "Once refused, the agent program goes on without it and is told your words.",
-        "another_round": "The engine goes on from its branch, with your words and all that fails or was said now; "
-        "the same gates and tests follow, and it is pushed to the same pull request.",
-        "leave": "The pull request is yours: Moorage watches it and changes nothing, until you ask for a round again.",
-        "close": "The pull request is closed without a merge; its branch stays.",
-        "raise_budget": "Models are paid up to this sum in all; what it has spent counts.",
-    }
+def impact(operation: Operation, can: Mapping[str, bool]) -> dict[str, str]:
+    """What each verb that makes sense now would do, in a sentence: read before the button is pressed."""
+    foreseen = {"cancel": foresight.cancel, "retry": foresight.retry, "approve": foresight.approve}
+    said = {verb: f"It {tell(operation)}" for verb, tell in foreseen.items() if can[verb]}
+    return {**said, **foresight.ALWAYS}
 
 
 def _reached(operation: Operation) -> tuple[Stage, ...]:

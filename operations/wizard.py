@@ -58,12 +58,10 @@ class TaskForm(forms.Form):
     )  # fmt: skip
     template = forms.ChoiceField(required=False, help_text="The environment that its agent gets, and its size.")
     memory_mb = forms.IntegerField(label="Memory, MB", required=False, min_value=1, max_value=2**31 - 1)
-    cpu_millis = forms.IntegerField(
-        label="Processor, thousandths of a core", required=False, min_value=1, max_value=2**31 - 1
-    )
+    cpu_millis = forms.IntegerField(label="Processor, 1/1000 core", required=False, min_value=1, max_value=2**31 - 1)
     disk_mb = forms.IntegerField(
         label="Disk, MB", required=False, min_value=1, max_value=2**31 - 1,
-        help_text="Empty: what the template takes. How far it lets you choose is said under What it takes.",
+        help_text="Left empty, the template decides; its limits stand under What it takes.",
     )  # fmt: skip
     approval = forms.ChoiceField(
         choices=Operation.Approval.choices, initial=Operation.Approval.NONE,

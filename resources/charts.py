@@ -1,4 +1,4 @@
-"""Small charts of what hosts and berths used: lines for an SVG without script or style, and the table behind them.
+"""Small charts of figures over time: lines for an SVG without script or style, and the table behind them.
 
 Pure: points in, coordinates out. Where samples are missing the line is broken, not drawn through.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import groupby, zip_longest
+from typing import Any, Protocol
 
 from resources.samples import Point
+
+__all__ = ["Charts", "Figure", "draw"]
 
 WIDTH, HEIGHT = 240, 48  # of the SVG's view box
 TABLE_ROWS = 8
@@ -30,20 +33,29 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Charts:
-    """The charts of one host or berth over one stretch of time, and the table behind all of them, newest first."""
+    """The charts of one thing over one stretch of time, and the table behind all of them, newest first."""
 
     charts: tuple[Chart, ...]
-    rows: tuple[Point, ...]
+    heads: tuple[str, ...]
+    rows: tuple[tuple[datetime, tuple[str, ...]], ...]
     minutes: int
 
 
+class Moment(Protocol):
+    """Figures at one moment: a sample of a host, a minute of the queue."""
+
+    @property
+    def at(self) -> datetime: ...
+
+
 @dataclass(frozen=True, slots=True)
-class _Figure:
-    """What is drawn: how it is read from a point, and how it is said."""
+class Figure:
+    """How one figure is read from a moment, and how it is said; not ``drawn``: it stands in the table alone."""
 
     label: str
-    of: Callable[[Point], int | None]
+    of: Callable[[Any], int | None]
     said: Callable[[int], str]
+    drawn: bool = True
 
 
 def _cores(millis: int) -> str:
@@ -54,30 +66,50 @@ def _megabytes(amount: int) -> str:
     return f"{amount:,} MB".replace(",", " ")
 
 
-_FIGURES = (
-    _Figure("Processor", lambda point: point.cpu_millis, _cores),
-    _Figure("Memory", lambda point: point.memory_mb, _megabytes),
+def _of_point(name: str) -> Callable[[Point], int | None]:
+    return lambda point: getattr(point, name)
+
+
+MEASURED = (
+    Figure("Processor", _of_point("cpu_millis"), _cores),
+    Figure("Memory", _of_point("memory_mb"), _megabytes),
+    Figure("Disk", _of_point("disk_mb"), _megabytes, drawn=False),
+    Figure("Processes", _of_point("processes"), str, drawn=False),
 )
 
 
 def draw(
-    points: Sequence[Point], *, since: datetime, until: datetime, period_s: float, tops: Sequence[int] = (0, 0)
+    points: Sequence[Moment],
+    *,
+    since: datetime,
+    until: datetime,
+    period_s: float,
+    tops: Sequence[int] = (),
+    figures: Sequence[Figure] = MEASURED,
 ) -> Charts:
-    """The charts of these points, oldest first. ``tops``: what processor (millis) and memory (MB) are measured against.
+    """The charts of these points, oldest first. ``tops``: what the first of the figures are measured against.
 
     A top of 0, or one that is passed, gives way to the highest value.
     """
     drawn = (
         _chart(figure, points, since=since, until=until, gap=timedelta(seconds=period_s * _GAP), top=top)
-        for figure, top in zip(_FIGURES, tops, strict=True)
+        for figure, top in zip_longest([figure for figure in figures if figure.drawn], tops, fillvalue=0)
+        if isinstance(figure, Figure) and isinstance(top, int)
     )
     step = -(-len(points) // TABLE_ROWS) or 1
+    rows = tuple((point.at, tuple(_cell(figure, point) for figure in figures)) for point in points[::-1][::step])
     charts = tuple(chart for chart in drawn if chart is not None)
-    return Charts(charts, tuple(points[::-1][::step]), round((until - since).total_seconds() / 60))
+    heads = tuple(figure.label for figure in figures)
+    return Charts(charts, heads, rows, round((until - since).total_seconds() / 60))
+
+
+def _cell(figure: Figure, point: Moment) -> str:
+    value = figure.of(point)
+    return "—" if value is None else figure.said(value)
 
 
 def _chart(
-    figure: _Figure, points: Sequence[Point], *, since: datetime, until: datetime, gap: timedelta, top: int
+    figure: Figure, points: Sequence[Moment], *, since: datetime, until: datetime, gap: timedelta, top: int
 ) -> Chart | None:
     known = [(point.at, value) for point in points if (value := figure.of(point)) is not None]
     if not known:

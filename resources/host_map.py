@@ -20,6 +20,7 @@ class Bar:
     used: int
     capacity: int
     unit: str = ""
+    per: int = 1  # how many of it make one unit
 
     @property
     def nearly_full(self) -> int:
@@ -28,7 +29,11 @@ class Bar:
 
     @property
     def words(self) -> str:
-        return f"{self.used} of {self.capacity}{self.unit}"
+        return (
+            f"{self.used / self.per:,g} of {self.capacity / self.per:,g}{self.unit}"
+            if self.per > 1
+            else (f"{self.used:,} of {self.capacity:,}{self.unit}")
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +75,19 @@ class Holder:
         return [lease for lease in self.leases if lease.key and lease.kind != Lease.Kind.PORT]
 
     @property
-    def weight(self) -> tuple[float, float]:
+    def weight(self) -> tuple[tuple[float, float], tuple[float, float]]:
         """Whoever weighs most stands first: by what is measured, else by what is reserved."""
-        return share_of(self.measured, self.host), _share(self.cpu_millis, self.memory_mb, self.host)
+        return weight_of(self.measured, self.host), _weight(self.cpu_millis, self.memory_mb, self.host)
 
 
-def share_of(used: Point | None, host: Host | None) -> float:
-    """How much of the host is used, of whichever it is more: processor or memory. 0 where nobody measured."""
-    return 0.0 if used is None or host is None else _share(used.cpu_millis or 0, used.memory_mb or 0, host)
+def weight_of(used: Point | None, host: Host | None) -> tuple[float, float]:
+    """How much of the host is used: of whichever it is more, processor or memory; then of both. 0 unmeasured."""
+    return (0.0, 0.0) if used is None or host is None else _weight(used.cpu_millis or 0, used.memory_mb or 0, host)
 
 
-def _share(cpu_millis: int, memory_mb: int, host: Host) -> float:
-    return max(cpu_millis / max(host.cpu_millis, 1), memory_mb / max(host.memory_mb, 1))
+def _weight(cpu_millis: int, memory_mb: int, host: Host) -> tuple[float, float]:
+    shares = cpu_millis / max(host.cpu_millis, 1), memory_mb / max(host.memory_mb, 1)
+    return max(shares), sum(shares)
 
 
 def bars(host: Host, used: hosts.Usage) -> tuple[Bar, ...]:
@@ -89,7 +95,7 @@ def bars(host: Host, used: hosts.Usage) -> tuple[Bar, ...]:
     return (
         Bar("Berths", used.slots, host.slots),
         Bar("Memory", used.memory_mb, host.memory_mb, " MB"),
-        Bar("Processor", used.cpu_millis, host.cpu_millis, " m"),
+        Bar("Processor", used.cpu_millis, host.cpu_millis, " cores", per=1000),
         Bar("Disk", used.disk_mb, host.disk_mb, " MB"),
         Bar("Ports", used.ports, host.port_last - host.port_first + 1),
     )

@@ -6,6 +6,8 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth import get_user_model
+from django.contrib.auth.admin import GroupAdmin, UserAdmin
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
@@ -14,6 +16,22 @@ from django.utils import timezone
 
 from config.access import rights
 from config.access.models import ApiToken, Scope, digest_of, issue
+
+admin.site.unregister([Group, get_user_model()])
+
+
+@admin.register(Group)
+class PlainGroupAdmin(GroupAdmin):
+    """Rights as one plain list: what Django draws beside it cannot be read aloud."""
+
+    filter_horizontal = ()
+
+
+@admin.register(get_user_model())
+class PlainUserAdmin(UserAdmin):
+    """Likewise."""
+
+    filter_horizontal = ()
 
 
 @admin.register(ApiToken)
@@ -51,6 +69,13 @@ class ApiTokenAdmin(admin.ModelAdmin):
             field.initial = request.user.pk
             if not request.user.is_superuser:  # a token of somebody else would carry that person's rights
                 field.queryset = get_user_model().objects.filter(pk__in=[request.user.pk])
+        return field
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "expires_at" and field is not None:  # two fields under one label
+            for part, words in zip(field.widget.widgets, ("Expires, date", "Expires, time"), strict=True):
+                part.attrs["aria-label"] = words
         return field
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: ModelForm, change: bool) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from agents.models import Agent
 from resources import samples
-from resources.host_map import share_of
+from resources.host_map import weight_of
 from resources.models import Host
 from resources.samples import Point
 
@@ -55,6 +55,6 @@ def _words(host: Host, points: Sequence[Point], *, now: datetime) -> str:
 
 
 def _culprit(host: Host, agents: Iterable[Agent], used: Mapping[str, Point]) -> tuple[Agent | None, Point | None]:
-    heaviest = max(agents, key=lambda agent: share_of(used.get(agent.owner), host), default=None)
+    heaviest = max(agents, key=lambda agent: weight_of(used.get(agent.owner), host), default=None)
     point = used.get(heaviest.owner) if heaviest else None
-    return (heaviest, point) if share_of(point, host) >= _MATTERS else (None, None)
+    return (heaviest, point) if weight_of(point, host)[0] >= _MATTERS else (None, None)

@@ -20,7 +20,7 @@ from events.operator_pages import told
 from events.plain_text import ago, plain
 from operations.models import Operation
 from resources import fleet, samples
-from resources.host_map import share_of
+from resources.host_map import weight_of
 from resources.samples import Point
 
 SHOWN = 100
@@ -58,7 +58,7 @@ def consumers(*, now: datetime) -> Sequence[Consumer]:
     measured = samples.of_berths(now=now)
     rows = Agent.objects.exclude(state=Agent.State.STOPPED).select_related("host").defer("resolved")
     found = [Consumer(agent, measured.get(agent.owner), ago(agent.state_since, now=now)) for agent in rows]
-    return sorted(found, key=lambda one: share_of(one.measured, one.agent.host), reverse=True)
+    return sorted(found, key=lambda one: weight_of(one.measured, one.agent.host), reverse=True)
 
 
 def pause(request: HttpRequest) -> HttpResponse:

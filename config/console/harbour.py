@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -19,10 +20,11 @@ from config.console import burning, matters, tallies
 from config.console.matters import Matter
 from config.console.tallies import Tallies
 from events.plain_text import ago, plain, span
+from operations import history
 from operations.models import Operation
 from operations.snapshots import blocked_by
 from resources import breakers, charts, fleet, hosts, samples
-from resources.charts import Charts
+from resources.charts import Charts, Figure
 from resources.host_map import Bar, bars
 from resources.models import Host, Orphan
 from resources.reasons import in_words
@@ -30,7 +32,7 @@ from resources.samples import Point
 
 SHOWN = 8  # rows of one list; what is beyond stands behind its link
 REASONS_OF = 24  # those next in line; more would say nothing more
-HISTORY = timedelta(minutes=30)
+HISTORY, HOUR = timedelta(minutes=30), timedelta(hours=1)
 _POINTS = 60
 
 
@@ -99,6 +101,7 @@ class Harbour:
     calls_today: int
     hosts: tuple[HostLine, ...]
     queue: Queue
+    hour: Charts
     latest: tuple[OperationLine, ...]
     parts: tuple[health.Part, ...]
     breakers: tuple[breakers.Breaker, ...]
@@ -128,6 +131,7 @@ def look(*, now: datetime) -> Harbour:
         calls_today=told.of("calls").number,
         hosts=tuple(_host_lines(known, measured, now=now)),
         queue=_queue(told, now=now),
+        hour=_hour(now=now),
         latest=tuple(_latest(now=now)),
         parts=tuple(parts),
         breakers=tuple(one for one in breakers.known() if one.position is not breakers.Position.CLOSED),
@@ -174,6 +178,26 @@ def _queue(told: Tallies, *, now: datetime) -> Queue:
         tuple((kind.replace("_", " "), number) for kind, number in reasons.most_common(5)),
         tuple(_waiting([row for row, _ in first], now=now))[:SHOWN],
     )  # fmt: skip
+
+
+_WORK = (
+    Figure("Waiting", attrgetter("waiting"), str),
+    Figure(
+        "Oldest waits", attrgetter("oldest_s"), lambda seconds: span(timedelta(seconds=seconds)) if seconds else "none"
+    ),
+    Figure("Spent today", attrgetter("spent_nanos"), money.said),
+    Figure("Succeeded", attrgetter("succeeded"), str),
+    Figure("Failed", attrgetter("failed"), str),
+    Figure("Running", attrgetter("running"), str, drawn=False),
+)
+
+
+def _hour(*, now: datetime) -> Charts:
+    """Queue, spend and outcomes of the last hour, as noted once a minute."""
+    since = now - HOUR
+    return charts.draw(
+        history.since(since), since=since, until=now, period_s=history.EVERY.total_seconds(), figures=_WORK
+    )
 
 
 def _next_in_line(*, now: datetime) -> Iterable[tuple[Operation, list[dict[str, Any]]]]:

@@ -17,6 +17,12 @@ def plain(value: object) -> str:
     return made_plain(str(value or ""))
 
 
+@register.filter
+def cores(millis: int) -> str:
+    """Thousandths of a core as cores: 1500 is 1.5."""
+    return f"{round(millis / 1000, 2):g}"
+
+
 @register.inclusion_tag("moorage/delivered.html")
 def delivered(operation: Operation) -> dict[str, object]:
     """The pull requests of an operation: state, checks, rounds."""

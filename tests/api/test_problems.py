@@ -27,7 +27,8 @@ def test_an_unknown_path_is_named(client: APIClient) -> None:
 def test_a_page_for_people_is_no_problem_document(client: APIClient) -> None:
     answer = client.get("/nothing/")
     assert answer.status_code == 404
-    assert answer["Content-Type"].startswith("text/plain")
+    assert answer["Content-Type"].startswith("text/html")
+    assert "To the harbour" in answer.content.decode()
 
 
 def test_a_wrong_method_says_which_are_right(client: APIClient) -> None:

@@ -186,6 +186,16 @@ def test_the_fleet_page_lists_whoever_uses_most_first(admin_client: Client, host
     assert text.index("heavy") < text.index("petrel")
 
 
+def test_every_button_that_takes_something_away_names_what_it_does(settings: Any) -> None:
+    silent = [
+        f"{path.name}: {button}"
+        for path in (settings.BASE_DIR / "config" / "console" / "templates").rglob("*.html")
+        for button in re.findall(r'<button class="button danger[^>]*>', path.read_text("utf-8"))
+        if "aria-description" not in button and "aria-describedby" not in button
+    ]
+    assert silent == []
+
+
 # --- the harbour ------------------------------------------------------------------------------------------------------
 
 

@@ -195,7 +195,7 @@ def test_a_bulk_action_asks_first_and_tells_the_result_of_each(
     listing = reverse("admin:operations_operation_changelist")
     chosen = {"action": "cancel_selected", "_selected_action": [waiting.pk, over.pk]}
     seen = said(admin_client.post(listing, chosen))
-    assert re.search(r"Dredge the channel\s+yes\s+ends in stage init", seen)
+    assert re.search(r"Dredge the channel\s+yes\s+stops at Init; its place in the line is given up", seen)
     assert re.search(r"Paint the buoys\s+refused\s+the operation has failed already", seen)
     assert Operation.objects.get(pk=waiting.pk).status == "queued"
     text = said(admin_client.post(listing, {**chosen, "confirmed": "cancel"}))

@@ -89,6 +89,18 @@ def model_calls(*, id: str) -> list[list[Any]]:
     return [list(row) for row in found.values_list("state", "cost_nanos", "replays")]
 
 
+def ledger() -> dict[str, Any]:
+    """The calls to models by their state, what they cost, and what the day's account says of it, in nano-dollars."""
+    from django.db.models import Count, Sum
+
+    from agents.gateway.models import Account, ModelCall
+
+    states = dict(ModelCall.objects.order_by().values_list("state").annotate(Count("id")))
+    cost = ModelCall.objects.aggregate(cost=Sum("cost_nanos"))["cost"]
+    day = Account.objects.filter(scope="day").aggregate(spent=Sum("spent_nanos"), held=Sum("held_nanos"))
+    return {"states": states, "cost": cost, **day}
+
+
 def wait(*, ids: list[str], timeout_s: float = 100, doubling: bool = False) -> bool:
     """Whether all have ended and cleared their berths in time; ``doubling`` sends every wake-up again meanwhile."""
     from operations.models import Operation
@@ -283,7 +295,7 @@ def _until(condition: Callable[[], bool], timeout_s: float, *, every_s: float = 
 DO: dict[str, Callable[..., Any]] = {
     do.__name__: do
     for do in (
-        submit, submit_without_redis, operation, steps, pull_requests, model_calls, wait, wait_stage, kill_in,
+        submit, submit_without_redis, operation, steps, pull_requests, model_calls, ledger, wait, wait_stage, kill_in,
         left_held, examples, look, kill_host_in, drain, wait_verdict, wait_status, wait_blocked, agents, wait_clear,
     )
 }  # fmt: skip

@@ -57,6 +57,7 @@ def test_nothing_measured_is_no_chart_and_zero_is_one() -> None:
 
 
 def test_the_table_begins_with_the_newest_and_is_short() -> None:
-    rows = drawn(*range(40)).rows
-    assert rows[0].memory_mb == 39
-    assert len(rows) <= charts.TABLE_ROWS
+    found = drawn(*range(40))
+    assert found.heads == ("Processor", "Memory", "Disk", "Processes")
+    assert found.rows[0] == (UNTIL, ("—", "39 MB", "—", "—"))
+    assert len(found.rows) <= charts.TABLE_ROWS

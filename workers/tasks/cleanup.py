@@ -17,7 +17,7 @@ from agents import idleness, outfit_changes, placement, upkeep
 from agents.gateway import ledger
 from events import delivery
 from events.faults import Fault
-from operations import budgets, figures, queues
+from operations import budgets, figures, history, queues
 from operations.coding import engine, retention, safekeeping, standstill, watching, webhooks
 from resources import hosts, orphans, samples, ticks
 from resources.models import Host
@@ -100,6 +100,8 @@ DUTIES: tuple[Duty, ...] = (
     Duty("lose unattended terminals", 30, lambda now: void(terminals.lose_unattended(now=now))),
     Duty("forget old recordings", 3600, lambda now: void(forget_recordings(now))),
     Duty("queue status", 2, lambda now: queues.publish(now=now)),
+    Duty("note how the work stands", history.EVERY.total_seconds(), lambda now: history.note(now=now)),
+    Duty("forget how the work stood", 3600, lambda now: void(history.prune(now=now))),
     Duty("figures", 5, lambda now: figures.publish(now=now)),
 )
 
