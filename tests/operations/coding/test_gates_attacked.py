@@ -495,6 +495,7 @@ FINE = {
     "a Greek delta": ("a.py", X, "\u0394t = 1\n"),
     "a picture in a text": ("a.md", "x\n", "x \u2764\ufe0f\n"),
     "Windows' ends of lines": ("a.txt", "a\r\nb\r\n", "a\r\nc\r\n"),
+    "a question about a type": ("a.py", X, "import types\nisinstance(f, types.FunctionType)\n"),
     "a hash": ("a.py", X, f"h = '{'0123456789abcdef' * 4}'\n"),
     "an address without a password": ("a.py", X, "u = 'postgresql://moorage@127.0.0.1:5432/db'\n"),
     "a folder of React hooks": ("src/hooks/pre-fetch.ts", "a\n", "b\n"),
