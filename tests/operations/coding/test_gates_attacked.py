@@ -277,7 +277,7 @@ SECRETS = {
         "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=q7RzP0vLk3Xw9TbM2sYdq7RzP0vLk3Xw9TbM2sYdq7RzP0vLk3Xw9TbM2sYdq7RzP0vLk3Xw9TbM2sYd4g==\n",
     ),
     "test named": ("a.py", "def test_x():\n    k = '" + KEY + "'\n"),
-    "mrt": ("a.py", "t = 'mrt_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3hJ6xxx'\n"),
+    "mrt": ("a.py", "t = 'mrt_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3hJ6kM8nP'\n"),
 }
 
 
