@@ -33,6 +33,7 @@ FOR_PEOPLE = frozenset(
         "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
         "budget.set", "agent.idle", "agent.extended", "agent.handed_over", "fleet.paused", "operation.paused",
         "operation.taken_over", "operation.berth_left", "operation.tool_call", "operation.plan_step",
+        "operation.take_over_promised", "operation.take_over_withdrawn", "host.lost",
         "template.refused", "template.deprecated", "template.restored",
     }
 )  # fmt: skip
