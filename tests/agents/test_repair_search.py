@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,12 @@ from agents.engines.repair.faults import (
     SearchStopped,
     Unsupported,
 )
+from agents.engines.repair.harness import Harness, Verdict
 from agents.engines.repair.options import Options
+from agents.engines.repair.proposals import Candidate, Proposal
+from agents.engines.repair.search import Search
+from agents.engines.repair.source import Edit
+from agents.engines.repair.survey import read
 from resources.sandboxes.protocol import Outcome
 from tests.fakes.workbench import DirectoryWorkbench
 
@@ -146,6 +152,33 @@ def test_parameters_that_a_candidate_empties_are_whole_again_for_the_next(tmp_pa
     bench = bench_of(tmp_path, {"lasts.py": code, "test_lasts.py": tests})
     repaired(bench)
     assert bench.text("lasts.py") == code.replace("found - 1", "found + 1")
+
+
+class Lucky(Harness):
+    """A sandbox in which all pass, until a survivor with a set is confirmed a second time."""
+
+    def __init__(self) -> None:
+        self.confirmed: list[str] = []
+
+    def attempt(self, candidates: Sequence[Candidate], **_: object) -> tuple[list[Verdict], list[str]]:
+        return [Verdict(candidates[0].identity, "passes", 1)], []
+
+    def confirm(self, candidate: Candidate, **_: object) -> tuple[str, ...]:
+        text = candidate.proposal.edits[0].text
+        self.confirmed.append(text)
+        return ("t.py::t",) if self.confirmed.count(text) > 1 else ()
+
+
+def test_what_passes_by_the_order_of_a_set_is_refused_and_the_search_goes_on_with_the_next() -> None:
+    survey = read({"tests": [{"id": "t.py::t", "outcome": "failed", "seconds": 0.01}]})
+    singles = [
+        Candidate("m.py", "f", 1, False, Proposal((Edit(0, 1, text),), 0.5, "call added", 1, text), 0.5)
+        for text in ("set(word)", "sorted(word)")
+    ]
+    lucky = Lucky()
+    found = Search(lucky, survey, replace(FAST, seconds=6), say=print, started=time.monotonic()).run(singles)
+    assert found.candidate is singles[1]
+    assert lucky.confirmed == ["set(word)", "set(word)", "sorted(word)"]
 
 
 OTHERS = {

@@ -18,7 +18,11 @@ MODULE_LEVEL = 0.4
 CRASHED = 1.25
 PAIRED = 110  # of the best singles are combined with each other
 SAME = 4.0  # how much more plausible a pair is whose edits are the same
-ENDINGS, ENDED = frozenset({"base case", "early return", "loop left"}), 2.0  # where nothing ends, an end is missing
+# Where nothing ends, an end is missing, or a step towards it.
+ENDINGS = frozenset(
+    {"base case", "early return", "loop left", "statement added", "statement deleted", "statement mirrored"}
+)
+ENDED = 2.0
 CROWD = 150  # so many of one operator, and the next is worth half
 
 

@@ -12,11 +12,12 @@ from agents.engines.repair.faults import NotFound
 from agents.engines.repair.harness import Harness, Verdict
 from agents.engines.repair.options import Options
 from agents.engines.repair.proposals import Candidate
-from agents.engines.repair.survey import HUNG, Survey
+from agents.engines.repair.survey import HUNG, Survey, SurveyedTest
 
 FIRST_SLICE_S, SLICE_S = 3.0, 9.0
 MORE_S = 2.5  # after the first survivor: is there a better one?
 SINGLES_SHARE = 0.65  # of the budget, before pairs get their turn
+UNORDERED = 4  # times is a survivor confirmed that may owe it to the order of a set: each process has another
 PATIENT_SHARE = 0.1  # of the budget, for those that ran into the limit, before pairs
 SLICE_MOST = 4000
 TESTS_MOST = 400
@@ -44,6 +45,7 @@ class Tally:
     late: list[Candidate] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     survivors: list[Candidate] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)  # survivors with which the whole suite was not green
 
     @property
     def tried(self) -> int:
@@ -63,7 +65,7 @@ class Search:
         self.tally = Tally()
         self._shapes: list[str] = []
         failing = [test.name for test in survey.failing[:FAILING_MOST]]
-        self._tests = {"failing": failing, "passing": [test.name for test in survey.passing[:TESTS_MOST]]}
+        self._tests = {"failing": failing, "passing": [test.name for test in _concerned(survey)[:TESTS_MOST]]}
         self.limit_s = limit_s_of(survey)
         self._quick = sum(test.outcome != HUNG and test.seconds < self.limit_s for test in survey.failing)
 
@@ -83,8 +85,10 @@ class Search:
             lambda: self._through(self.tally.late, until_left_s=0.5, patient=True),
         ):
             stage()
-            if self.tally.survivors and (chosen := self._confirmed()):
-                return Found(chosen, self.tally.tried, self.clock() - self.started, len(self.tally.survivors))
+            while self.tally.survivors:
+                if chosen := self._confirmed():
+                    return Found(chosen, self.tally.tried, self.clock() - self.started, len(self.tally.survivors))
+                stage()  # it goes on where it was
         raise self._not_found(len(singles))
 
     def _patient_until(self) -> float:
@@ -134,7 +138,7 @@ class Search:
                 self.tally.fixed[verdict.identity] = verdict.fixed
             if verdict.verdict == "time" and not patient:
                 self.tally.late.append(candidate)
-            if verdict.verdict == "passes":
+            if verdict.verdict == "passes" and verdict.identity not in self.tally.refused:
                 self.tally.survivors.append(candidate)
         return verdicts
 
@@ -155,10 +159,14 @@ class Search:
         only = [test.name for test in (*self.survey.failing, *self.survey.passing)]
         for candidate in list(self.tally.survivors):
             self.say(f"confirming on the whole suite: {candidate.proposal.words}")
-            failed = self.harness.confirm(candidate, only=only, seconds=max(60.0, self.options.seconds))
-            failed = tuple(name for name in failed if name not in others)
-            if not failed:
+            for _ in range(UNORDERED if _is_unordered(candidate) else 1):
+                failed = self.harness.confirm(candidate, only=only, seconds=max(60.0, self.options.seconds))
+                failed = tuple(name for name in failed if name not in others)
+                if failed:
+                    break
+            else:
                 return candidate
+            self.tally.refused.add(candidate.identity)
             self.say(f"  no: {', '.join(failed[:3])} fails with it")
             self.tally.survivors.remove(candidate)
         return None
@@ -173,12 +181,22 @@ class Search:
         )  # fmt: skip
 
 
+def _is_unordered(candidate: Candidate) -> bool:
+    return any("set(" in edit.text or "{" in edit.text for edit in candidate.proposal.edits)
+
+
+def _concerned(survey: Survey) -> list[SurveyedTest]:
+    """The passing tests that execute what failing ones do, where that was seen; the whole suite comes at the end."""
+    paths = {path for test in survey.failing for path in test.lines}
+    return [test for test in survey.passing if not paths.isdisjoint(test.lines)] or list(survey.passing)
+
+
 def limit_s_of(survey: Survey) -> float:
     """Processor seconds that a test may take with a candidate, at first: by those that pass and the quickest failing.
 
     One that fails may have taken long because of the defect; a candidate that needs longer gets it in a later round.
     """
     slowest = max((test.seconds for test in survey.passing), default=0.0)
-    quickest = min((test.seconds for test in survey.failing if test.outcome != HUNG), default=0.0)
+    quickest = min((test.seconds for test in survey.failing if not test.endless), default=0.0)
     wished = max(0.05, 10 * slowest + 0.02, 2 * quickest)
     return min(wished, max(0.12, 20 * slowest), 20.0)

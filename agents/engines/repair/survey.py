@@ -32,6 +32,11 @@ class SurveyedTest:
         return self.outcome == "passed"
 
     @property
+    def endless(self) -> bool:
+        """Whether it hangs, or fills the memory before it fails: it takes that long."""
+        return self.outcome == HUNG or self.seconds > ENDLESS_S
+
+    @property
     def failed(self) -> bool:
         return self.outcome not in {"passed", "skipped"}
 
@@ -66,8 +71,8 @@ class Survey:
 
     @property
     def endless(self) -> bool:
-        """Whether every failing test hangs, or fills the memory before it fails."""
-        return bool(self.failing) and all(test.outcome == HUNG or test.seconds > ENDLESS_S for test in self.failing)
+        """Whether that is so of every failing test."""
+        return bool(self.failing) and all(test.endless for test in self.failing)
 
     def suspicion(self, path: str, line: int) -> float:
         """Ochiai (Abreu et al. 2007): 0 to 1, how much the line belongs to failing tests."""

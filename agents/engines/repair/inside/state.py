@@ -50,9 +50,8 @@ class Parameters:
 
 
 def resident_mb() -> int:
-    """What this process has in memory."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() >> 20
+    """The most that this process had in memory; /proc is not to be read in every berth."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def _told(parts: list[Any]) -> bytes:

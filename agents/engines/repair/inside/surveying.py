@@ -44,6 +44,7 @@ def survey(warm: Warm, items: list[Any]) -> dict[str, Any]:
         outcome, seconds, crash = answer or ["hung" if how == "time" else "died", job["hang_s"], []]
         tests.append({"at": at, "outcome": outcome, "seconds": seconds, "crash": crash})
     failing = [test for test in tests if test["outcome"] not in ("passed", "skipped")]
+    failing = [test for test in failing if junit_name(items[test["at"]].nodeid) in known] or failing
     homes = {items[test["at"]].nodeid.partition("::")[0] for test in failing}
     passing = [test for test in tests if test["outcome"] == "passed"]
     passing.sort(key=lambda test: (items[test["at"]].nodeid.partition("::")[0] not in homes, test["at"]))

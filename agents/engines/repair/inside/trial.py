@@ -20,6 +20,7 @@ from .state import Parameters, Unknown, fingerprint, resident_mb
 FEW = 2  # quick failing tests that are run even where the first of them still fails
 
 
+A_TEST_S = 0.05  # by the clock, for one of many quick tests on a busy machine
 TOGETHER_MOST = 24  # candidates in one child
 GROWN_MB = 24  # what one left in memory is missing for the next
 
@@ -43,6 +44,7 @@ class Trial:
         self.failing = [by_id[name] for name in self.job["failing"] if name in by_id]
         self.passing = [by_id[name] for name in self.job["passing"] if name in by_id]
         self.few = max(1, min(FEW, self.job["quick"]))  # one that hung is run only where those before it pass
+        self.each_s = wall_s(self.job["limit_s"]) + A_TEST_S * (len(self.failing) + len(self.passing))
         self.functions: dict[tuple[str, str, int], list[Any]] = {}
         for function in warm.functions:
             path = self.bay.where(function.__code__.co_filename)
@@ -95,9 +97,9 @@ class Trial:
         """As many for a child as go together."""
         while not self.over and time.monotonic() < ends and (members := self._next()):
             if self._alone(members[0]):
-                yield members, lambda run=members[0].run: [run()], wall_s(self.job["limit_s"])  # type: ignore[misc]
+                yield members, lambda run=members[0].run: [run()], self.each_s  # type: ignore[misc]
             else:
-                yield members, lambda group=members: self._in_turn(group), wall_s(self.job["limit_s"])  # type: ignore[misc]
+                yield members, lambda group=members: self._in_turn(group), self.each_s  # type: ignore[misc]
 
     def _alone(self, member: Prepared) -> bool:
         return member.code is None or self.clean is None
