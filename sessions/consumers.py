@@ -13,6 +13,7 @@ from collections import deque
 from typing import Any
 
 from channels.db import database_sync_to_async
+from channels.exceptions import StopConsumer
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 from django.utils import timezone
@@ -95,8 +96,6 @@ class Gone:
 class TerminalsConsumer(AsyncWebsocketConsumer):
     """One browser, or ``moorage attach``: up to 64 terminals on one websocket."""
 
-    channel_layer_alias = "none: terminal bytes never cross a channel layer"
-
     def __init__(self) -> None:
         super().__init__()
         self._channels: dict[int, Channel] = {}
@@ -107,9 +106,16 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         self._greeted = self._closed = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Whatever ends the socket: nothing of it stays at the session hosts."""
+        """One message after the other, without a task for each. Whatever ends the socket: nothing of it stays at the
+        session hosts.
+        """
+        self.scope, self.base_send = scope, send
+        self.channel_layer = None  # terminal bytes never cross one
         try:
-            await super().__call__(scope, receive, send)
+            while True:
+                await self.dispatch(await receive())
+        except StopConsumer:
+            pass  # how a consumer says that it has ended
         finally:
             self._stop()
 
@@ -119,7 +125,7 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         The base looks after the database's connections at every message; whoever asks the database here does that too.
         """
         if message["type"] == "websocket.receive":
-            await self.websocket_receive(message)
+            await self.receive(message.get("text"), message.get("bytes"))
         else:
             await super().dispatch(message)
 

@@ -200,7 +200,7 @@ def test_hostile_text_does_nothing_wherever_a_task_shows_it(visitor: Visitor, op
 def test_a_task_is_requested_and_cancelled_by_the_keyboard_alone(visitor: Visitor, project: Project) -> None:
     page = visitor.page
     visitor.go(reverse("admin:operations_operation_changelist"))
-    focus(page, page.get_by_role("link", name="New task"))
+    focus(page, page.get_by_role("link", name="New task").first)
     page.keyboard.press("Enter")
     focus(page, page.get_by_label("Project", exact=True))
     page.keyboard.press("ArrowDown")

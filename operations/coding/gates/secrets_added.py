@@ -8,6 +8,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from operations.coding.gates.subject import Subject, is_test, matches
 from operations.coding.gates.verdicts import GateResult, verdict
@@ -39,17 +40,23 @@ _NOT_ONE = re.compile(
     r"(?i)example|dummy|change|your|placeholder|xxxx|test|fake|sample|\.\.\.|1234|abcd|[a-z]+([-_.][a-z]+)+$"
 )
 _MARKED = re.compile(r"moorage: allow-secret|pragma: allowlist secret|gitleaks:allow|nosec")
+_LEAST_OF_A_KEY = 40  # characters between the frames of a private key
+_LEAST_JUMPS = (
+    11  # from one character to another that is neither the same nor the next one: sixteen random ones have 15
+)
 _LEAST_BITS = 3.5  # per character; English words have less, keys of 16 random characters more
 
 
 def secrets(subject: Subject) -> GateResult:
     """No key of a known shape, whole, in pieces or encoded; nothing random under a name that speaks of a secret.
 
-    A line may say that it holds none ("moorage: allow-secret"): that stills the guess, never a known shape.
+    In tests, a key of nothing but the alphabet is none. A line may say that it holds none ("moorage: allow-secret"):
+    that stills the guess, never a known shape.
     """
     found, marked = [], 0
     for line in subject.added:
-        if _SECRETS.search(line.text) or any(map(_SECRETS.search, _decoded(line.text))):
+        shown = (line.text, *_decoded(line.text))
+        if any(_holds_key(text, in_test=is_test(line.path)) for text in shown):
             # The line itself is never repeated: the reason must not hold what it warns of.
             found.append(f"{line.path} line {line.number} looks like a secret")
         elif not is_test(line.path) and _looks_random(line.path, line.text):
@@ -60,6 +67,20 @@ def secrets(subject: Subject) -> GateResult:
     found += [f"{path} line {number} looks like a secret" for path, number in _in_pieces(subject)]
     fine = "no secret in added lines" + (f"; {marked} marked as none" if marked else "")
     return verdict("secrets", found, fine)
+
+
+def _holds_key(text: str, *, in_test: bool) -> bool:
+    """Whether something of a known shape is in it; of tests of such shapes only what may be one."""
+    return any(not (in_test and _is_filler(found[0], text[found.end() :])) for found in _SECRETS.finditer(text))
+
+
+def _is_filler(found: str, behind: str) -> bool:
+    """The alphabet, one character again and again, or a frame around next to nothing."""
+    if found.startswith("-----BEGIN"):
+        body, end, _ = behind.partition("-----END")
+        return bool(end) and len(body) < _LEAST_OF_A_KEY
+    jumps = sum(ord(b) - ord(a) not in (0, 1) for a, b in pairwise(found))
+    return jumps < _LEAST_JUMPS
 
 
 def _decoded(text: str) -> Iterator[str]:

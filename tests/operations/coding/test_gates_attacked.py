@@ -277,7 +277,7 @@ SECRETS = {
         "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=q7RzP0vLk3Xw9TbM2sYdq7RzP0vLk3Xw9TbM2sYdq7RzP0vLk3Xw9TbM2sYdq7RzP0vLk3Xw9TbM2sYd4g==\n",
     ),
     "test named": ("a.py", "def test_x():\n    k = '" + KEY + "'\n"),
-    "mrt": ("a.py", "t = 'mrt_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3hJ6xxx'\n"),
+    "mrt": ("a.py", "t = 'mrt_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0dF3hJ6kM8nP'\n"),
 }
 
 
@@ -495,6 +495,7 @@ FINE = {
     "a Greek delta": ("a.py", X, "\u0394t = 1\n"),
     "a picture in a text": ("a.md", "x\n", "x \u2764\ufe0f\n"),
     "Windows' ends of lines": ("a.txt", "a\r\nb\r\n", "a\r\nc\r\n"),
+    "a question about a type": ("a.py", X, "import types\nisinstance(f, types.FunctionType)\n"),
     "a hash": ("a.py", X, f"h = '{'0123456789abcdef' * 4}'\n"),
     "an address without a password": ("a.py", X, "u = 'postgresql://moorage@127.0.0.1:5432/db'\n"),
     "a folder of React hooks": ("src/hooks/pre-fetch.ts", "a\n", "b\n"),

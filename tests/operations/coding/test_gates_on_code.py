@@ -177,6 +177,20 @@ def test_a_mark_does_not_still_the_alarm_for_a_known_shape(red: Red) -> None:
     assert list(red({"a.py": "x = 1\n"}, {"a.py": line})) == ["secrets"]
 
 
+@pytest.mark.parametrize(
+    ("filler", "real"),
+    [
+        ("AK" + "IA" + "ABCDEFGHIJKLMNOP", "AK" + "IA" + "Q7RZP0VLK3XW9TBM"),
+        ("gh" + "p_" + "a" * 40, "gh" + "p_" + "a" * 40 + "q7RzP0vLk3Xw9TbM2sYd"),
+        ("-----BEGIN " + "PRIVATE KEY-----\\nabc\\n-----END", "-----BEGIN " + "PRIVATE KEY-----\\n" + "MIIEvQ0b" * 8),
+    ],
+)
+def test_a_test_may_hold_what_is_a_key_by_its_shape_alone(red: Red, filler: str, real: str) -> None:
+    assert red({"tests/shapes.py": "x = 1\n"}, {"tests/shapes.py": f"x = '{filler}'\n"}) == {}
+    assert "secrets" in red({"tests/shapes.py": "x = 1\n"}, {"tests/shapes.py": f"x = '{real}'\n"})
+    assert "secrets" in red({"shapes.py": "x = 1\n"}, {"shapes.py": f"x = '{filler}'\n"})
+
+
 def test_an_invisible_character_that_stays_is_not_new_and_joined_pictures_are_fine(red: Red) -> None:
     assert red({"a.py": "\ufeffx = 1\n"}, {"a.py": "\ufeffx = 2\n"}) == {}
     assert red({"a.md": "x\n"}, {"a.md": "x \U0001f469\u200d\U0001f680\n"}) == {}
