@@ -18,7 +18,7 @@ from agents.providers import (
     NotConfigured,
 )
 from events.faults import Fault
-from resources.fleet import FleetPaused
+from resources.faults import FleetPaused
 
 MAX_WORDS = 200
 

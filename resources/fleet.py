@@ -15,8 +15,9 @@ from typing import Any
 
 from django.db import transaction
 
-from events.faults import Fault, FaultClass
+from events.faults import Fault
 from events.journal import record
+from resources.faults import FleetPaused
 from resources.models import FleetPause
 
 TOPIC = "fleet"
@@ -29,15 +30,6 @@ class ReasonMissing(Fault):
     code = "fleet.reason_missing"
     http_status = 400
     remedy = "Say why in a few words: everybody whose work waits reads it."
-
-
-class FleetPaused(Fault):
-    """Not now: the fleet is paused. No failure of whatever meets it."""
-
-    fault_class = FaultClass.TRANSIENT
-    code = "fleet.paused"
-    http_status = 423  # none of those that clients of models try again by themselves
-    remedy = "It goes on by itself once staff releases the fleet: `moorage fleet release`."
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Line:
     @property
     def open(self) -> bool:
         """Whether it can still be spoken to."""
-        return not self._listening.done()
+        return not (self._listening.done() or self._writer.is_closing())
 
     def lend(self, receiver: Receiver) -> int:
         """A channel of this line for a receiver. Raises SessionHostAway when none is free."""
@@ -66,12 +66,17 @@ class Line:
             self._receivers[channel] = receiver
 
     def send(self, kind: Kind, channel: int, *values: Any, rest: bytes = b"") -> None:
-        """One frame of ours."""
-        self._writer.write(wire.encode(kind, channel, wire.pack(ASKED, kind, *values, rest=rest)))
+        """One frame of ours. Raises OSError when the session host hung up."""
+        self._write(wire.encode(kind, channel, wire.pack(ASKED, kind, *values, rest=rest)))
 
     def forward(self, frame: Frame, channel: int) -> None:
-        """One frame of a browser, on its channel of this line."""
-        self._writer.write(wire.encode(Kind(frame.kind), channel, frame.payload))
+        """One frame of a browser, on its channel of this line. Raises OSError when the session host hung up."""
+        self._write(wire.encode(Kind(frame.kind), channel, frame.payload))
+
+    def _write(self, data: bytes) -> None:
+        if self._writer.is_closing():  # before the reading end has heard of it
+            raise ConnectionResetError("the session host hung up")
+        self._writer.write(data)
 
     async def drain(self) -> None:
         """Wait while the session host does not read. Raises OSError when it hung up."""

@@ -17,7 +17,7 @@ from agents.gateway.models import ModelCall, RunToken
 from agents.gateway.tokens import Run
 from agents.providers import Dialect, Model
 from events.faults import Remembered
-from resources.fleet import FleetPaused
+from resources.faults import FleetPaused
 from resources.operator_secrets import Mask
 from resources.sandboxes.entrusted import Entrusted
 from resources.sandboxes.protocol import Sandbox

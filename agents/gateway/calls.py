@@ -23,7 +23,7 @@ from agents.gateway.replies import Reply
 from agents.gateway.wires import Asked
 from agents.providers import Model
 from resources import breakers, fleet
-from resources.fleet import FleetPaused
+from resources.faults import FleetPaused
 
 
 class UpstreamFailed(Exception):

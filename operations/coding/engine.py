@@ -36,7 +36,7 @@ from operations.rows import Rows
 from operations.snapshots import snapshot
 from operations.submit import advance, end, let_go, load
 from resources import hosts
-from resources.fleet import FleetPaused
+from resources.faults import FleetPaused
 
 log = logging.getLogger(__name__)
 
