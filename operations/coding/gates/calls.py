@@ -194,7 +194,7 @@ def _weak(node: ast.expr, names: Names, _in_test: bool) -> str:
     ):  # fmt: skip
         return "a debugger for everybody (B201)"
     if isinstance(node.func, ast.Attribute) and node.func.attr in {"execute", "executemany", "raw"} and node.args:
-        return "SQL is put together from text (B608)" if _made_sql(node.args[0]) else ""
+        return "SQL is put together from text (B608)" if _made_sql(node.args[0], names) else ""
     if isinstance(node.func, ast.Attribute) and node.func.attr == "extractall" and not node.keywords and (
         ast.unparse(node.func.value).startswith(("tar", "tarfile"))
     ):  # fmt: skip
@@ -213,16 +213,20 @@ def _opens_to_all(node: ast.expr) -> bool:
 _SQL = ("select ", "insert into ", "update ", "delete from ", "drop ", "alter ")
 
 
-def _made_sql(node: ast.expr) -> bool:
+def _made_sql(node: ast.expr, names: Names) -> bool:
     """An f-string, a sum, a ``%`` or a ``.format`` whose first words are SQL and which takes in what is no constant."""
+
+    def taken_in(value: ast.expr) -> bool:
+        return not (names.written(value) or _is_name_of_ours(value))
+
     if isinstance(node, ast.JoinedStr):
         first = node.values[0] if node.values else None
-        made = any(isinstance(value, ast.FormattedValue) and not _is_name_of_ours(value.value) for value in node.values)
+        made = any(isinstance(value, ast.FormattedValue) and taken_in(value.value) for value in node.values)
     elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Mod)):
         first = node.left
         while isinstance(first, ast.BinOp):
             first = first.left
-        made = not isinstance(node.right, ast.Constant) and not _is_name_of_ours(node.right)
+        made = not isinstance(node.right, ast.Constant) and taken_in(node.right)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
         first, made = node.func.value, True
     else:

@@ -18,6 +18,7 @@ class Names:
         self._known: dict[str, str] = {}
         self._own: Counter[str] = Counter()  # and how often each is bound
         self._texts: dict[str, str] = {}
+        self._choices: set[str] = set()  # names of one of several texts that are written here
         self._dicts: dict[str, ast.expr] = {}
         self._stars: list[str] = []
         given: list[tuple[str, ast.expr]] = []
@@ -45,6 +46,8 @@ class Names:
                 self._dicts[name] = value
             if (text := self.text(value)) is not None:
                 self._texts[name] = text
+            elif self.written(value):
+                self._choices.add(name)
             elif isinstance(value, ast.Name | ast.Attribute | ast.Call | ast.Subscript) and (full := self.full(value)):
                 self._known[name] = full
 
@@ -98,6 +101,12 @@ class Names:
                 if glue is not None and None not in words:
                     return glue.join(word for word in words if word is not None)
         return None
+
+    def written(self, node: ast.expr) -> bool:
+        """Whether an expression is always a string that stands in the file, be it one of two."""
+        if isinstance(node, ast.IfExp):
+            return self.written(node.body) and self.written(node.orelse)
+        return self.text(node) is not None or (isinstance(node, ast.Name) and node.id in self._choices)
 
     def _name(self, name: str) -> str:
         if name in self._known:

@@ -177,6 +177,16 @@ def test_a_mark_does_not_still_the_alarm_for_a_known_shape(red: Red) -> None:
     assert list(red({"a.py": "x = 1\n"}, {"a.py": line})) == ["secrets"]
 
 
+def test_sql_of_texts_that_stand_in_the_file_is_no_weakness_and_a_parameter_is_one(red: Red) -> None:
+    def asks(how: str) -> str:
+        return f"def ask(db, many, given):\n    lock = {how}\n    db.execute(f'SELECT * FROM moor {{lock}}')\n"  # noqa: S608
+
+    assert red({"a.py": "x = 1\n"}, {"a.py": asks("'FOR UPDATE' if many else ''")}) == {}
+    assert "security" in red({"a.py": "x = 1\n"}, {"a.py": asks("given if many else ''")})
+    twice = asks("'' if many else 'LIMIT 1'") + "\ndef other(lock):\n    pass\n"
+    assert "security" in red({"a.py": "x = 1\n"}, {"a.py": twice})
+
+
 @pytest.mark.parametrize(
     ("filler", "real"),
     [
