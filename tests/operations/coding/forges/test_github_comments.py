@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from operations.coding.forges import github_shapes
 from operations.coding.forges.github_forge import GitHubForge
-from operations.coding.forges.protocol import CheckState, Known, PullRequestDraft, Seen
+from operations.coding.forges.protocol import CheckState, Known, Seen
 from operations.coding.reactions import ignored_comments, new_comments
-from tests.fakes.github_server import GitHubServer, github_server
+from tests.fakes.github_server import GitHubServer
+from tests.operations.coding.forges.conftest import DRAFT, TOKEN
 
 pytestmark = pytest.mark.django_db  # a breaker that opens is journalled
 
-TOKEN = "ghp_averysecrettoken0123456789"
-DRAFT = PullRequestDraft("team/app", "moorage/fix-1", "1" * 40, "main", "2" * 40, "Fix", "Body.")
 AT = "2026-11-30T10:00:00Z"
 
 
 @pytest.fixture
-def server() -> Iterator[GitHubServer]:
-    with github_server(TOKEN) as running:
-        running.permissions = {"ada": "write", "bob": "read"}
-        yield running
+def server(server: GitHubServer) -> GitHubServer:
+    server.permissions = {"ada": "write", "bob": "read"}
+    return server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,22 +15,14 @@ from operations.coding.forges.protocol import (
     ForgeRateLimited,
     ForgeRejected,
     Known,
-    PullRequestDraft,
 )
 from tests.fakes.github_server import GitHubServer, Misfortune, github_server
 from tests.flows.repositories import PROJECT, make
+from tests.operations.coding.forges.conftest import DRAFT, TOKEN
 
 pytestmark = pytest.mark.django_db  # a breaker that opens is journalled
 
-TOKEN = "ghp_averysecrettoken0123456789"
-DRAFT = PullRequestDraft("team/app", "moorage/fix-1", "1" * 40, "main", "2" * 40, "Fix", "Body.")
 KNOWN = Known(1, "team/app")
-
-
-@pytest.fixture
-def server() -> Iterator[GitHubServer]:
-    with github_server(TOKEN) as running:
-        yield running
 
 
 @pytest.fixture

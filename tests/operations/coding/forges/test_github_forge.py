@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -19,10 +18,10 @@ from operations.coding.forges.protocol import (
     PullRequestDraft,
 )
 from tests.fakes.github_server import GitHubServer, Misfortune, github_server
+from tests.operations.coding.forges.conftest import TOKEN
 
 pytestmark = pytest.mark.django_db  # a breaker that opens is journalled
 
-TOKEN = "ghp_averysecrettoken0123456789"
 DRAFT = PullRequestDraft(
     repository="team/app",
     head_branch="moorage/fix-the-median-12345678",
@@ -32,12 +31,6 @@ DRAFT = PullRequestDraft(
     title="Fix the median",
     body="Of even lists.",
 )
-
-
-@pytest.fixture
-def server() -> Iterator[GitHubServer]:
-    with github_server(TOKEN) as running:
-        yield running
 
 
 def forge(server: GitHubServer, **more: object) -> GitHubForge:

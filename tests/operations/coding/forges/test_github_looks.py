@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,16 +13,14 @@ from operations.coding.forges.protocol import (
     ForgeRateLimited,
     ForgeUnavailable,
     Known,
-    PullRequestDraft,
     Seen,
 )
 from resources import breakers
-from tests.fakes.github_server import GitHubServer, Misfortune, github_server
+from tests.fakes.github_server import GitHubServer, Misfortune
+from tests.operations.coding.forges.conftest import DRAFT, TOKEN
 
 pytestmark = pytest.mark.django_db  # a breaker that opens is journalled
 
-TOKEN = "ghp_averysecrettoken0123456789"
-DRAFT = PullRequestDraft("team/app", "moorage/fix-1", "1" * 40, "main", "2" * 40, "Fix", "Body.")
 AT = "2026-11-30T10:00:00Z"
 LOG = "\n".join(
     [
@@ -36,12 +33,6 @@ LOG = "\n".join(
         "2026-11-30T10:00:05.0000000Z Post job cleanup.",
     ]
 )
-
-
-@pytest.fixture
-def server() -> Iterator[GitHubServer]:
-    with github_server(TOKEN) as running:
-        yield running
 
 
 @pytest.fixture
