@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import connection
 
 from events import receipts
@@ -67,6 +68,11 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "needs_chromium": (_has_chromium, "Debian's chromium"),
 }
 _missing: dict[str, int] = {}
+
+
+def pytest_configure() -> None:
+    """A password's million rounds are a third of a second for each person that a test makes."""
+    django_settings.PASSWORD_HASHERS = ["tests.fakes.passwords.FewRounds", *django_settings.PASSWORD_HASHERS[1:]]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
