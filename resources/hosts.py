@@ -21,6 +21,7 @@ from events.models import Event
 from resources import workspaces
 from resources.models import Host, Lease
 from resources.sandboxes import selection
+from resources.volumes import wanted
 
 BEAT_S = 10.0
 
@@ -99,6 +100,7 @@ def own_facts(*, workspaces: Path) -> dict[str, Any]:
         "memory_free_mb": memory.available // 2**20,
         "disk_free_mb": disk.free // 2**20,
         "workspaces": _workspaces(),
+        "volumes": wanted.grants(),
     }
 
 

@@ -32,7 +32,8 @@ def in_words(reason: Mapping[str, Any]) -> str:
     if kind == "fleet_paused":
         return f"the fleet is paused since {_clock(reason.get('since'))}: {reason.get('detail')}"
     if kind in known:
-        return known[kind]
+        why = f": {reason['detail']}" if kind == "isolation" and reason.get("detail") else ""
+        return known[kind] + why
     if detail := reason.get("detail"):
         return str(detail)
     rest = ", ".join(f"{name} {value}" for name, value in reason.items() if name != "kind")

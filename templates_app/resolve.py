@@ -58,7 +58,7 @@ class Resolved:
     def explain(self, path: str) -> tuple[Entry, ...]:
         """The entries at or beneath a path: who set it, what it shadowed.
 
-        ``size.memory_mb``, ``ports``; an element of a keyed list by its number or its name: ``ports[0]``, ``ports.web``.
+        ``size.memory_mb``, ``ports``; an element of a keyed list by its number or name: ``ports[0]``, ``ports.web``.
         """
         return tuple(
             entry
