@@ -38,6 +38,14 @@ class MountRefused(SandboxFailed):
     remedy = "Name a directory that holds nothing but the toolchain, and a workspace of its own."
 
 
+class VolumeGone(SandboxFailed):
+    """What was lent is not there, or was deleted since."""
+
+    fault_class = FaultClass.CONFIGURATION
+    code = "volume.gone"
+    remedy = "Make the directory again, or take the volume out of the template; then retry the agent."
+
+
 class VolumesUnavailable(IsolationUnavailable):
     """The tier mounts nothing: a volume could not stand where the template wants it."""
 
@@ -79,6 +87,7 @@ def check_volumes(volumes: Sequence[Volume], *, workspace: Path, readable: Itera
     """MountRefused unless each may be mounted where it is wanted, apart from the others and all else that is mounted.
 
     SandboxGone when a mount of ours is not there any more: the machine was restarted, or somebody took it away.
+    VolumeGone when what it shows was deleted.
     """
     taken = [workspace, *readable, *PROGRAMS, *FORBIDDEN, *PRIVATE]
     for volume in volumes:
@@ -93,6 +102,16 @@ def check_volumes(volumes: Sequence[Volume], *, workspace: Path, readable: Itera
             raise MountRefused(f"The volume {volume.source} shows a workspace.")
         if volume.pinned and not disk_images.is_mounted(volume.source):
             raise SandboxGone(f"The volume at {volume.target} is not mounted any more.")
+        if not _is_linked(volume.source):
+            raise VolumeGone(f"The directory at {volume.target} was deleted on the host.")
+
+
+def _is_linked(source: Path) -> bool:
+    """Whether it is there and still has a name somewhere: a deleted directory can be looked at, and not mounted."""
+    try:
+        return source.stat().st_nlink > 0
+    except FileNotFoundError:
+        return False
 
 
 def _meet(one: Path, other: Path) -> bool:

@@ -14,6 +14,7 @@ from django.conf import settings
 from events.faults import FaultClass
 from resources.beneath_open import open_beneath
 from resources.sandboxes import mounts
+from resources.sandboxes.mounts import VolumeGone
 from resources.sandboxes.protocol import SandboxFailed
 from resources.volumes.wanted import beneath_one_of
 
@@ -26,14 +27,6 @@ class VolumeRefused(SandboxFailed):
     fault_class = FaultClass.CONFIGURATION
     code = "volume.refused"
     remedy = "Name a directory beneath MOORAGE_VOLUME_SOURCES that no link leads to, and that holds no socket."
-
-
-class VolumeGone(SandboxFailed):
-    """What was lent is not there."""
-
-    fault_class = FaultClass.CONFIGURATION
-    code = "volume.gone"
-    remedy = "Make the directory again, or take the volume out of the template."
 
 
 @contextmanager

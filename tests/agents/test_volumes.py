@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from agents import berth_volumes, berths, lifecycle, placement
+from agents import berth_volumes, berths, lifecycle, placement, upkeep
 from agents.models import Agent
-from resources import disk_images, hosts, leases, orphans
+from resources import disk_images, hosts, leases
 from resources.models import Host, Lease
 from resources.reasons import in_words
 from resources.sandboxes import selection
@@ -266,17 +265,83 @@ def test_a_tier_without_mounts_takes_no_volumes_and_names_the_remedy(settings: A
 
 
 @pytest.mark.needs_landlock
-def test_landlock_shows_a_lent_directory_at_its_own_path_and_only_for_reading(ask: Ask, settings: Any) -> None:
+@pytest.mark.needs_root
+def test_landlock_shows_a_lent_directory_at_its_own_path_and_only_for_reading(ask: Ask, in_srv: Path) -> None:
+    assert not shell(ask("landlock", "[]", name="plain"), f"cat {in_srv}/a").ok
+    agent = ask("landlock", f"[{{target: {in_srv}, kind: host, source: {in_srv}}}]")
+    assert shell(agent, f"cat {in_srv}/a").text() == "lent\n"
+    assert not shell(agent, f"echo x > {in_srv}/a").ok
+    assert not shell(agent, f"touch {in_srv}/b").ok
+
+
+@pytest.fixture
+def in_srv(settings: Any) -> Iterator[Path]:
+    """A lent directory that nobody but root can change, and no link leads to."""
     place = Path("/srv") / f"moorage-test-{os.getpid()}"
     place.mkdir(mode=0o755)
-    try:
-        (place / "a").write_text("lent\n")
-        settings.VOLUME_SOURCES = [place]
-        assert not shell(ask("landlock", "[]", name="plain"), f"cat {place}/a").ok
-        agent = ask("landlock", f"[{{target: {place}, kind: host, source: {place}}}]")
-        assert shell(agent, f"cat {place}/a").text() == "lent\n"
-        assert not shell(agent, f"echo x > {place}/a").ok
-        assert not shell(agent, f"touch {place}/b").ok
-    finally:
-        (place / "a").unlink()
-        place.rmdir()
+    (place / "a").write_text("lent\n")
+    settings.VOLUME_SOURCES = [place]
+    yield place
+    (place / "a").unlink()
+    place.rmdir()
+
+
+# --- what people see --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.needs_landlock
+@pytest.mark.needs_root
+def test_the_page_and_the_api_say_where_each_volume_comes_from(ask: Ask, in_srv: Path, client: Any) -> None:
+    agent = ask("landlock", f"[{{target: {in_srv}, kind: host, source: {in_srv}}}]")
+    staff = factories.user("root", staff=True)
+    staff.is_superuser = True
+    staff.save()
+    client.force_login(staff)
+    (volume,) = client.get(f"/api/v1/agents/{agent.pk}/").json()["volumes"]
+    assert volume == {
+        "target": str(in_srv), "kind": "host", "comes_from": f"{in_srv} of the host", "writable": False, "bound": "",
+        "said_by": "mine 1.0.0, line 8",
+    }  # fmt: skip
+    page = client.get(f"/admin/agents/agent/{agent.pk}/change/").content.decode()
+    for word in (f"<code>{in_srv}</code>", f"{in_srv} of the host", "read-only", "mine 1.0.0, line 8"):
+        assert word in page
+
+
+def test_a_template_that_asks_for_more_since_admission_is_refused_and_may_be_retried(settings: Any) -> None:
+    project = uuid.uuid4()
+    write(settings, "process", "[{target: /a, kind: cache, read_only: false}]")
+    machine([Tier.PROCESS])
+    agent = factories.placed("mine", project_id=project)
+    write(settings, "process", "[{target: /b, kind: cache, read_only: false}]")
+    berths.open_berth(agent.pk, generation=agent.generation, worker=WORKER)
+    error = loaded(agent).error
+    assert error is not None
+    assert (error["code"], error["detail"]) == ("volume.not_reserved", "not reserved for this berth: cache b")
+
+
+@pytest.mark.needs_docker
+@pytest.mark.needs_root
+def test_a_container_keeps_what_it_has_when_the_source_is_swapped_or_deleted(
+    ask: Ask, lent: Path, tmp_path: Path
+) -> None:
+    agent = ask("container", f"[{{target: /data, kind: host, source: {lent}/in}}]")
+    (lent / "in").rename(tmp_path / "elsewhere")
+    (lent / "in").symlink_to("/etc")
+    assert shell(agent, "cat /data/a").text() == "lent\n"
+    (tmp_path / "elsewhere" / "a").unlink()
+    (tmp_path / "elsewhere").rmdir()
+    assert shell(agent, "ls -A /data").text() == ""
+
+
+@pytest.mark.needs_bubblewrap
+def test_a_cache_that_is_only_counted_and_too_full_ends_its_berth_with_the_reason(ask: Ask) -> None:
+    text = "[{target: /cache, kind: cache, read_only: false, size_mb: 1}]"
+    agent = ask("process", text, project=uuid.uuid4())
+    assert upkeep.inspect(host="node-a", now=timezone.now(), worker=WORKER) == 1
+    assert shell(agent, "head -c 3000000 /dev/zero > /cache/big").ok
+    assert upkeep.inspect(host="node-a", now=timezone.now(), worker=WORKER) == 0
+    error = loaded(agent).error
+    assert error is not None
+    assert (error["code"], error["detail"]) == (
+        "workspace.full", "The berth was ended: the volume at /cache holds more than 1 MB.",
+    )  # fmt: skip
