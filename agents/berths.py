@@ -295,6 +295,7 @@ def _tear_down(agent: Agent) -> None:
         except SandboxGone:
             log.warning("the sandbox's reference cannot be read", extra={"agent": str(agent.pk)})
     _remove_what_is_leased(agent, ended=ended)
+    uids.vacate(owner=agent.owner, now=timezone.now())
 
 
 def _remove_what_is_leased(agent: Agent, *, generation: int | None = None, ended: bool = False) -> None:

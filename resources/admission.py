@@ -18,7 +18,7 @@ from resources.volumes.wanted import Wanted, scratch_mb
 
 Reason = dict[str, Any]  # {"kind": "memory", "host": "node-1", "needs_mb": 1536, "free_mb": 900, "of_mb": 4096}
 _FULL_FOR_ALL = {"slots", "host_lost", "host_draining", "no_host", fleet.PAUSED}
-_UNITS = {"slots": "", "memory": "_mb", "cpu": "_millis", "disk": "_mb", "ports": ""}
+_UNITS = {"slots": "", "memory": "_mb", "cpu": "_millis", "disk": "_mb", "ports": "", "uids": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +237,8 @@ def _in_the_way(host: Host, claim: _Claim, *, size: Size) -> list[Reason]:
         ("cpu", size.cpu_millis, lent["cpu"] - taken.cpu_millis),
         ("disk", claim.amounts(size)["disk_mb"], lent["disk"] - taken.disk_mb),
         ("ports", len(size.ports), lent["ports"] - taken.ports - taken.squatted - resting),
+        # A berth takes its user id when it is opened: every slot counts as one until then. Zero: none are needed there.
+        ("uids", 1 if lent["uids"] else 0, lent["uids"] - taken.slots - taken.resting_uids),
     )
     # A host that lends less than it did has less than nothing left.
     found = [_reason(host, kind, needs=need, free=max(free, 0)) for kind, need, free in needs if need > max(free, 0)]
@@ -263,6 +265,7 @@ def _lent(host: Host) -> dict[str, int]:
         "cpu": host.cpu_millis,
         "disk": host.disk_mb,
         "ports": host.port_last - host.port_first + 1,
+        "uids": host.facts.get("uids", 0),
     }
 
 

@@ -20,6 +20,8 @@ def in_words(reason: Mapping[str, Any]) -> str:
         return _quota(reason)
     if kind == "ports" and "needs" in reason:
         return f"{host} has {reason.get('free')} free of the {reason['needs']} ports it needs"
+    if kind == "uids":
+        return f"{host} has no user id to lend: of {reason.get('of')} some are lent, others rest until they are clean"
     known = {
         "host_lost": f"{host} is lost since {_clock(reason.get('since'))}",
         "host_draining": f"{host} takes no new berths since {_clock(reason.get('since'))}",

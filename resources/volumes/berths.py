@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,25 @@ def remove(key: str) -> None:
     if key in names():  # most berths have none
         with _alone(key):
             _remove(key)
+
+
+def take_back(uids: set[int]) -> None:
+    """Kept volumes that belong to one of these become the service's own again: nobody of that user is left."""
+    for place in _kept_places():
+        if os.geteuid() == 0 and place.lstat().st_uid in uids:
+            Beneath(place).give_to(0, 0)
+
+
+def places() -> Iterator[Path]:
+    """Every directory of a volume on this host, mounted or not: its owner is the berth that may write to it."""
+    for folder in (_berths(), _scratch()):
+        yield from folder.glob("*/*")
+    yield from _kept_places()
+
+
+def _kept_places() -> Iterator[Path]:
+    place = kept_at("x").parent
+    yield from (entry for entry in (place.iterdir() if place.is_dir() else ()) if not entry.is_symlink())
 
 
 def names() -> Sequence[str]:

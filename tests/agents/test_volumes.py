@@ -232,7 +232,8 @@ def test_the_disk_of_scratch_volumes_is_reserved_beside_that_of_the_workspace(se
     machine([Tier.PROCESS])
     agent = factories.placed("mine")
     plain = factories.placed("lightweight")
-    disk = {one.owner: lease.amount for one in (agent, plain) for lease in leases.live(owner=one.owner, kind="disk")}
+    held = [lease for one in (agent, plain) for lease in leases.live(owner=one.owner, kind=Lease.Kind.DISK)]
+    disk = {lease.owner: lease.amount for lease in held}
     assert disk[agent.owner] == disk[plain.owner] + 1000
 
 

@@ -120,7 +120,9 @@ def test_one_that_cannot_be_made_leaves_none_of_the_others(lent: Wanted) -> None
 @pytest.mark.needs_root
 def test_makers_and_removers_at_once_leave_either_all_or_nothing(lent: Wanted) -> None:
     name = key()
-    at_once([partial(prepare, name, SCRATCH, CACHE, lent), partial(berths.remove, name)] * 4)
+    makers = [partial(prepare, name, SCRATCH, CACHE, lent)] * 4
+    removers = [partial(berths.remove, name)] * 4
+    at_once([attempt for pair in zip(makers, removers, strict=True) for attempt in pair])
     berths.remove(name)
     assert berths.names() == []
     assert (Path(lent.source) / "a").exists()
