@@ -107,7 +107,7 @@ def outfit(
 
 
 def _volumes_by(resolved: Resolved) -> dict[str, str]:
-    targets = [entry for entry in resolved.explain("volumes") if entry.path[-1] == "target"]
+    targets = [one for one in resolved.provenance if one.path[0] == "volumes" and one.path[-1] == "target"]
     return {str(entry.value): f"{entry.template} {entry.version}, line {entry.line}" for entry in targets}
 
 
