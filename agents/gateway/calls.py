@@ -81,12 +81,11 @@ def _reserved(
 
 def settle(admitted: Admitted, ended: Ended, *, failed: str, now: datetime) -> None:
     """Book the call and tell the breaker. ``failed`` is why the provider failed; empty when it did not."""
+    ledger.settle(admitted.call, ended, price=admitted.price, now=now)
     if failed:
-        error = UpstreamFailed(failed)
-        admitted.guard.__exit__(UpstreamFailed, error, None)
+        admitted.guard.__exit__(UpstreamFailed, UpstreamFailed(failed), None)
     else:
         admitted.guard.__exit__(None, None, None)
-    ledger.settle(admitted.call, ended, price=admitted.price, now=now)
 
 
 def park(admitted: Admitted, *, headers: Mapping[str, str], body: bytes, now: datetime) -> float:

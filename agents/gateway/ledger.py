@@ -56,7 +56,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a call ended. ``usage`` None: the provider told nothing; ``charged`` False: it did not work for us."""
+    """How a call ended. ``usage`` None: the provider told nothing that could be charged by."""
 
     state: ModelCall.State
     usage: Usage | None = None
