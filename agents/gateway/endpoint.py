@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 import httpx
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection, connections
 from django.utils import timezone
 
@@ -18,6 +20,7 @@ from agents.gateway import answers, calls
 from agents.gateway.calls import Admitted
 from agents.gateway.clients import Client, Receive, Send
 from agents.gateway.faults import BadCall, BudgetHeld, Malfunction, NotServed, TokenRefused
+from agents.gateway.hearts import Heart
 from agents.gateway.own_prices import BadPriceFile
 from agents.gateway.passage import Passage
 from agents.gateway.replies import Reply
@@ -51,6 +54,7 @@ class Gateway:
         self._threads = ThreadPoolExecutor(1 if connection.vendor == "sqlite" else 8, thread_name_prefix="ledger")
         self._http_client: httpx.AsyncClient | None = None
         self._open: set[asyncio.Task[Any]] = set()
+        self._heart = Heart(self._in_thread, every_s=settings.HOST_TTL_S / 4)
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -70,11 +74,15 @@ class Gateway:
                 task.cancel()
         if self._open:
             await asyncio.wait(self._open, timeout=self._patience.leave_s)
+        await self._heart.stop()
         if self._http_client is not None:
             await self._http_client.aclose()
             self._http_client = None
-        for _ in range(self._threads._max_workers if not self._threads._shutdown else 0):
-            self._threads.submit(connections.close_all)
+        if not self._threads._shutdown:
+            width = self._threads._max_workers
+            each = threading.Barrier(width)  # none takes the turn of another
+            for _ in range(width):
+                self._threads.submit(_close_connections, each)
         self._threads.shutdown()
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -121,6 +129,7 @@ class Gateway:
         length = headers.get("content-length", "")
         announced = int(length) if length.isascii() and length.isdigit() else 0
         body = await client.body(announced=announced, within_s=self._patience.request_s, vouch=vouch)
+        await self._heart.beats()
         admitted = await self._admit(path, headers, body, client)
         if isinstance(admitted, Reply):
             known = [("content-type", admitted.content_type), ("x-moorage-replayed", "1")]
@@ -137,7 +146,9 @@ class Gateway:
         while True:
             try:
                 return await self._in_thread(
-                    lambda: calls.admit(token=token, path=path, body=body, headers=headers, now=timezone.now())
+                    lambda: calls.admit(
+                        token=token, path=path, body=body, headers=headers, now=timezone.now(), gateway=self._heart.id
+                    )
                 )
             except BudgetHeld:
                 if loop.time() > until:
@@ -163,6 +174,11 @@ class Gateway:
             limits = httpx.Limits(max_connections=512, max_keepalive_connections=64)
             self._http_client = httpx.AsyncClient(limits=limits, trust_env=False, follow_redirects=False)
         return self._http_client
+
+
+def _close_connections(each: threading.Barrier) -> None:
+    connections.close_all()
+    each.wait(5)
 
 
 def _headers(scope: dict[str, Any]) -> dict[str, str]:

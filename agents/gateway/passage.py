@@ -74,7 +74,7 @@ class Passage:
             await self._broke(Unreachable(why), error)
         finally:
             # Only for what nobody foresaw, and for a gateway that is told to stop: all else is settled by now.
-            await self._settle(Ended(State.LOST, self._usage, error="gateway.broke_off"))
+            await self._settle(self._unfinished(State.LOST, "gateway.broke_off"))
 
     async def _exchange(self, http: httpx.AsyncClient) -> None:
         admitted = self._admitted
@@ -138,7 +138,7 @@ class Passage:
     async def _broke(self, fault: Fault, error: BaseException) -> None:
         """The connection to the provider failed, before or within the answer."""
         sent = self._headed or not isinstance(error, _UNSENT)
-        ended = Ended(State.LOST if sent else State.FAILED, self._usage, error=fault.code)
+        ended = self._unfinished(State.LOST if sent else State.FAILED, fault.code)
         await self._settle(ended, failed=type(error).__name__)
         if not self._client.begun:
             raise fault
@@ -146,10 +146,11 @@ class Passage:
             # It says why; and without the stream's end, no client takes it for a whole answer.
             await self._client.send(answers.error_event(self._path, fault), more=True)
 
-    @property
-    def _usage(self) -> Any:
-        """What the provider told of the whole answer before the connection broke; mostly nothing."""
-        return self._meter.usage if self._meter is not None else None
+    def _unfinished(self, state: State, error: str) -> Ended:
+        """With the usage, where the provider told that of the whole answer before the connection broke."""
+        if self._meter is None:
+            return Ended(state, error=error)
+        return Ended(state, self._meter.usage, status=200, error=error, answered=self._meter.model)
 
     async def _settle(self, ended: Ended, *, failed: str = "") -> None:
         if not self._settled:
@@ -177,8 +178,8 @@ def _ended(meter: Meter, kind: str) -> Ended:
     if kind.lower().startswith("text/html"):  # some portal or proxy spoke, not the provider
         return Ended(State.FAILED, status=200, error="reply.html")
     if not meter.complete:
-        return Ended(State.LOST, meter.usage, status=200, error="reply.incomplete")
-    return Ended(State.SETTLED, meter.usage, status=200, reply=meter.reply, reply_type=kind)
+        return Ended(State.LOST, meter.usage, status=200, error="reply.incomplete", answered=meter.model)
+    return Ended(State.SETTLED, meter.usage, status=200, answered=meter.model, reply=meter.reply, reply_type=kind)
 
 
 async def _start_of(response: httpx.Response) -> bytes:

@@ -218,3 +218,34 @@ def test_a_settlement_waits_for_a_database_that_comes_back(server: LlmServer, ma
             cursor.execute("ALTER TABLE away RENAME TO agents_account")
         assert "[DONE]" in "".join(parts)
     assert (ended().state, booked()) == ("settled", (0, COST))
+
+
+@pytest.mark.parametrize(
+    ("answered", "cost"),
+    [("gpt-5", COST), ("gpt-5-2025-08-07", COST), ("gpt-4o-mini", COST), ("unheard-of", COST), ("", COST),
+     ("o1", 1000 * 15_000 + 200 * 60_000)],
+)  # fmt: skip
+def test_another_model_than_was_asked_is_taken_down_and_never_cheaper(
+    server: LlmServer, make_client: Make, answered: str, cost: int
+) -> None:
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Yes."}}
+    usage = {"prompt_tokens": 1000, "completion_tokens": 200}
+    server.script.append(Raw(json.dumps({"model": answered, "choices": [choice], "usage": usage}).encode()))
+    assert make_client().ask().status_code == 200
+    call = ended()
+    assert (call.model, call.answered, call.cost_nanos) == ("openai/gpt-5", answered, cost)
+    assert call.price.startswith("openai/o1" if answered == "o1" else "openai/gpt-5 ")
+    assert booked() == (0, cost)
+
+
+def test_an_operators_price_of_what_was_asked_stands_whoever_answered(
+    server: LlmServer, make_client: Make, settings: Any, tmp_path: Any
+) -> None:
+    own = tmp_path / "prices.json"
+    own.write_text(json.dumps({"openai/gpt-5": {"since": "2026-01-01", "input": 1, "output": 2}}))
+    settings.MODEL_PRICES = str(own)
+    with_usage = FIRST.replace(b'"gpt-5"', b'"o1"') + LAST.replace(b'"gpt-5"', b'"o1"')
+    server.script.append(Verbatim((STREAM, with_usage)))
+    with make_client().streaming() as answer:
+        assert read(answer)[1]
+    assert (ended().answered, ended().cost_nanos) == ("o1", 1000 * 1000 + 200 * 2000)
