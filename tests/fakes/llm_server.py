@@ -124,6 +124,7 @@ class LlmServer:
         self.parts: dict[str, deque[Behaviour]] = {}
         self.otherwise: Callable[[Request], Behaviour] = lambda _request: Fail(500, message="the script is over")
         self.requests: list[Request] = []
+        self.recited = 0  # bytes that were said verbatim
         self._came = threading.Condition()
         self.closing = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -232,6 +233,7 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(more)
             except OSError:
                 return False
+            server.recited += len(more)
             return True
 
         def log_message(self, format: str, *args: Any) -> None:
