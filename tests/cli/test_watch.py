@@ -230,7 +230,7 @@ def interrupted(
     )
     wait_until(after)
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=20)
+    _, complaint = process.communicate(timeout=60)
     return process.returncode, complaint
 
 
@@ -275,7 +275,7 @@ def test_a_terminal_is_redrawn_and_ends_with_the_same_summary(
             break
         shown += chunk
     os.close(above)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     text = shown.decode()
     assert re.search(r"\r\x1b\[K… analyze +\(1 s\)", text), text
     assert marks(re.sub(r"\r\x1b\[K", "\n", text)) == EACH_ONCE
