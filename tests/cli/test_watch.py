@@ -169,11 +169,15 @@ def test_a_server_that_asks_for_patience_gets_it(server: MoorageServer, moorage:
     path = f"operations/{operation['id']}/"
     problem = (429, {"code": "request.throttled", "detail": "Slow down."})
 
+    def refuse() -> None:
+        server.problems[("GET", path)] = problem
+        server.move(operation, stage="test")  # so that it looks at once
+
     def relent() -> None:
         server.problems.clear()
         server.move(operation, status="succeeded")
 
-    once(server.watched, lambda: server.problems.update({("GET", path): problem}))
+    once(server.watched, refuse)
     once(lambda: server.answered_with(429), relent)
     done = moorage("operation", "watch", operation["id"])
     assert done.returncode == 0, done.stderr
