@@ -14,7 +14,7 @@ from agents.faults import BerthLost, HostDrained
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
 from events.journal import record
-from resources import hosts, leases, workspaces
+from resources import leases, workspaces
 from resources.files import WorkspaceFull
 from resources.sandboxes import selection
 from resources.sandboxes.engine import EngineUnreachable
