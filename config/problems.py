@@ -7,6 +7,7 @@ import re
 import sys
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -183,7 +184,11 @@ def _database_away(request: HttpRequest, away: DatabaseAway) -> HttpResponse:
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's 400, e.g. for a host name that is not allowed."""
+    """Django's 400, e.g. for a host name that is not allowed; or its complaint about a form of many megabytes."""
+    if isinstance(exception, RequestDataTooBig) and not request.path.startswith("/api/"):
+        most = (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) // 2**20
+        words = f"More than {most} MB in one form are not taken. Go back: what you typed is still there. Make it shorter."
+        return _for_people(request, 413, "Too much at once", words)
     if request.path.startswith("/api/"):
         return _plain(request, status.HTTP_400_BAD_REQUEST, "request.bad", "The request cannot be understood.")
     return _for_people(request, 400, "Bad request", "The server cannot make sense of it. Go back, and try again.")

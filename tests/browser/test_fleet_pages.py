@@ -141,7 +141,7 @@ def test_an_agent_is_handed_over_and_its_page_says_whose_it_is(
     admin_client: Client, agent: Agent, django_user_model: Any
 ) -> None:
     django_user_model.objects.create_user("eve")
-    assert "Petrel is eve" in said(admin_client.post(do(agent, "hand-over"), {"user": " eve "}, follow=True))
+    assert "petrel is eve" in said(admin_client.post(do(agent, "hand-over"), {"user": " eve "}, follow=True))
     assert "here is no active user" in said(admin_client.post(do(agent, "hand-over"), {"user": "who"}, follow=True))
     assert Agent.objects.get(pk=agent.pk).created_by.username == "eve"  # type: ignore[union-attr] # somebody's
 
