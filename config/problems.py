@@ -187,7 +187,9 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's 400, e.g. for a host name that is not allowed; or its complaint about a form of many megabytes."""
     if isinstance(exception, RequestDataTooBig) and not request.path.startswith("/api/"):
         most = (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) // 2**20
-        words = f"More than {most} MB in one form are not taken. Go back: what you typed is still there. Make it shorter."
+        words = (
+            f"More than {most} MB in one form are not taken. Go back, where what you typed still stands; shorten it."
+        )
         return _for_people(request, 413, "Too much at once", words)
     if request.path.startswith("/api/"):
         return _plain(request, status.HTTP_400_BAD_REQUEST, "request.bad", "The request cannot be understood.")
