@@ -113,7 +113,7 @@ def test_retrying_many_refuses_those_that_are_not_broken_or_not_cleared(admin_cl
     lifecycle.fail(broken.pk, generation=broken.generation, fault=SandboxFailed("x"), actor="system")
     seen = bulk(admin_client, "retry", agent, broken)
     assert re.search(r"petrel\s+refused\s+Agent petrel is running", seen)
-    assert re.search(r"broken\s+refused\s+the old berth of broken is still being cleared", seen)
+    assert re.search(r"broken\s+refused\s+The old berth of broken is still being cleared", seen)
     assert "None of them can be." in seen
 
 
