@@ -139,7 +139,7 @@ class Models:
 
     def _said(self, client: Any, model: Model, messages: list[BaseMessage]) -> Any:
         if self.chain.streaming and model.dialect is not Dialect.OLLAMA:
-            return joined(client.stream(messages), label=model.label)
+            return joined(client.stream(messages))
         return client.invoke(messages)
 
     def _bounded(self, model: Model, call: Callable[[], Any]) -> Any:
@@ -159,7 +159,7 @@ class Models:
                 if time.monotonic() > deadline:
                     raise ModelTimeout(f"{model.label} did not finish in {self.chain.timeout_s:g} s.") from None
                 continue
-            if error is None or isinstance(error, Fault):
+            if error is None:
                 return future.result()
             fault = fault_of(error, model)
             if fault is None:

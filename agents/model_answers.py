@@ -44,17 +44,22 @@ class Answer:
     message: Any
 
 
-def joined(parts: Iterable[Any], *, label: str) -> Any:
-    """The message of a stream. LangChain's own way mends arguments that were cut, and half an edit looks whole.
+def joined(parts: Iterable[Any]) -> Any:
+    """The message of a stream; calls whose arguments are no JSON object are invalid ones, however the stream ends.
 
-    Raises :class:`ModelMalformed` for a call whose arguments are no JSON object, whatever the stream says of its end.
+    LangChain's own way mends arguments that were cut or doubled, and half an edit looks like a whole one.
     """
     from langchain_core.messages import message_chunk_to_message
+    from langchain_core.messages.tool import invalid_tool_call
 
     whole = reduce(operator.add, parts)
-    if any(not _is_object(part["args"] or "{}") for part in whole.tool_call_chunks):
-        raise ModelMalformed(f"{label}: the arguments of a tool call are not JSON.")
-    return message_chunk_to_message(whole)
+    message: Any = message_chunk_to_message(whole)
+    message.invalid_tool_calls = [
+        invalid_tool_call(name=part["name"], args=part["args"], id=part["id"])
+        for part in whole.tool_call_chunks
+        if not _is_object(part["args"] or "{}")
+    ]
+    return message
 
 
 def read_answer(spoken: Spoken) -> Answer:
