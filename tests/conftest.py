@@ -10,11 +10,13 @@ import ctypes
 import os
 import shutil
 import socket
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import connection
 
 from events import receipts
@@ -68,6 +70,11 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
 _missing: dict[str, int] = {}
 
 
+def pytest_configure() -> None:
+    """A password's million rounds are a third of a second for each person that a test makes."""
+    django_settings.PASSWORD_HASHERS = ["tests.fakes.passwords.FewRounds", *django_settings.PASSWORD_HASHERS[1:]]
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = {name: probe() for name, (probe, _) in NEEDS.items()}
     lacking = {name for name, found in here.items() if not found}
@@ -89,6 +96,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_runtest_teardown() -> None:
     """What this process delivered is cleared away while the test's database is still there."""
     receipts.hand_in()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A failure is told at once: a run that is cut off never comes to its summary."""
+    if report.failed and os.environ.get("CI") == "true" and "PYTEST_XDIST_WORKER" not in os.environ:
+        last = report.longreprtext.strip().splitlines()[-12:]
+        sys.__stdout__.write("\n".join(["", f"FAILED {report.nodeid} ({report.when})", *last, ""]))  # type: ignore[union-attr]
+        sys.__stdout__.flush()  # type: ignore[union-attr]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
