@@ -60,10 +60,9 @@ def running_stack(*, beats: int = 1, **settings: str) -> Iterator[Stack]:
             "MOORAGE_DATA": directory,
             "MOORAGE_REPOSITORY_ROOTS": str(data / "remotes"),
             "MOORAGE_LOG_LEVEL": "INFO",
+            "MOORAGE_GATEWAY_PORT": str(_free_port()),
             **settings,
         }
-        if "MOORAGE_MODELS" in settings:
-            environment.setdefault("MOORAGE_GATEWAY_PORT", str(_free_port()))
         table = parts(environment, leave_out=_not_asked(settings))
         beat = next(part for part in table if part.name == "beat")
         more = tuple(replace(beat, name=f"beat-{number}") for number in range(2, beats + 1))
