@@ -254,6 +254,8 @@ HOST_DISK_MB = env.whole("MOORAGE_HOST_DISK_MB")
 WORKSPACES = env.text("MOORAGE_WORKSPACES")
 if WORKSPACES not in {"auto", "image", "directory"}:
     raise BadSetting(f"MOORAGE_WORKSPACES={WORKSPACES!r} must be auto, image or directory")
+VOLUME_SOURCES = [_beneath_base(path) for path in env.names("MOORAGE_VOLUME_SOURCES", separator=":")]
+SHARED_VOLUMES = env.lent("MOORAGE_SHARED_VOLUMES")
 PORT_RANGE = env.ports("MOORAGE_PORT_RANGE")
 PORT_QUARANTINE_S = env.number("MOORAGE_PORT_QUARANTINE_S")
 _AMOUNTS = ("slots", "memory_mb", "cpu_millis", "disk_mb")

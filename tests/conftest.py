@@ -71,6 +71,9 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
 }
 _missing: dict[str, int] = {}
 
+# Rooms whose tests run stacks, browsers and whole operations: begun with, for no worker shall be left alone with one.
+LONGEST_FIRST = ("faults", "flows", "browser", "config", "sessions", "cli")
+
 
 def pytest_configure() -> None:
     """A password's million rounds are a third of a second for each person that a test makes."""
@@ -91,7 +94,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"CI provides every need, but these are missing: {', '.join(sorted(_missing))}")
     if dropped:
         config.hook.pytest_deselected(items=dropped)
-        items[:] = kept
+    items[:] = sorted(kept, key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    return LONGEST_FIRST.index(room) if room in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.hookimpl(tryfirst=True)
