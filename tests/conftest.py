@@ -147,11 +147,11 @@ def _keep_permissions() -> None:
     from django.contrib.contenttypes.management import create_contenttypes
     from django.contrib.contenttypes.models import ContentType
 
-    rows = [(model, list(model._default_manager.all())) for model in (ContentType, Permission)]
+    types, permissions = list(ContentType.objects.all()), list(Permission.objects.all())
 
     def put_back(using: str, **_of_the_signal: object) -> None:
-        for model, kept in rows:
-            model._default_manager.using(using).bulk_create(kept, ignore_conflicts=True)
+        ContentType.objects.using(using).bulk_create(types, ignore_conflicts=True)
+        Permission.objects.using(using).bulk_create(permissions, ignore_conflicts=True)
 
     post_migrate.disconnect(create_contenttypes)
     post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
