@@ -40,7 +40,7 @@ from tests.faults.leftovers import containers
 from tests.faults.zygote import Zygote
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-PATIENCE_S = 40.0
+PATIENCE_S = 200.0
 LONGEST_DELAY_S = {"spawn": 0.9, "stop": 0.5}
 TIERS = ("container", "process")
 

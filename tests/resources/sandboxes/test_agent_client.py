@@ -84,23 +84,22 @@ GREETINGS = (
 
 
 def test_who_does_not_greet_in_our_version_is_unreachable(tmp_path: Path) -> None:
-    """All at once: those who say too little are each waited for."""
-
-    def come(number: int) -> str:
+    def meet(number: int) -> None:
         with (
-            berth(tmp_path / str(number)) as place,
+            berth(tmp_path / f"berth{number}") as place,
             behind_the_door(place, lambda *_: None, greeting=GREETINGS[number]),
+            pytest.raises(AgentUnreachable),
         ):
-            with pytest.raises(AgentUnreachable):
-                Agent(place).run(PLAN, COMMAND, cancelled=None)
-            return "unreachable"
+            Agent(place).run(PLAN, COMMAND, cancelled=None)
 
+    started = time.monotonic()
     with ThreadPoolExecutor(len(GREETINGS)) as pool:
-        assert list(pool.map(come, range(len(GREETINGS)))) == ["unreachable"] * len(GREETINGS)
+        list(pool.map(meet, range(len(GREETINGS))))
+    assert time.monotonic() - started < 40
 
 
 def test_a_silent_agent_costs_the_timeout_of_the_command_and_no_more(workspace: Path) -> None:
-    with behind_the_door(workspace, lambda *_: time.sleep(2)):
+    with behind_the_door(workspace, lambda *_: time.sleep(3)):
         started = time.monotonic()
         outcome, _ = Agent(workspace).run(PLAN, COMMAND, cancelled=None)
     assert outcome.timed_out
@@ -175,7 +174,7 @@ def test_a_supervisor_that_was_killed_leaves_what_is_known(workspace: Path) -> N
 
 def test_babble_is_bounded_in_memory_and_time(workspace: Path) -> None:
     def babble(_connection: socket.socket, descriptors: list[int]) -> None:
-        until = time.monotonic() + 2
+        until = time.monotonic() + 1
         while time.monotonic() < until:
             os.write(descriptors[3], b"sealed\n" * 5000)
             os.write(descriptors[1], b"x" * 50_000)
