@@ -52,7 +52,7 @@ class DaemonProcess:
         }
         with self.log.open("ab") as log:
             self._process = Forked("tests.sessions.daemon", env=environment, output=log)
-        eventually(lambda: not client.reason_not_ready(self.socket) or self.ended())
+        eventually(lambda: not client.reason_not_ready(self.socket) or self.ended(), within_s=100)
 
     @property
     def pid(self) -> int:
