@@ -18,6 +18,7 @@ from tests import factories
 from tests.api.conftest import pointers, problem
 
 OPERATIONS = "/api/v1/operations/"
+TAKEN = "waits for a worker to take it"
 KEYS = {
     "id", "type", "project_id", "agent_id", "capability", "engine", "status", "stage", "turn", "progress", "priority",
     "blocked_by", "queue_position", "attention", "take_over_by", "retry_count", "retry_strategy", "last_retry_at",
@@ -40,7 +41,7 @@ def test_a_request_is_accepted_with_the_operation_and_where_it_is(client: APICli
         "id": 0, "type": "coding", "project_id": str(project.pk), "agent_id": None, "capability": "development",
         "engine": {"kind": "auto", "label": ""}, "status": "queued", "stage": "init", "turn": 0, "progress": 0.0,
         "priority": "high", "queue_position": None, "attention": {"kind": "none", "reason": "", "since": None},
-        "blocked_by": [{"kind": "worker", "detail": "waits for a worker to take it"}], "retry_count": 0,
+        "blocked_by": [{"kind": "worker", "detail": TAKEN, "words": TAKEN}], "retry_count": 0,
         "take_over_by": "", "retry_strategy": "", "last_retry_at": None, "created_at": 0, "started_at": None,
         "completed_at": None, "error": None, "result": None, "metadata": {"ticket": [7, None]},
     }  # fmt: skip
@@ -123,7 +124,7 @@ def test_what_waits_for_a_person_says_so_and_goes_on(
     path = f"{OPERATIONS}{operation.pk}/"
     seen = client.get(path).json()
     assert seen["attention"]["kind"] == kind
-    assert seen["blocked_by"] == [{"kind": kind, "detail": "How many?"}]
+    assert seen["blocked_by"] == [{"kind": kind, "detail": "How many?", "words": "How many?"}]
     other = {"approve": "answer", "answer": "approve"}[verb]
     problem(client.post(f"{path}{other}/", {"text": "x"}), 409, "operation.not_possible")
     went_on = client.post(f"{path}{verb}/", body)

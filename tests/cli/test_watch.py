@@ -132,6 +132,13 @@ def test_a_waiting_operation_says_why_and_where_in_the_queue(server: MoorageServ
     assert done.returncode == 1
 
 
+def test_a_reason_is_said_in_the_words_of_the_server(server: MoorageServer, moorage: Run) -> None:
+    blocked = [{"kind": "cpu", "needs_millis": 4000, "words": "it needs 4 cores, and node-1 has 2.5 free"}]
+    operation = server.add_operation(status="waiting", blocked_by=blocked)
+    once(server.watched, lambda: server.move(operation, status="cancelled"))
+    assert "waiting, it needs 4 cores, and node-1 has 2.5 free" in moorage("operation", "watch", operation["id"]).stdout
+
+
 def test_an_operation_that_asks_names_the_command_that_answers(server: MoorageServer, moorage: Run) -> None:
     attention = {"kind": "approval_required", "reason": "Plan ready", "since": STARTED}
     operation = server.add_operation(status="waiting", stage="plan", attention=attention)
