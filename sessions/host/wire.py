@@ -15,7 +15,10 @@ from typing import Any, NamedTuple
 
 VERSION = 1
 SUBPROTOCOL = "moorage.term.v1"
-MOST_DATA = 16_384  # terminal bytes of one DATA or INPUT frame
+MOST_DATA = (
+    32_768  # terminal bytes of one DATA frame: half a window, so that one is shown while the other is on its way
+)
+MOST_INPUT = 16_384  # terminal bytes of one INPUT frame
 MOST_TAIL = 65_536  # terminal bytes of one TAIL answer
 MOST_WORDS = 300  # bytes of a reason or of an error's words
 MOST_PAYLOAD = MOST_TAIL + 64
@@ -110,7 +113,7 @@ ASKED: dict[Kind, Shape] = {
     Kind.ACK: Shape(("offset:u64",)),
     Kind.CLOSE: Shape(rest="reason", most_rest=MOST_WORDS),
     Kind.TAIL: Shape((_TERMINAL, "limit:u32")),
-    Kind.INPUT: Shape(("control_epoch:u32",), rest="bytes", most_rest=MOST_DATA),
+    Kind.INPUT: Shape(("control_epoch:u32",), rest="bytes", most_rest=MOST_INPUT),
     Kind.RESIZE: Shape(("control_epoch:u32", "columns:u16", "rows:u16")),
     Kind.CONTROL: Shape(("control_epoch:u32", "wish:u8", "viewer:u32")),
 }

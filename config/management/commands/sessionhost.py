@@ -8,6 +8,7 @@ import sys
 from argparse import SUPPRESS
 from typing import Any
 
+import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -34,7 +35,7 @@ class Command(BaseCommand):
                 handover.request(client.socket_path(settings.DATA))
                 self.stdout.write("The session host runs what is installed now.")
                 return
-            ours = asyncio.run(_serve(handed=options["handed"]))
+            ours = uvloop.run(_serve(handed=options["handed"]))
         except Fault as fault:
             raise CommandError(f"{fault.detail}\n{fault.remedy_text}") from None
         if not ours:
