@@ -15,9 +15,7 @@ from typing import Any, NamedTuple
 
 VERSION = 1
 SUBPROTOCOL = "moorage.term.v1"
-MOST_DATA = (
-    32_768  # terminal bytes of one DATA frame: half a window, so that one is shown while the other is on its way
-)
+MOST_DATA = 32_768  # terminal bytes of one DATA frame: half a window, so one is shown while another is on its way
 MOST_INPUT = 16_384  # terminal bytes of one INPUT frame
 MOST_TAIL = 65_536  # terminal bytes of one TAIL answer
 MOST_WORDS = 300  # bytes of a reason or of an error's words

@@ -16,6 +16,8 @@ from events.faults import Fault
 from sessions.host import client, handover, server
 from sessions.host.archive import Rules
 
+_SWITCH_S = 0.000_5  # a thread that talks to the database lets terminals go on after so long
+
 
 class Command(BaseCommand):
     help = "Owns the terminals of this machine; SIGTERM or Ctrl-C ends them and leaves."
@@ -35,6 +37,7 @@ class Command(BaseCommand):
                 handover.request(client.socket_path(settings.DATA))
                 self.stdout.write("The session host runs what is installed now.")
                 return
+            sys.setswitchinterval(_SWITCH_S)
             ours = uvloop.run(_serve(handed=options["handed"]))
         except Fault as fault:
             raise CommandError(f"{fault.detail}\n{fault.remedy_text}") from None
