@@ -7,9 +7,11 @@ import uuid
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from agents.models import Agent
-from sessions import lifecycle, revocation
+from sessions import revocation
+from sessions.models import Terminal
 from sessions.revocation import Rechecks, Rights
 
 
@@ -44,7 +46,8 @@ class Broken(Socket):
 def test_everybody_hears_of_their_own_rights_by_one_question_for_each_user(
     agent: Agent, user: Any, stranger: Any, django_assert_num_queries: Any
 ) -> None:
-    mine, other = (lifecycle.request_open(agent_id=agent.pk, by=user) for _ in range(2))
+    opened = {"agent": agent, "created_by": user, "created_at": timezone.now()}
+    mine, other = (Terminal.objects.create(**opened) for _ in range(2))
     sockets = [Socket(user, mine.pk), Socket(user, other.pk), Socket(stranger, mine.pk), Socket(None, mine.pk)]
     with django_assert_num_queries(2):
         rights = revocation._rights({socket: socket.looks_at() for socket in sockets})
