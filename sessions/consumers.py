@@ -33,7 +33,7 @@ BAD_FRAME, SIGNED_OUT, TOO_SLOW, SERVER_ERROR = 4400, 4401, 4408, 1011
 MOST_CHANNELS = 64
 MOST_WAITING = 8 << 20  # bytes that a browser has not taken: windows and snapshots of all its channels fit
 _OPEN_S = 20.0
-_FORWARDED = frozenset({Kind.ACK, Kind.INPUT, Kind.RESIZE, Kind.CONTROL, Kind.DETACH})
+_FORWARDED = frozenset({Kind.ACK, Kind.INPUT, Kind.RESIZE, Kind.CONTROL, Kind.TYPIST, Kind.DETACH})
 _HARMLESS = frozenset({Kind.ACK, Kind.DETACH})  # also from whoever may only look
 
 

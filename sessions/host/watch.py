@@ -36,6 +36,7 @@ class Watch:
         self.number, self.name, self.may_type = session.people.number(), name, may_type
         self._wake = wake
         self.finished = False
+        self.typist, self.typed_in_vain = b"", False
         head = session.ring.head
         if LIVE_ONLY != offset > head:
             raise Refused(Problem.BAD_OFFSET, f"{offset} lies behind the head at {head}")
@@ -68,6 +69,13 @@ class Watch:
         self.session.heard_from(self)
         if self._window_full:  # else whatever there was to tell has been told
             self.wake()
+
+    def took(self, count: int) -> None:
+        """So many bytes that were typed here went to the program."""
+        if self.typed_in_vain:  # something before them did not
+            self.session.typists.forget(self.typist)
+        else:
+            self.session.typists.took(self.typist, count)
 
     def next_frame(self) -> bytes | None:
         """The next thing to tell, or None. The end comes last, after all that was printed."""

@@ -53,6 +53,7 @@ class Kind(IntEnum):
     INPUT = 0x30
     RESIZE = 0x31
     CONTROL = 0x32
+    TYPIST = 0x33
 
 
 class Problem(IntEnum):
@@ -114,6 +115,7 @@ ASKED: dict[Kind, Shape] = {
     Kind.INPUT: Shape(("control_epoch:u32",), rest="bytes", most_rest=MOST_INPUT),
     Kind.RESIZE: Shape(("control_epoch:u32", "columns:u16", "rows:u16")),
     Kind.CONTROL: Shape(("control_epoch:u32", "wish:u8", "viewer:u32")),
+    Kind.TYPIST: Shape(("control_epoch:u32", "typist:uuid")),
 }
 
 # What the session host answers or tells.
@@ -134,6 +136,7 @@ TOLD: dict[Kind, Shape] = {
     Kind.NOTICE: Shape(rest="words", most_rest=MOST_WORDS),
     Kind.EXIT: Shape(("offset:u64", "exit_code:i32"), rest="reason", most_rest=MOST_WORDS),
     Kind.CONTROL: Shape(("control_epoch:u32", "yours:u8")),
+    Kind.TYPIST: Shape(("typist:uuid", "taken:u64", "known:u8")),
     Kind.RESIZE: Shape(("columns:u16", "rows:u16")),
 }
 
