@@ -19,8 +19,9 @@ up: setup ## the whole stack in the foreground; Ctrl-C stops all of it
 	@exec .venv/bin/python manage.py up
 
 # One worker per module: session fixtures (Redis, a built workspace) are made once for each. Most of a test is waiting.
+# In the order of tests/conftest.py, not by their number in a module: the longest modules have few.
 test: setup ## the test suite; TESTS=tests/agents runs a part of it
-	@.venv/bin/python -m pytest -n 4 --dist loadscope $(TESTS)
+	@.venv/bin/python -m pytest -n 4 --dist loadscope --no-loadscope-reorder $(TESTS)
 
 check: setup ## format, lint, types, import contracts, migrations, deploy check, docs that rot
 	@scripts/check

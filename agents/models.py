@@ -9,10 +9,10 @@ from django.db import models
 from django.db.models import Q
 from django_fsm import FSMField, transition
 
-from agents.gateway.models import Account, Budget, ModelCall, RunToken
+from agents.gateway.models import Account, Budget, ModelCall, Pulse, RunToken
 from resources.models import Host
 
-__all__ = ["Account", "Agent", "Budget", "Capability", "Fact", "ModelCall", "Priority", "RunToken", "State"]
+__all__ = ["Account", "Agent", "Budget", "Capability", "Fact", "ModelCall", "Priority", "Pulse", "RunToken", "State"]
 
 
 class Capability(models.TextChoices):

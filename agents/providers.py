@@ -174,8 +174,9 @@ def _model(entry: str, environment: Mapping[str, str], *, keyless: bool) -> Mode
     key_name, url_names = _NAMES[dialect]
     if keyless:
         return Model(dialect, name.strip())
-    base_url = next((environment[key] for key in url_names if environment.get(key)), "")
-    key = environment.get(key_name, "") if key_name else ""
+    # Blanks and line ends come along from files of secrets.
+    base_url = next((environment[key].strip() for key in url_names if environment.get(key)), "")
+    key = environment.get(key_name, "").strip() if key_name else ""
     if key_name and not key and not base_url:
         raise NotConfigured(f"MOORAGE_MODELS names {entry!r}, but {key_name} is not set.")
     if dialect is Dialect.OLLAMA and base_url and "://" not in base_url:

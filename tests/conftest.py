@@ -10,11 +10,13 @@ import ctypes
 import os
 import shutil
 import socket
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import connection
 
 from events import receipts
@@ -67,6 +69,14 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
 }
 _missing: dict[str, int] = {}
 
+# Rooms whose tests run stacks, browsers and whole operations: begun with, for no worker shall be left alone with one.
+LONGEST_FIRST = ("faults", "flows", "browser", "config", "sessions", "cli")
+
+
+def pytest_configure() -> None:
+    """A password's million rounds are a third of a second for each person that a test makes."""
+    django_settings.PASSWORD_HASHERS = ["tests.fakes.passwords.FewRounds", *django_settings.PASSWORD_HASHERS[1:]]
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = {name: probe() for name, (probe, _) in NEEDS.items()}
@@ -82,7 +92,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(f"CI provides every need, but these are missing: {', '.join(sorted(_missing))}")
     if dropped:
         config.hook.pytest_deselected(items=dropped)
-        items[:] = kept
+    items[:] = sorted(kept, key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    room = item.path.relative_to(Path(__file__).parent).parts[0]
+    return LONGEST_FIRST.index(room) if room in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -91,17 +106,36 @@ def pytest_runtest_teardown() -> None:
     receipts.hand_in()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """A failure is told at once: a run that is cut off never comes to its summary."""
+    if report.failed and os.environ.get("CI") == "true" and "PYTEST_XDIST_WORKER" not in os.environ:
+        last = report.longreprtext.strip().splitlines()[-12:]
+        sys.__stdout__.write("\n".join(["", f"FAILED {report.nodeid} ({report.when})", *last, ""]))  # type: ignore[union-attr]
+        sys.__stdout__.flush()  # type: ignore[union-attr]
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for name, count in sorted(_missing.items()):
         terminalreporter.write_line(f"not run here: {count} tests marked {name} ({NEEDS[name][1]} is missing)")
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
-    """The flush between transactional tests deletes rows, which the journal's trigger refuses on SQLite."""
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """The flush between transactional tests deletes rows, which the journal's trigger refuses on SQLite.
+
+    Threads of a test's own, and of Channels, keep their connections: PostgreSQL would not drop a database under them.
+    """
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         if connection.vendor == "sqlite":
             connection.cursor().execute("DROP TRIGGER IF EXISTS events_event_no_delete")
+    yield
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        if connection.vendor == "postgresql":
+            connection.cursor().execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
 
 
 @pytest.fixture(scope="session", autouse=True)

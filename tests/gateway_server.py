@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from agents.gateway.endpoint import Gateway
+from agents.gateway.endpoint import Gateway, Patience
 from tests.patience import eventually
 
 
 @contextmanager
-def gateway_server() -> Iterator[str]:
+def gateway_server(patience: Patience | None = None) -> Iterator[str]:
     """Its URL; ended with all its connections when the context is left."""
-    gateway = Gateway()
+    gateway = Gateway(patience)
     config = uvicorn.Config(gateway, host="127.0.0.1", port=0, lifespan="off", ws="none", log_level="error")
     server = uvicorn.Server(config)
 

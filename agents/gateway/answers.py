@@ -10,6 +10,11 @@ from events.faults import Fault
 
 FIELD = "moorage"  # where the fault itself stands in the provider's error form
 AGAIN = frozenset({429, 503})  # the statuses that a client may try again
+_ANTHROPICS_KINDS = {
+    401: "authentication_error", 402: "billing_error", 403: "permission_error", 404: "not_found_error",
+    408: "timeout_error", 413: "request_too_large", 429: "rate_limit_error", 503: "overloaded_error",
+    504: "timeout_error",
+}  # fmt: skip
 
 
 def error_body(path: str, fault: Fault) -> bytes:
@@ -17,8 +22,7 @@ def error_body(path: str, fault: Fault) -> bytes:
     ours = fault.as_dict()
     document: dict[str, Any]
     if path.startswith("/anthropic/"):
-        kinds = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-        kind = kinds.get(fault.http_status, "invalid_request_error")
+        kind = _ANTHROPICS_KINDS.get(fault.http_status, "invalid_request_error")
         document = {"type": "error", "error": {"type": kind, "message": fault.detail, FIELD: ours}}
     elif path.startswith("/ollama/api/"):
         document = {"error": json.dumps({FIELD: ours})}  # its clients keep one string
@@ -26,6 +30,12 @@ def error_body(path: str, fault: Fault) -> bytes:
         error = {"message": fault.detail, "type": "moorage", "param": None, "code": fault.code, FIELD: ours}
         document = {"error": error}
     return json.dumps(document).encode()
+
+
+def error_event(path: str, fault: Fault) -> bytes:
+    """The same within a stream that has begun; nothing comes after it."""
+    body = error_body(path, fault)
+    return body + b"\n" if path.startswith("/ollama/api/") else b"event: error\ndata: " + body + b"\n\n"
 
 
 def error_headers(fault: Fault) -> list[tuple[str, str]]:

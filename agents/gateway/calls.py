@@ -6,6 +6,7 @@ Each function is one hop to a thread: token, allow-list, replay, parking, breake
 from __future__ import annotations
 
 import sys
+import uuid
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from agents.gateway import ledger, own_prices, parking, prices, replies, tokens,
 from agents.gateway.faults import BadCall, BudgetExhausted, ModelNotAllowed, PriceUnknown, ProviderParked
 from agents.gateway.ledger import Ended, Need
 from agents.gateway.models import ModelCall, RunToken
-from agents.gateway.prices import Price
+from agents.gateway.prices import Entry, Price
 from agents.gateway.replies import Reply
 from agents.gateway.wires import Asked
 from agents.providers import Model
@@ -43,7 +44,9 @@ class Admitted:
     guard: AbstractContextManager[None]
 
 
-def admit(*, token: str, path: str, body: bytes, headers: Mapping[str, str], now: datetime) -> Admitted | Reply:
+def admit(
+    *, token: str, path: str, body: bytes, headers: Mapping[str, str], now: datetime, gateway: uuid.UUID | None = None
+) -> Admitted | Reply:
     """Let a request through, or answer it with what was paid for. Raises the fault that stands in its way."""
     row = tokens.find(token, now=now)
     try:
@@ -52,7 +55,7 @@ def admit(*, token: str, path: str, body: bytes, headers: Mapping[str, str], now
         if paid := replies.take(row, digest=asked.digest):
             return paid
         fleet.check()
-        price, call, guard = _reserved(row, asked, model, now=now)
+        price, call, guard = _reserved(row, asked, model, gateway, now=now)
     except (BadCall, ModelNotAllowed, BudgetExhausted, PriceUnknown, ProviderParked, FleetPaused) as fault:
         tokens.note_refusal(row, fault.as_dict())
         raise
@@ -63,7 +66,7 @@ def admit(*, token: str, path: str, body: bytes, headers: Mapping[str, str], now
 
 
 def _reserved(
-    row: RunToken, asked: Asked, model: Model, *, now: datetime
+    row: RunToken, asked: Asked, model: Model, gateway: uuid.UUID | None, *, now: datetime
 ) -> tuple[Price, ModelCall, AbstractContextManager[None]]:
     """Price, reservation, and the provider's breaker, entered. Raises the fault that stands in its way."""
     price = price_of(asked.label, now=now)
@@ -72,7 +75,7 @@ def _reserved(
     guard.__enter__()
     try:
         need = Need(asked.label, price, asked.input_tokens, asked.output_tokens)
-        call = ledger.reserve(token=row, need=need, digest=asked.digest, now=now)
+        call = ledger.reserve(token=row, need=need, digest=asked.digest, now=now, gateway=gateway)
     except BaseException:
         guard.__exit__(*sys.exc_info())
         raise
@@ -81,12 +84,11 @@ def _reserved(
 
 def settle(admitted: Admitted, ended: Ended, *, failed: str, now: datetime) -> None:
     """Book the call and tell the breaker. ``failed`` is why the provider failed; empty when it did not."""
+    ledger.settle(admitted.call, ended, price=_price_of_answer(admitted, ended), now=now)
     if failed:
-        error = UpstreamFailed(failed)
-        admitted.guard.__exit__(UpstreamFailed, error, None)
+        admitted.guard.__exit__(UpstreamFailed, UpstreamFailed(failed), None)
     else:
         admitted.guard.__exit__(None, None, None)
-    ledger.settle(admitted.call, ended, price=admitted.price, now=now)
 
 
 def park(admitted: Admitted, *, headers: Mapping[str, str], body: bytes, now: datetime) -> float:
@@ -105,9 +107,22 @@ def allowed(*, token: str, now: datetime) -> list[str]:
 
 def price_of(label: str, *, now: datetime) -> Price:
     """Today's price by the operator's list and ours."""
-    path = Path(settings.MODEL_PRICES) if settings.MODEL_PRICES else None
-    own = own_prices.read_own(path)
-    return prices.price_of(label, on=now.date(), own=own, unknown=settings.UNKNOWN_PRICE)
+    return prices.price_of(label, on=now.date(), own=_own_prices(), unknown=settings.UNKNOWN_PRICE)
+
+
+def _price_of_answer(admitted: Admitted, ended: Ended) -> Price:
+    """What was asked, or what answered where that is dearer. An operator's own word on what was asked stands."""
+    asked, price = admitted.asked, admitted.price
+    answered = f"{asked.endpoint.dialect}/{ended.answered}"
+    if not ended.answered or answered == asked.label or ended.usage is None:
+        return price
+    on, own = admitted.call.day, _own_prices()
+    lists = (own,) if prices.known(asked.label, on=on, lists=(own,)) else (own, prices.listed())
+    return prices.answered_price(price, answered, ended.usage, on=on, lists=lists)
+
+
+def _own_prices() -> tuple[Entry, ...]:
+    return own_prices.read_own(Path(settings.MODEL_PRICES) if settings.MODEL_PRICES else None)
 
 
 def _check_parked(model: Model, token: RunToken) -> None:

@@ -31,6 +31,18 @@ class BadCall(Fault):
     remedy = "Set the program up so that it leaves it out; docs/external.md has what was needed for some."
 
 
+class TooLong(BadCall):
+    """The request has more bytes than any that could be meant."""
+
+    http_status = 413
+
+
+class Slow(BadCall):
+    """The client did not send its request in time."""
+
+    http_status = 408
+
+
 class NotServed(Fault):
     """There is no such path."""
 
@@ -76,6 +88,33 @@ class ProviderParked(Fault):
     code = "llm.rate_limited"
     http_status = 429
     remedy = "It goes on by itself at the time named; a further provider in MOORAGE_MODELS helps."
+
+
+class Unreachable(Fault):
+    """The provider cannot be reached, or broke off."""
+
+    fault_class = FaultClass.TRANSIENT
+    code = "llm.unavailable"
+    http_status = 503
+    remedy = "It is tried again; a further provider in MOORAGE_MODELS helps."
+
+
+class Late(Fault):
+    """The provider did not answer in time."""
+
+    fault_class = FaultClass.TRANSIENT
+    code = "llm.timeout"
+    http_status = 504
+    remedy = "It is tried again; a longer MOORAGE_MODEL_TIMEOUT_S or a faster model helps."
+
+
+class Malfunction(Fault):
+    """The gateway itself cannot work: its database or its price file."""
+
+    fault_class = FaultClass.TRANSIENT
+    code = "gateway.malfunction"
+    http_status = 503
+    remedy = "Look at the gateway's log."
 
 
 class BadBudget(Fault):

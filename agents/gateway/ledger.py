@@ -6,17 +6,19 @@ one order for everybody, so that calls at once can neither overdraw nor wait for
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Q
 
 from agents.gateway import limits
 from agents.gateway.faults import BudgetExhausted, BudgetHeld
 from agents.gateway.limits import Limit, Place
-from agents.gateway.models import ModelCall, RunToken, Scope
+from agents.gateway.models import ModelCall, Pulse, RunToken, Scope
 from agents.gateway.money import said, usd
 from agents.gateway.prices import Price, Rates, Usage
 from events.journal import record
@@ -28,9 +30,10 @@ ON CONFLICT (scope, key, period) DO UPDATE SET held_nanos = agents_account.held_
     held_tokens = agents_account.held_tokens + excluded.held_tokens, calls = agents_account.calls + 1
 RETURNING held_nanos, spent_nanos, held_tokens, tokens, calls
 """
+DIED = "gateway.died"
 _BOOK = """
-UPDATE agents_account SET held_nanos = held_nanos - %s, spent_nanos = spent_nanos + %s,
-    held_tokens = held_tokens - %s, tokens = tokens + %s, calls = calls - %s
+UPDATE agents_account SET held_nanos = held_nanos + %s, spent_nanos = spent_nanos + %s,
+    held_tokens = held_tokens + %s, tokens = tokens + %s, calls = calls + %s
  WHERE scope = %s AND key = %s AND period = %s
 RETURNING spent_nanos
 """
@@ -56,18 +59,19 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a call ended. ``usage`` None: the provider told nothing; ``charged`` False: it did not work for us."""
+    """How a call ended. ``usage`` None: the provider told nothing that could be charged by."""
 
     state: ModelCall.State
     usage: Usage | None = None
     status: int | None = None
     error: str = ""
+    answered: str = ""
     reply: bytes | None = None
     reply_type: str = ""
 
 
-def reserve(*, token: RunToken, need: Need, digest: str, now: datetime) -> ModelCall:
-    """The call's row, with its worst case held on every account.
+def reserve(*, token: RunToken, need: Need, digest: str, now: datetime, gateway: uuid.UUID | None = None) -> ModelCall:
+    """The call's row, with its worst case held on every account, for the gateway that makes it.
 
     Raises :class:`BudgetExhausted`, or :class:`BudgetHeld` where calls in flight hold what is missing.
     """
@@ -85,45 +89,45 @@ def reserve(*, token: RunToken, need: Need, digest: str, now: datetime) -> Model
         return ModelCall.objects.create(
             token=token, run_id=token.run_id, lineage=token.lineage, agent_id=token.agent_id, user_id=token.user_id,
             project_id=token.project_id, model=need.model, price=need.price.name, held_nanos=need.nanos,
-            held_tokens=need.tokens, digest=digest, day=now.date(), created_at=now,
+            held_tokens=need.tokens, digest=digest, gateway=gateway, day=now.date(), created_at=now,
         )  # fmt: skip
 
 
 def settle(call: ModelCall, ended: Ended, *, price: Price, now: datetime) -> None:
-    """Book a call that ended. A second settling of the same call changes nothing."""
+    """Book a call that ended. A second settling of the same call changes nothing.
+
+    Only what a gateway says of a call that it was thought to have died over is still believed: it knows.
+    """
     cost, tokens = _charged(call, ended, price)
     usage = ended.usage or Usage()
     fields = {
         "state": ended.state, "cost_nanos": cost, "input_tokens": usage.input_tokens, "status": ended.status,
         "cached_tokens": usage.cached_tokens, "output_tokens": usage.output_tokens, "error": ended.error[:100],
         "usage_known": ended.usage is not None, "reply": ended.reply, "reply_type": ended.reply_type[:100],
-        "finished_at": now,
+        "price": price.name, "answered": ended.answered[:150], "finished_at": now,
     }  # fmt: skip
+    uncounted = int(ended.state == ModelCall.State.FAILED)  # it cost nothing, and a cap on calls is about cost
+    row = ModelCall.objects.filter(pk=call.pk)
     with transaction.atomic():
-        if not ModelCall.objects.filter(pk=call.pk, state=ModelCall.State.RESERVED).update(**fields):
-            return
-        wanted = limits.places(run_id=call.run_id, agent_id=call.agent_id, user_id=call.user_id,
-                               project_id=call.project_id, day=call.day)  # fmt: skip
-        known = limits.of(wanted)
-        uncounted = int(ended.state == ModelCall.State.FAILED)  # it cost nothing, and a cap on calls is about cost
-        for place in wanted:
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    _BOOK,
-                    [call.held_nanos, cost, call.held_tokens, tokens, uncounted, place.scope, place.key, place.period],
-                )
-                (spent,) = cursor.fetchone()
-            _warn(call, place, known[place], spent=spent, cost=cost)
+        if row.filter(state=ModelCall.State.RESERVED).update(**fields):
+            _book(call, _Change(-call.held_nanos, cost, -call.held_tokens, tokens, -uncounted))
+        elif ended.error != DIED and row.filter(state=ModelCall.State.LOST, error=DIED).update(**fields):
+            _book(call, _Change(0, cost - call.held_nanos, 0, tokens - call.held_tokens, -uncounted))
 
 
-def expire(*, now: datetime, after_s: float) -> int:
-    """Settle calls whose gateway died: nobody knows what came of them, so they are charged as reserved."""
-    late = ModelCall.objects.filter(state=ModelCall.State.RESERVED, created_at__lt=now - timedelta(seconds=after_s))
-    found = list(late[:200])
+def expire(*, now: datetime, pulse_s: float, after_s: float) -> int:
+    """Settle calls whose gateway died: nobody knows what came of them, so they are charged as reserved.
+
+    A gateway is dead ``pulse_s`` after its last heartbeat; a call is over after ``after_s`` in any case.
+    """
+    alive = Pulse.objects.filter(beat_at__gte=now - timedelta(seconds=pulse_s)).values("pk")
+    overdue = Q(created_at__lt=now - timedelta(seconds=after_s))
+    orphaned = Q(gateway__isnull=False, created_at__lt=now - timedelta(seconds=pulse_s)) & ~Q(gateway__in=alive)
+    found = list(ModelCall.objects.filter(overdue | orphaned, state=ModelCall.State.RESERVED)[:200])
     for call in found:
-        settle(
-            call, Ended(ModelCall.State.LOST, error="gateway.died"), price=Price(call.price, Rates(0, 0, 0, 0)), now=now
-        )
+        lost = Ended(ModelCall.State.LOST, error=DIED)
+        settle(call, lost, price=Price(call.price, Rates(0, 0, 0, 0)), now=now)
+    Pulse.objects.filter(beat_at__lt=now - timedelta(seconds=after_s)).delete()
     return len(found)
 
 
@@ -150,6 +154,30 @@ def _charged(call: ModelCall, ended: Ended, price: Price) -> tuple[int, int]:
     if ended.usage is None:
         return call.held_nanos, call.held_tokens
     return price.of(ended.usage), ended.usage.total
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """By how much each account of a call changes."""
+
+    held_nanos: int
+    spent_nanos: int
+    held_tokens: int
+    tokens: int
+    calls: int
+
+
+def _book(call: ModelCall, change: _Change) -> None:
+    """Change all accounts of the call."""
+    wanted = limits.places(
+        run_id=call.run_id, agent_id=call.agent_id, user_id=call.user_id, project_id=call.project_id, day=call.day
+    )
+    known = limits.of(wanted)
+    for place in wanted:
+        with connection.cursor() as cursor:
+            cursor.execute(_BOOK, [*astuple(change), place.scope, place.key, place.period])
+            (spent,) = cursor.fetchone()
+        _warn(call, place, known[place], spent=spent, cost=change.spent_nanos)
 
 
 def _check_call(need: Need, limit: Limit) -> None:

@@ -34,6 +34,19 @@ class RunToken(models.Model):
         return f"token of run {self.run_id}"
 
 
+class Pulse(models.Model):
+    """One gateway process by its heartbeat. What is in flight in one that is dead, nobody will settle but the sweep."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    beat_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        app_label = "agents"
+
+    def __str__(self) -> str:
+        return f"gateway {self.id}"
+
+
 class ModelCall(models.Model):
     """One request as the provider saw it: reserved before, settled after; the reply is kept for a while."""
 
@@ -50,7 +63,9 @@ class ModelCall(models.Model):
     agent_id = models.UUIDField(null=True, blank=True)
     project_id = models.UUIDField(null=True, blank=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    gateway = models.UUIDField(null=True, help_text="The process that it passes through.")
     model = models.CharField(max_length=200, help_text="provider/name")
+    answered = models.CharField(max_length=150, blank=True, help_text="Which model answered, as the provider says.")
     price = models.CharField(max_length=250, help_text="Which price was applied: name and date, or dearest.")
     state = models.CharField(max_length=10, choices=State.choices, default=State.RESERVED)
     held_nanos = models.BigIntegerField(help_text="What was reserved, in billionths of a dollar.")

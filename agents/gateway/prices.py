@@ -125,14 +125,27 @@ def price_of(label: str, *, on: date, own: Iterable[Entry], unknown: str) -> Pri
     ``unknown`` is ``dearest`` or ``refuse``: the latter raises :class:`PriceUnknown`.
     """
     own = tuple(own)
-    for entries in (own, listed()):
-        if found := _newest(entries, label, on) or _newest(entries, _DATED.sub("", label), on):
-            return found.price()
+    if found := known(label, on=on, lists=(own, listed())):
+        return found
     if label.startswith("ollama/") and not label.endswith("-cloud"):
         return _LOCAL
     if unknown == "refuse":
         raise PriceUnknown(f"Nobody knows what {label} costs.", model=label)
     return _dearest([entry.price() for entry in (*own, *listed())])
+
+
+def known(label: str, *, on: date, lists: Iterable[Sequence[Entry]]) -> Price | None:
+    """The price of ``provider/name`` on a day by the first list that has one."""
+    for entries in lists:
+        if found := _newest(entries, label, on) or _newest(entries, _DATED.sub("", label), on):
+            return found.price()
+    return None
+
+
+def answered_price(asked: Price, answered: str, usage: Usage, *, on: date, lists: Iterable[Sequence[Entry]]) -> Price:
+    """What an answer costs when another model gave it than was asked: the dearer of the two; never less than asked."""
+    found = known(answered, on=on, lists=lists)
+    return found if found is not None and found.of(usage) > asked.of(usage) else asked
 
 
 def _dearest(known: Sequence[Price]) -> Price:

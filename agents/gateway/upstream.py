@@ -30,7 +30,9 @@ def model_for(asked: Asked, token: RunToken) -> Model:
     for model in chain.models if chain else ():
         if model.label == asked.label and asked.label in allowed:
             return model
-    raise ModelNotAllowed(f"This run may not ask {asked.label}.", allowed=sorted(allowed))
+    # The refusal is kept and shown, and PostgreSQL keeps no NUL and no half of a surrogate pair.
+    shown = asked.label if asked.label.isprintable() else ascii(asked.label)
+    raise ModelNotAllowed(f"This run may not ask {shown}.", allowed=sorted(allowed))
 
 
 def url_of(model: Model, asked: Asked) -> str:

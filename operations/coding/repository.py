@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +57,34 @@ _SETTINGS = (
     "-c", "commit.gpgSign=false", "-c", "safe.directory=*", "-c", "transfer.fsckObjects=false",
 )  # fmt: skip
 
+# Each of these is one command in the berth: starting one costs more than what git does. Words come as arguments only.
+_GIT = f"""git() {{ command git {shlex.join(_SETTINGS)} "$@"; }}
+directory=$1 desk=$2
+"""
+# The template brings our attributes along before the first file is written.
+_CLONE = f'git clone --quiet --no-tags --branch={REF.removeprefix("refs/heads/")} --template="$desk/template"'
+_CHECKOUT = f"""{_GIT}
+rm -rf -- "$directory" &&
+{_CLONE} "$desk/in.bundle" "$directory" || exit
+"""
+_CUT_OFF = """
+git -C "$directory" remote remove origin || exit
+rm -rf -- "$desk" || :
+"""
+_LEFT_OUT = shlex.join(
+    [f":(exclude,glob)**/{name}" for name in (*NEVER_TAKEN, *_NEVER_TAKEN_SUFFIXES)]
+    + [f":(exclude,glob)**/{name}/**" for name in NEVER_TAKEN]
+)
+_SNAPSHOT = f"""{_GIT}tree=$3 base=$4
+work() {{ git -C "$directory" --git-dir="$desk/work.git" --work-tree="$directory" "$@"; }}
+{_CLONE} --bare "$desk/in.bundle" "$desk/work.git" &&
+work read-tree "$tree" &&
+work add --all -- . {_LEFT_OUT} &&
+work commit --quiet --no-verify --allow-empty -m Work &&
+work bundle create --quiet --version=2 "$desk.bundle" {REF} "^$base" || exit
+rm -rf -- "$desk" || :
+"""
+
 Cancelled = Callable[[], bool] | None
 _OURS = "refs/heads/change"  # beside the base, where a change is put on it
 _MOMENT = datetime(2020, 1, 1, tzinfo=UTC)  # of commits that never leave a berth
@@ -75,13 +105,9 @@ def checkout(
     commit on branch ``main`` and no remote.
     """
     berth = _Berth(sandbox, vault, directory, limits, cancelled)
-    try:
+    with berth.cleared_on_failure():
         berth.hand_in(object_id(tree))
-        berth.inside("rm", "-rf", "--", str(directory), doing="Clearing the checkout")
-        berth.git(*berth.clone, str(directory), doing="Making the checkout")
-        berth.git("-C", str(directory), "remote", "remove", "origin", doing="Cutting the checkout off")
-    finally:
-        berth.clear()
+        berth.script(_CHECKOUT + _CUT_OFF, doing="Making the checkout")
 
 
 def snapshot(
@@ -101,19 +127,11 @@ def snapshot(
     """
     berth = _Berth(sandbox, vault, directory, limits, cancelled)
     base = base_commit(vault=vault, tree=object_id(base_tree))
-    try:
+    with berth.cleared_on_failure():
         # Nothing that the sandbox kept is trusted to be whole: a fresh repository costs milliseconds.
         berth.hand_in(base_tree, leave_out)
-        berth.git(*berth.clone, "--bare", str(berth.repository), doing="Preparing the sandbox")
-        berth.stage(base_tree)
-        berth.git(*berth.work, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "Work", doing="Committing")
-        berth.git(
-            *berth.work, "bundle", "create", "--quiet", "--version=2", str(berth.desk / "out.bundle"), REF, f"^{base}",
-            doing="Handing the work over",
-        )  # fmt: skip
+        berth.script(_SNAPSHOT, base_tree, base, doing="Collecting the changes")
         bundle = berth.take_out()
-    finally:
-        berth.clear()
     return bundles.take_in(vault=vault, bundle=bundle, base_tree=base_tree, limits=limits)
 
 
@@ -141,8 +159,7 @@ def rebase(
     berth = _Berth(sandbox, vault, directory, limits, cancelled)
     try:
         berth.put(bundles.bundle_of_commits(vault=vault, refs={REF: onto, _OURS: ours}, limits=limits))
-        berth.inside("rm", "-rf", "--", str(directory), doing="Clearing the checkout")
-        berth.git(*berth.clone, str(directory), doing="Making the checkout")
+        berth.script(_CHECKOUT, doing="Making the checkout")
         berth.pick(ours)
     finally:
         berth.clear()
@@ -196,22 +213,6 @@ class _Berth:
         object.__setattr__(self, "desk", desk)
         object.__setattr__(self, "files", Beneath(where.parent))
 
-    @property
-    def repository(self) -> Path:
-        return self.desk / "work.git"
-
-    @property
-    def work(self) -> tuple[str, ...]:
-        return ("-C", str(self.directory), f"--git-dir={self.repository}", f"--work-tree={self.directory}")
-
-    @property
-    def clone(self) -> tuple[str, ...]:
-        # The template brings our attributes along before the first file is written.
-        return (
-            *("clone", "--quiet", "--no-tags", f"--branch={REF.removeprefix('refs/heads/')}"),
-            *(f"--template={self.desk / 'template'}", str(self.desk / "in.bundle")),
-        )
-
     def hand_in(self, tree: str, leave_out: Sequence[str] = ()) -> None:
         """Put ``tree`` on the desk, as a bundle, and what the repository made of it ignores."""
         self.put(bundles.bundle_of(vault=self.vault, tree=tree, limits=self.limits), leave_out)
@@ -224,24 +225,28 @@ class _Berth:
         self.files.write(f".moorage/{self.desk.name}/template/info/exclude", ignored.encode("utf-8", "surrogateescape"))
 
     def take_out(self) -> bytes:
-        """What the sandbox left for us, at most as much as a bundle may be."""
+        """What the sandbox left for us, at most as much as a bundle may be; it is gone then."""
         try:
-            path = f".moorage/{self.desk.name}/out.bundle"
-            return self.files.read(path, limit_bytes=self.limits.bundle_bytes)
+            path = f".moorage/{self.desk.name}.bundle"
+            bundle = self.files.read(path, limit_bytes=self.limits.bundle_bytes)
+            self.files.delete(path)
         except FileNotFoundError as error:
             raise SnapshotFailed("The sandbox said that it wrote a bundle, but there is none") from error
+        return bundle
+
+    @contextmanager
+    def cleared_on_failure(self) -> Iterator[None]:
+        """A script leaves nothing on the desk where it comes to its end; else what is there goes."""
+        try:
+            yield
+        except BaseException:
+            self.clear()
+            raise
 
     def clear(self) -> None:
         """Leave nothing on the desk."""
-        command = ("rm", "-rf", "--", str(self.desk))
+        command = ("rm", "-rf", "--", str(self.desk), f"{self.desk}.bundle")
         self.sandbox.run(Command(argv=command, cwd=self.directory.parent, timeout_s=60))
-
-    def stage(self, base_tree: str) -> None:
-        """Stage all there is on top of ``base_tree``, in an index of our own."""
-        self.git(*self.work, "read-tree", base_tree, doing="Reading the base")
-        left_out = [f":(exclude,glob)**/{name}" for name in (*NEVER_TAKEN, *_NEVER_TAKEN_SUFFIXES)]
-        left_out += [f":(exclude,glob)**/{name}/**" for name in NEVER_TAKEN]
-        self.git(*self.work, "add", "--all", "--", ".", *left_out, doing="Collecting the changes")
 
     def pick(self, change: str) -> None:
         """Apply a commit of the bundle to the checkout. Raises RebaseConflicts."""
@@ -256,17 +261,13 @@ class _Berth:
         shown = ", ".join("".join(c if c.isprintable() else "?" for c in name)[:200] for name in names[:10])
         raise RebaseConflicts(f"the change and the base branch both changed the same lines of {shown}")
 
-    def git(self, *arguments: str, doing: str) -> None:
-        """Run git inside, with settings that outrank those of any repository."""
-        self.inside("git", *_SETTINGS, *arguments, doing=doing)
-
-    def inside(self, *argv: str, doing: str) -> None:
-        """Run a command inside, or say what went wrong with it."""
-        outcome = self.run(*argv)
+    def script(self, program: str, *words: str, doing: str) -> None:
+        """Run one of the programs above inside, or say what went wrong with it."""
+        outcome = self.run("sh", "-c", program, "sh", str(self.directory), str(self.desk), *words)
         if outcome.ok:
             return
         if outcome.exit_code in {126, 127}:
-            raise GitMissing(f"{doing}: {argv[0]} is not there in the sandbox")
+            raise GitMissing(f"{doing}: git is not there in the sandbox, or no shell")
         if outcome.timed_out or outcome.cancelled or outcome.exit_code is None:
             raise SnapshotFailed(f"{doing}: {'cancelled' if outcome.cancelled else 'no end within the time limit'}")
         said = outcome.text(1000)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ from django.db import connection
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from events import live
+from tests.fakes.forked import Forked
 from tests.fakes.redis_process import RedisProcess
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,10 +102,9 @@ def site(live_redis: RedisProcess, data_directory: Path, repositories: Path, ope
             "MOORAGE_REPOSITORY_ROOTS": str(repositories),
             "PYTHONPATH": str(ROOT),
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "tests.browser.web:application", "--fd", str(listener.fileno()),
-             "--lifespan", "off", "--log-level", "warning"],
-            cwd=ROOT, env=environment, pass_fds=[listener.fileno()],
+        process = Forked(
+            "uvicorn", "tests.browser.web:application", "--fd", str(listener.fileno()), "--lifespan", "off",
+            "--log-level", "warning", env=environment, keeps=[listener.fileno()],
         )  # fmt: skip
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

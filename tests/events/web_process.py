@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.fakes.forked import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,25 +30,13 @@ class WebProcess:
             "PYTHONPATH": str(ROOT),
             **settings,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     def start(self) -> None:
         """Start it. Connections wait in the socket's backlog until it answers."""
         fd = self._listener.fileno()
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                self._application,
-                "--fd",
-                str(fd),
-                "--log-level",
-                "warning",
-            ],
-            cwd=ROOT,
-            env=self._environment,
-            pass_fds=[fd],
+        self._process = Forked(
+            "uvicorn", self._application, "--fd", str(fd), "--log-level", "warning", env=self._environment, keeps=[fd]
         )
 
     def stop(self) -> None:

@@ -85,6 +85,18 @@ class Once:
 
 
 @dataclass(frozen=True, slots=True)
+class Verbatim:
+    """What is said on the wire, status line and all, then the end of the connection; an event is waited for.
+
+    ``again`` is said for ever after, until the other side has gone.
+    """
+
+    parts: tuple[bytes | threading.Event, ...]
+    again: bytes = b""
+    every_s: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One request as it came."""
 
@@ -93,7 +105,7 @@ class Request:
     body: dict[str, Any]
 
 
-Behaviour = Say | Fail | Raw | Hang | Drip | Cut | Slowly | Once
+Behaviour = Say | Fail | Raw | Hang | Drip | Cut | Slowly | Once | Verbatim
 STOPS = {
     "openai": {"done": "stop", "calls": "tool_calls", "length": "length", "refusal": "content_filter"},
     "anthropic": {"done": "end_turn", "calls": "tool_use", "length": "max_tokens", "refusal": "refusal"},
@@ -112,6 +124,7 @@ class LlmServer:
         self.parts: dict[str, deque[Behaviour]] = {}
         self.otherwise: Callable[[Request], Behaviour] = lambda _request: Fail(500, message="the script is over")
         self.requests: list[Request] = []
+        self.recited = 0  # bytes that were said verbatim
         self._came = threading.Condition()
         self.closing = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -172,7 +185,7 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
                     self.close_connection = True
                 case Drip():
                     self.send(200, b"", "application/json", length=1_000_000)
-                    while not server.closing.wait(behaviour.every_s) and self.dripped():
+                    while not server.closing.wait(behaviour.every_s) and self.dripped(b" "):
                         pass
                 case Slowly():
                     whole, content_type = _spoken(self.path, behaviour.say, body)
@@ -182,6 +195,8 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
                 case Once():
                     came = server.asked(behaviour.asked)
                     self.answer(behaviour.say if came else Fail(500, message="nobody asked"), body)
+                case Verbatim():
+                    self.recite(behaviour)
                 case Cut():
                     whole, content_type = _spoken(self.path, Say("half of it is lost"), body)
                     self.send(200, whole[: len(whole) // 2], content_type, length=len(whole))
@@ -202,12 +217,23 @@ def _handler(server: LlmServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def dripped(self) -> bool:
-            """One more blank; False once the client has gone."""
+        def recite(self, said: Verbatim) -> None:
+            self.close_connection = True
+            for part in said.parts:
+                if isinstance(part, bytes) and not self.dripped(part):
+                    return
+                if isinstance(part, threading.Event):
+                    part.wait(20)
+            while said.again and not server.closing.wait(said.every_s) and self.dripped(said.again):
+                pass
+
+        def dripped(self, more: bytes) -> bool:
+            """Say more; False once the client has gone."""
             try:
-                self.wfile.write(b" ")
+                self.wfile.write(more)
             except OSError:
                 return False
+            server.recited += len(more)
             return True
 
         def log_message(self, format: str, *args: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections import deque
 
 import pytest
@@ -21,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.needs_redis, pytest.mark.timeout(180
 def test_a_killed_worker_asks_again_only_what_was_not_answered() -> None:
     settings = {
         "MOORAGE_ISOLATION": "bare", "MOORAGE_ALLOW_BARE": "1", "MOORAGE_WORKER_PROCESSES": "1",
-        "MOORAGE_MODELS": "openai:gpt-5", "OPENAI_API_KEY": KEY, "MOORAGE_GATEWAY_PORT": str(_free_port()),
+        "MOORAGE_MODELS": "openai:gpt-5", "OPENAI_API_KEY": KEY,
     }  # fmt: skip
     with LlmServer(PLAN, APPROVED) as server:
         settings["OPENAI_BASE_URL"] = server.base_url("openai")
@@ -51,10 +50,3 @@ def test_a_killed_worker_asks_again_only_what_was_not_answered() -> None:
             assert remote.branches() == {"main": row["result"]["base_commit"], branch: row["result"]["commit"]}
             assert stack.ask("pull_requests", id=operation) == 1
             assert stack.ask("left_held") == []
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

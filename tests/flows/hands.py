@@ -101,6 +101,20 @@ def ledger() -> dict[str, Any]:
     return {"states": states, "cost": cost, **day}
 
 
+def model_token(*, models: list[str]) -> list[str]:
+    """Where OpenAI's chat dialect is spoken, and the token of a new run that may ask these models."""
+    import uuid
+
+    from django.conf import settings
+    from django.utils import timezone
+
+    from agents.gateway import tokens
+
+    run = tokens.Run(run_id=uuid.uuid4(), lineage=uuid.uuid4().hex)
+    token = tokens.issue(run, models=models, now=timezone.now(), ttl_s=600)
+    return [f"{settings.GATEWAY_URL}/openai/v1/chat/completions", token]
+
+
 def wait(*, ids: list[str], timeout_s: float = 100, doubling: bool = False) -> bool:
     """Whether all have ended and cleared their berths in time; ``doubling`` sends every wake-up again meanwhile."""
     from operations.models import Operation
@@ -297,6 +311,7 @@ DO: dict[str, Callable[..., Any]] = {
     for do in (
         submit, submit_without_redis, operation, steps, pull_requests, model_calls, ledger, wait, wait_stage, kill_in,
         left_held, examples, look, kill_host_in, drain, wait_verdict, wait_status, wait_blocked, agents, wait_clear,
+        model_token,
     )
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,7 @@ def running_stack(*, beats: int = 1, **settings: str) -> Iterator[Stack]:
             "MOORAGE_DATA": directory,
             "MOORAGE_REPOSITORY_ROOTS": str(data / "remotes"),
             "MOORAGE_LOG_LEVEL": "INFO",
+            "MOORAGE_GATEWAY_PORT": str(_free_port()),
             **settings,
         }
         table = parts(environment, leave_out=PARTS - {"gateway"} if "MOORAGE_MODELS" in settings else PARTS)
@@ -78,3 +80,10 @@ def running_stack(*, beats: int = 1, **settings: str) -> Iterator[Stack]:
                     hands.stdin.close()
                 hands.wait(10)
                 hands.stdout.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

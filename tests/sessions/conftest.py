@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +12,6 @@ from typing import Any
 
 import psutil
 import pytest
-from django.conf import settings as django_settings
 from django.db import connection
 from django.utils import timezone
 
@@ -27,6 +24,7 @@ from sessions import lifecycle
 from sessions.host import client
 from sessions.models import SessionHost, Terminal
 from tests.events.web_process import WebProcess
+from tests.fakes.forked import Forked
 from tests.fakes.redis_process import RedisProcess
 from tests.patience import eventually
 
@@ -41,7 +39,7 @@ class DaemonProcess:
         self.host = host
         self.socket = client.socket_path(data)
         self.log = data / "daemon.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Forked | None = None
 
     def start(self, **extra: str) -> None:
         environment = {
@@ -53,10 +51,7 @@ class DaemonProcess:
             "PYTHONWARNINGS": "default",
         }
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.sessions.daemon"],
-                cwd=django_settings.BASE_DIR, env=environment, stdout=log, stderr=log,
-            )  # fmt: skip
+            self._process = Forked("tests.sessions.daemon", env=environment, output=log)
         eventually(lambda: not client.reason_not_ready(self.socket) or self.ended(), within_s=30)
 
     @property

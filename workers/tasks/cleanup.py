@@ -71,6 +71,10 @@ def _look_at_pull_requests(now: datetime) -> None:
         routes.send("forges.look_routinely", pull_request_id=str(pull_request_id))
 
 
+def _settle_orphaned_calls(now: datetime) -> None:
+    ledger.expire(now=now, pulse_s=settings.HOST_TTL_S, after_s=max(UNSETTLED_S, 2 * settings.MODEL_TIMEOUT_S))
+
+
 UNSETTLED_S = 1500.0  # longer than the gateway holds any call
 KEEP_REPLIES = timedelta(days=2)  # for runs that are resumed
 
@@ -91,7 +95,7 @@ DUTIES: tuple[Duty, ...] = (
     Duty("forget old samples", 300, lambda now: void(samples.prune(now=now))),
     Duty("reload outfits", 60, lambda now: void(outfit_changes.reach(actor="system"))),
     _hosts_duty("remove orphans", 120, "cleanup.orphans"),
-    Duty("settle calls of dead gateways", 60, lambda now: void(ledger.expire(now=now, after_s=UNSETTLED_S))),
+    Duty("settle calls of dead gateways", 5, _settle_orphaned_calls),
     Duty("forget replies", 3600, lambda now: void(ledger.forget_replies(before=now - KEEP_REPLIES))),
     Duty("budgets of a new day", 60, lambda now: void(budgets.resume_renewed(now=now))),
     Duty("look at pull requests", 5, _look_at_pull_requests),

@@ -28,7 +28,7 @@ class Command(BaseCommand):
             gateway,  # type: ignore[arg-type] # its messages are plain dicts
             host=address,
             port=settings.GATEWAY_PORT,
-            lifespan="off",
+            lifespan="on",  # its end is when calls in flight are settled: the signal ends the process behind it
             ws="none",
             log_level="warning",
             access_log=False,

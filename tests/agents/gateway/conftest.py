@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from django.utils import timezone
 
 from agents.gateway import tokens
+from agents.gateway.endpoint import Patience
+from agents.gateway.models import Account
 from agents.gateway.tokens import Run
 from tests.fakes.llm_server import LlmServer
 from tests.gateway_server import gateway_server
@@ -40,17 +43,40 @@ class Client:
         self, wire: str = "chat", *, text: str = "Hello.", output: int = 100, headers: dict[str, str] | None = None,
         timeout_s: float = 20.0, **more: Any,
     ) -> httpx.Response:  # fmt: skip
-        body: dict[str, Any] = {"model": MODELS[wire], "messages": [{"role": "user", "content": text}]}
-        match wire:
-            case "responses":
-                body = {"model": MODELS[wire], "input": text, "max_output_tokens": output}
-            case "ollama":
-                body |= {"options": {"num_predict": output}}
-            case _:
-                body["max_tokens"] = output
-        sent = {"authorization": f"Bearer {self.token}"} if headers is None else headers
-        content = json.dumps(body | more)
+        content = json.dumps(question(wire, text=text, output=output) | more)
+        sent = self.headers if headers is None else headers
         return httpx.post(self.url + PATHS[wire], content=content, headers=sent, timeout=timeout_s, trust_env=False)
+
+    @contextmanager
+    def streaming(self, wire: str = "chat", *, text: str = "Hello.") -> Iterator[httpx.Response]:
+        """The same question, its answer to be read as it comes."""
+        body = question(wire, text=text) | {"stream": True}
+        sent = httpx.stream("POST", self.url + PATHS[wire], json=body, headers=self.headers, trust_env=False)
+        with sent as answer:
+            yield answer
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """How it says who it is."""
+        return {"authorization": f"Bearer {self.token}"}
+
+
+def question(wire: str, *, text: str = "Hello.", output: int = 100) -> dict[str, Any]:
+    """A request in a dialect, whose answer has at most so many tokens."""
+    body: dict[str, Any] = {"model": MODELS[wire], "messages": [{"role": "user", "content": text}]}
+    match wire:
+        case "responses":
+            return {"model": MODELS[wire], "input": text, "max_output_tokens": output}
+        case "ollama":
+            return body | {"options": {"num_predict": output}}
+        case _:
+            return body | {"max_tokens": output}
+
+
+def booked() -> tuple[int, int]:
+    """Held and spent of all accounts of the day."""
+    day = Account.objects.get(scope="day")
+    return day.held_nanos, day.spent_nanos
 
 
 Make = Callable[..., Client]
@@ -78,8 +104,14 @@ def configured(server: LlmServer, settings: Any, tmp_path: Any) -> None:
 
 
 @pytest.fixture
-def make_client(transactional_db: None, configured: None) -> Iterator[Make]:
-    with gateway_server() as url:
+def patience() -> Patience:
+    """How long the gateway waits for whom; tests that need another one name it."""
+    return Patience()
+
+
+@pytest.fixture
+def make_client(transactional_db: None, configured: None, patience: Patience) -> Iterator[Make]:
+    with gateway_server(patience) as url:
 
         def make(*, run: Run | None = None, models: list[str] | None = None, ttl_s: float = 60.0) -> Client:
             run = run or Run(run_id=uuid.uuid4(), lineage=uuid.uuid4().hex)

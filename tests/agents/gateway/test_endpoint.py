@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from agents.gateway import tokens
 from agents.gateway.models import Account, ModelCall, RunToken
-from tests.agents.gateway.conftest import KEY, MODELS, PATHS, Make
+from tests.agents.gateway.conftest import KEY, MODELS, PATHS, Make, booked
 from tests.fakes.llm_server import Behaviour, Cut, Fail, Hang, LlmServer, Raw, Say, Slowly
 from tests.patience import eventually
 
@@ -23,12 +23,6 @@ each_way = pytest.mark.parametrize("streamed", [False, True])
 
 
 ENDS = {"chat": b"[DONE]", "responses": b"}", "messages": b'"message_stop"}', "ollama": b"}"}
-
-
-def booked() -> tuple[int, int]:
-    """Held and spent of all accounts of the day."""
-    day = Account.objects.get(scope="day")
-    return day.held_nanos, day.spent_nanos
 
 
 @each_wire

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from agents.gateway import ledger, limits, money, own_prices, parking, prices
+from agents.gateway import hearts, ledger, limits, money, own_prices, parking, prices
 from agents.gateway.faults import BadBudget, BudgetExhausted, PriceUnknown
-from agents.gateway.models import Account, ModelCall, Scope
+from agents.gateway.ledger import Ended
+from agents.gateway.models import Account, ModelCall, Pulse, Scope
 from agents.gateway.own_prices import BadPriceFile
 from agents.gateway.prices import Price, Rates, Usage
 from agents.gateway.tokens import Run
@@ -103,25 +104,66 @@ def test_an_amount_that_is_none_is_refused(text: str) -> None:
         money.amount(text)
 
 
-def test_calls_of_a_gateway_that_died_are_charged_as_reserved(make_client: Make, settings: Any) -> None:
+PRICE = Price("p", Rates(1, 10, 1, 1))
+
+
+def reserved(gateway: uuid.UUID | None = None) -> ModelCall:
+    """A call of the only token: 1000 tokens in, 100 out at most."""
+    need = ledger.Need("openai/gpt-5", PRICE, 1000, 100)
+    return ledger.reserve(token=ledger.RunToken.objects.get(), need=need, digest="d", now=NOW, gateway=gateway)
+
+
+def expired(after_s: float) -> int:
+    return ledger.expire(now=NOW + timedelta(seconds=after_s), pulse_s=10, after_s=60)
+
+
+def test_calls_that_nobody_will_settle_are_charged_as_reserved(make_client: Make) -> None:
     client = make_client()
-    token = ledger.RunToken.objects.get()
-    need = ledger.Need("openai/gpt-5", Price("p", Rates(1, 10, 1, 1)), 1000, 100)
-    ledger.reserve(token=token, need=need, digest="d", now=NOW)
-    assert ledger.expire(now=NOW + timedelta(seconds=10), after_s=60) == 0
-    assert ledger.expire(now=NOW + timedelta(seconds=61), after_s=60) == 1
-    assert ledger.expire(now=NOW + timedelta(seconds=61), after_s=60) == 0
+    reserved()
+    assert [expired(10), expired(61), expired(61)] == [0, 1, 0]
     run = Account.objects.get(scope="run", key=str(client.run.run_id))
     assert (run.held_nanos, run.spent_nanos, run.tokens) == (0, 2000, 1100)
 
 
+def test_calls_of_a_gateway_that_died_wait_no_longer_than_its_heart_is_still(make_client: Make) -> None:
+    make_client()
+    dead, alive = uuid.uuid4(), uuid.uuid4()
+    calls = {gateway: reserved(gateway) for gateway in (dead, alive)}
+    hearts.beat(dead, now=NOW)
+    hearts.beat(alive, now=NOW)
+    assert expired(9) == 0
+    hearts.beat(alive, now=NOW + timedelta(seconds=9))
+    assert [expired(11), expired(11)] == [1, 0]
+    assert ModelCall.objects.get(state="lost").pk == calls[dead].pk
+    assert (Account.objects.get(scope="day").held_nanos, expired(61)) == (2000, 1)
+    assert not Pulse.objects.filter(pk=dead).exists()
+
+
+@pytest.mark.parametrize(
+    ("ended", "spent", "tokens"),
+    [(Ended(ModelCall.State.SETTLED, Usage(10, 5)), 60, 15), (Ended(ModelCall.State.LOST, error="x"), 2000, 1100),
+     (Ended(ModelCall.State.FAILED, error="x"), 0, 0)],
+)  # fmt: skip
+def test_a_gateway_that_was_only_thought_dead_is_believed(
+    make_client: Make, ended: Ended, spent: int, tokens: int
+) -> None:
+    make_client()
+    call = reserved(uuid.uuid4())
+    assert expired(11) == 1
+    for _ in range(2):
+        ledger.settle(call, ended, price=PRICE, now=NOW)
+    assert expired(100) == 0
+    run = Account.objects.get(scope="run")
+    assert (run.held_nanos, run.spent_nanos, run.held_tokens, run.tokens) == (0, spent, 0, tokens)
+    assert run.calls == (ended.state != ModelCall.State.FAILED)
+    assert ModelCall.objects.get().state == ended.state
+
+
 def test_a_call_is_settled_once(make_client: Make) -> None:
     make_client()
-    price = Price("p", Rates(1, 10, 1, 1))
-    need = ledger.Need("openai/gpt-5", price, 1000, 100)
-    call = ledger.reserve(token=ledger.RunToken.objects.get(), need=need, digest="d", now=NOW)
+    call = reserved()
     for _ in range(2):
-        ledger.settle(call, ledger.Ended(ModelCall.State.SETTLED, Usage(10, 5)), price=price, now=NOW)
+        ledger.settle(call, Ended(ModelCall.State.SETTLED, Usage(10, 5)), price=PRICE, now=NOW)
     assert Account.objects.get(scope="run").spent_nanos == 60
 
 

@@ -177,12 +177,12 @@ def test_what_the_sandbox_leaves_instead_of_a_bundle_is_harmless(
     secret.write_text("secret")
     place = sandbox.workspace / "checkout"
     checkout(sandbox=sandbox, vault=vault, tree=base, directory=place)
-    plain = sandbox.run
+    plain, swapped = sandbox.run, list[Path]()
 
     def swap(command: Command, **more: object) -> object:
         outcome = plain(command, **more)  # type: ignore[arg-type]
-        if "bundle" in command.argv:
-            path = next(Path(word) for word in command.argv if word.endswith(".bundle"))
+        for path in (sandbox.workspace / ".moorage").glob("git-*.bundle"):
+            swapped.append(path)
             path.unlink()
             if kind == "link":
                 path.symlink_to(secret)
@@ -196,6 +196,8 @@ def test_what_the_sandbox_leaves_instead_of_a_bundle_is_harmless(
     sandbox.run = swap  # type: ignore[method-assign,assignment]
     with pytest.raises(Fault) as caught:
         snapshot(sandbox=sandbox, vault=vault, directory=place, base_tree=base)
+    assert len(swapped) == 1
+    assert list((sandbox.workspace / ".moorage").glob("git-*")) == []
     assert "secret" not in str(caught.value.as_dict()).replace(str(tmp_path), "")
 
 

@@ -9,14 +9,10 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.fakes import tied
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.fakes.forked import Forked
 
 
 class ProxyProcess:
@@ -38,16 +34,16 @@ class ProxyProcess:
             "MOORAGE_TEST_NAMES": json.dumps(names),
             "MOORAGE_TEST_OURS": json.dumps(ours),
             "MOORAGE_EGRESS_PRIVATE_HOSTS": ",".join(private),
-            "PYTHONPATH": str(ROOT),
         }
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
 
     def start(self) -> None:
         """Start it and return once it serves."""
-        argv = tied.argv(sys.executable, "-m", "tests.resources.egress.proxy_process")
-        self._process = subprocess.Popen(argv, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == "serves\n"
+        ready, told = os.pipe()
+        with open(ready, "rb") as said, open(told, "wb") as output:
+            self._process = Forked("tests.resources.egress.proxy_process", env=self._environment, output=output)
+            output.close()
+            assert said.readline() == b"serves\n"
 
     def kill(self) -> None:
         """As a crash would."""
@@ -61,9 +57,7 @@ class ProxyProcess:
         process, self._process = self._process, None
         if process is not None:
             process.send_signal(number)
-            process.wait(timeout=20)
-            assert process.stdout is not None
-            process.stdout.close()
+            process.wait(timeout=60)
 
 
 def main() -> None:
