@@ -83,16 +83,13 @@ class Watch:
             return told
         if self._snapshot:
             return self._snapshot.popleft()
-        room = WINDOW - (self._cursor - self.acknowledged)
-        self._window_full = room <= 0
-        if self._window_full:
-            return None
         ring = self.session.ring
-        if self._redraw or self._cursor < ring.start or ring.head - self._cursor > FALLEN_BEHIND:
-            return self._show_screen()
+        room = WINDOW - (self._cursor - self.acknowledged)
         self._window_full = room < min(MOST_DATA, ring.head - self._cursor)
         if self._window_full:
             return None  # a whole frame once there is room for it costs less than a small one now and one more then
+        if self._redraw or self._cursor < ring.start or ring.head - self._cursor > FALLEN_BEHIND:
+            return self._show_screen()
         if data := ring.read(self._cursor, MOST_DATA):
             offset = self._cursor
             self._cursor = offset + len(data)

@@ -12,6 +12,9 @@ from sessions.host import wire
 from sessions.host.wire import ASKED, TOLD, Frame, Kind, Problem, Wish
 from sessions.models import Terminal
 
+# A session host that becomes the next program, on a machine whose cores are all taken, answers only after many seconds.
+PATIENCE_S = 60.0
+
 
 class Viewer:
     """One connection. What it printed per channel is collected in ``screen``."""
@@ -20,7 +23,7 @@ class Viewer:
         self.socket = socket.socket(socket.AF_UNIX)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(10)
+        self.socket.settimeout(PATIENCE_S)
         self.socket.connect(str(path))
         self._frames = wire.Splitter()
         self._arrived: list[Frame] = []
