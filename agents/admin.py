@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from agents import foresight, health, idleness, lifecycle, outfit_changes, placement, tenure, visibility
+from agents import berth_volumes, foresight, health, idleness, lifecycle, outfit_changes, placement, tenure, visibility
 from agents.models import Agent
 from events import journal
 from events.operator_pages import OperatorPage, badge, moment
@@ -63,6 +63,7 @@ class AgentAdmin(OperatorPage):
             "transitions": journal.replay(obj.topic, after=max(0, cursor - 40))[::-1],
             "resolved": plain(json.dumps(obj.resolved.get("spec", {}), indent=2, ensure_ascii=False)),
             "layers": obj.resolved.get("layers", []),
+            "volumes": berth_volumes.shown(obj),
             "operations": obj.operations.select_related("project")[:20],  # type: ignore[attr-defined] # a room above
             "terminals": obj.terminals.select_related("created_by")[:10],  # type: ignore[attr-defined] # likewise
             "drawn": _charts(obj, now=now),

@@ -14,9 +14,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from agents import health, lifecycle, outfit_changes, placement, tenure, visibility
+from agents import berth_volumes, health, lifecycle, outfit_changes, placement, tenure, visibility
 from agents.models import Agent
 from resources import workspaces
+from resources.volumes.wanted import Kind
 
 
 class SizeSerializer(serializers.Serializer[Any]):
@@ -85,18 +86,34 @@ class DiskSerializer(serializers.Serializer[Any]):
     note = serializers.CharField(allow_null=True, allow_blank=True)
 
 
+class VolumeSerializer(serializers.Serializer[Any]):
+    """A directory that was mounted beside the workspace."""
+
+    target = serializers.CharField(help_text="Where it stands in the sandbox.")
+    kind = serializers.ChoiceField(choices=[kind.value for kind in Kind])
+    comes_from = serializers.CharField(help_text="Where it comes from.")
+    writable = serializers.BooleanField()
+    bound = serializers.CharField(allow_blank=True, help_text="What it may hold, and how that is seen to.")
+    said_by = serializers.CharField(allow_blank=True, help_text="The layer of the template that asks for it.")
+
+
 class AgentDetailSerializer(AgentSerializer):
-    """An agent with its disk."""
+    """An agent with its disk and its volumes."""
 
     disk = serializers.SerializerMethodField()
+    volumes = serializers.SerializerMethodField(help_text="What was mounted for its berth beside the workspace.")
 
     class Meta(AgentSerializer.Meta):
-        fields: tuple[str, ...] = (*AgentSerializer.Meta.fields, "disk")
+        fields: tuple[str, ...] = (*AgentSerializer.Meta.fields, "disk", "volumes")
         read_only_fields = fields
 
     @extend_schema_field(DiskSerializer(allow_null=True))
     def get_disk(self, agent: Agent) -> dict[str, Any] | None:
         return workspaces.accounted(workspaces.lease_of(agent.owner))
+
+    @extend_schema_field(VolumeSerializer(many=True))
+    def get_volumes(self, agent: Agent) -> list[dict[str, Any]]:
+        return berth_volumes.shown(agent)
 
 
 class SpawnSerializer(serializers.Serializer[Agent]):

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from agents import equipment, health, lifecycle, outfits, sizes, ways_out
+from agents import berth_volumes, equipment, health, lifecycle, outfits, sizes, ways_out
 from agents.holding import held
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
@@ -29,6 +29,7 @@ from resources.models import Lease
 from resources.sandboxes import selection
 from resources.sandboxes.engine import EngineUnreachable
 from resources.sandboxes.protocol import Profile, Reference, Sandbox, SandboxFailed, SandboxGone, Tier
+from resources.volumes import berths as volumes
 
 log = logging.getLogger(__name__)
 
@@ -128,11 +129,13 @@ def _build(agent: Agent, offer: workspaces.Offer, *, port_numbers: dict[str, int
         profile = _profile(agent, fitted, workspace=workspace, port_numbers=port_numbers, uid=_uid(agent))
         tier = _intend_sandbox(agent, fitted, profile)
         way_out = _way_out(agent, fitted, key=workspace.name)
+        lent = berth_volumes.make(agent, fitted, key=workspace.name, uid=profile.uid, tier=tier)
         sandbox = selection.open_sandbox(
-            replace(profile, egress=way_out), minimum=tier, allow_bare=settings.ALLOW_BARE, prefer=tier,
-            workspace_ready=ready,
+            replace(profile, egress=way_out, volumes=tuple(one.volume for one in lent)), minimum=tier,
+            allow_bare=settings.ALLOW_BARE, prefer=tier, workspace_ready=ready,
         )  # fmt: skip
     _note_outfit(agent, fitted)
+    berth_volumes.note(agent, fitted, lent)
     return sandbox
 
 
@@ -254,8 +257,7 @@ def _running(agent: Agent, sandbox: Sandbox, *, generation: int, worker: str) ->
         current.tier = sandbox.tier.value
         workspace = workspaces.lease_of(agent.owner)
         note = workspace.detail.get("note", "") if workspace else ""
-        missing = "The template's volumes are not mounted." if agent.resolved["spec"].get("volumes") else ""
-        current.tier_note = " ".join(filter(None, (missing, note, sandbox.note)))[:300]
+        current.tier_note = " ".join(filter(None, (note, sandbox.note)))[:300]
         current.sandbox, current.resolved = sandbox.reference(), agent.resolved
         leases.hold(owner=agent.owner, generation=generation)
         lifecycle.move(
@@ -293,6 +295,7 @@ def _tear_down(agent: Agent) -> None:
         except SandboxGone:
             log.warning("the sandbox's reference cannot be read", extra={"agent": str(agent.pk)})
     _remove_what_is_leased(agent, ended=ended)
+    uids.vacate(owner=agent.owner, now=timezone.now())
 
 
 def _remove_what_is_leased(agent: Agent, *, generation: int | None = None, ended: bool = False) -> None:
@@ -303,4 +306,5 @@ def _remove_what_is_leased(agent: Agent, *, generation: int | None = None, ended
         if not ended:
             contained = bool(leases.live(owner=agent.owner, kind=Lease.Kind.CONTAINER, generation=lease.generation))
             selection.end_leftovers(workspaces.inhabitant(lease, install=settings.INSTALL_ID), contained=contained)
+        volumes.remove(lease.key)
         workspaces.remove(workspaces.place_of(lease.key))

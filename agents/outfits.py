@@ -13,6 +13,7 @@ from resources.admission import Size
 from resources.sandboxes.protocol import Tier
 from templates_app import active
 from templates_app.faults import TemplateAbstract
+from templates_app.resolve import Resolved
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Outfit:
     adapts: bool  # what it asks of a host depends on the host
     clear: Mapping[str, Any] = field(repr=False)  # secrets in clear: for the sandbox alone
     chosen: Mapping[str, int] = field(default_factory=dict)  # of its size: what was asked for instead of the template's
+    volumes_by: Mapping[str, str] = field(default_factory=dict)  # which layer asks for each volume, by target
 
     def as_dict(self) -> dict[str, Any]:
         """The snapshot kept on the agent's row."""
@@ -81,7 +83,7 @@ def _sized(spec: Mapping[str, Any], chosen: Mapping[str, int]) -> dict[str, Any]
 
 def _is_open(spec: Mapping[str, Any]) -> bool:
     """Whether what has to be reserved still refers to something that is not known yet."""
-    return any("${" in json.dumps(spec.get(name)) for name in ("size", "isolation", "ports"))
+    return any("${" in json.dumps(spec.get(name)) for name in ("size", "isolation", "ports", "volumes"))
 
 
 def outfit(
@@ -100,7 +102,13 @@ def outfit(
     return Outfit(
         resolved.name, resolved.version, resolved.digest, layers, resolved.preview, least,
         adapts=bool(resolved.adapted) or _is_open(resolved.preview), clear=resolved.spec,
+        volumes_by=_volumes_by(resolved),
     )  # fmt: skip
+
+
+def _volumes_by(resolved: Resolved) -> dict[str, str]:
+    targets = [one for one in resolved.provenance if one.path[0] == "volumes" and one.path[-1] == "target"]
+    return {str(entry.value): f"{entry.template} {entry.version}, line {entry.line}" for entry in targets}
 
 
 def variables_of(agent: Agent, *, workspace: str, ports: Mapping[str, int]) -> dict[str, object]:

@@ -76,7 +76,7 @@ def _serve(*, now: datetime, until: uuid.UUID | None, attempts: int = ATTEMPTS) 
         if in_front := _ends_the_pass(standing, answer, now=now):
             _note_blocked(until, in_front, now=now)
             break
-        if not answer.by_quota:
+        if not (answer.by_quota or answer.by_volume):
             blocked[standing.template] = answer
     return placed
 

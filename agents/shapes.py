@@ -17,9 +17,9 @@ def shape_of(spec: Mapping[str, Any]) -> str:
     """A digest of all that is fixed when a container is made; empty for what no container can stand ready for.
 
     Variables, names and ports come with each command, so they are not in it. What depends on the host it will run on
-    is not known yet, and a way out is mounted for one berth alone.
+    is not known yet, and a way out and volumes are mounted for one berth alone.
     """
-    if not settings.WARM_POOL or egress.wanted(ways_out.network_of(spec)):
+    if not settings.WARM_POOL or egress.wanted(ways_out.network_of(spec)) or spec.get("volumes"):
         return ""
     size, isolation = sizes.size_of(spec), spec["isolation"]
     fixed = {

@@ -13,6 +13,7 @@ from resources.admission import Size
 from resources.egress import berths as egress
 from resources.models import Host
 from resources.sandboxes.protocol import Tier
+from resources.volumes.wanted import needs_mounts
 
 AMOUNTS = ("memory_mb", "cpu_millis", "disk_mb")
 
@@ -70,10 +71,12 @@ def size_taken(resolved: Mapping[str, Any]) -> Size:
 
 
 def minimum_of(spec: Mapping[str, Any]) -> Tier:
-    """The least isolation that will do: the template's own, and one that can guard a way out where it asks for one."""
+    """The least isolation that will do: the template's own, and one that can guard a way out and mount volumes where
+    it asks for them.
+    """
     least = least_tier_of(spec)
-    guarded = egress.wanted(ways_out.network_of(spec)) and least.strength < Tier.PROCESS.strength
-    return Tier.PROCESS if guarded else least
+    namespaces = egress.wanted(ways_out.network_of(spec)) or needs_mounts(spec)
+    return Tier.PROCESS if namespaces and least.strength < Tier.PROCESS.strength else least
 
 
 def least_tier_of(spec: Mapping[str, Any]) -> Tier:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from agents import health, lifecycle
+from agents import berth_volumes, health, lifecycle
 from agents.faults import BerthLost, HostDrained
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
@@ -101,7 +101,11 @@ def inspect(*, host: str, now: datetime, worker: str) -> int:
             health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=False, detail=silent.detail)
             continue
         health.observe(agent.pk, Fact.Kind.SANDBOX_INSPECTED, now=now, ok=there, detail="there" if there else "gone")
-        fault = _overfull(agent, now=now) if there else BerthLost("the sandbox is gone", host=host)
+        fault = (
+            (_overfull(agent, now=now) or berth_volumes.overfull(agent))
+            if there
+            else BerthLost("the sandbox is gone", host=host)
+        )
         if fault is None:
             alive += 1
         else:

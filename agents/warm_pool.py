@@ -212,4 +212,5 @@ def _clear(owner: str, *, actor: str) -> None:
     for lease in leases.live(owner=owner, kind=Lease.Kind.DIRECTORY):
         selection.end_leftovers(workspaces.inhabitant(lease, install=settings.INSTALL_ID), contained=True)
         workspaces.remove(workspaces.place_of(lease.key))
+    uids.vacate(owner=owner, now=timezone.now())
     leases.release(owner=owner, actor=actor, reason="a warm berth was cleared", now=timezone.now())

@@ -18,6 +18,7 @@ from events.faults import Fault, FaultClass
 from resources import admission
 from resources.admission import Admitted, Blocked, Reason, Size
 from resources.models import Host
+from resources.volumes import wanted
 
 
 class SizeUnknown(Fault):
@@ -142,6 +143,7 @@ class _Asking:
             party=line.party_of(self.agent),
             shape=shape,
             only=only,
+            volumes=wanted.of(spec, project_id=self.agent.project_id),
             now=self.now,
             expires_at=self.expires_at,
         )

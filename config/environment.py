@@ -77,6 +77,16 @@ TABLE: tuple[Setting, ...] = (
         "auto",
         "What holds workspaces to their size: image (a file system each), directory (counted), or auto.",
     ),
+    Setting(
+        "MOORAGE_VOLUME_SOURCES",
+        "",
+        "Directories of the host that templates may mount, with what lies beneath: read-only. Colon-separated.",
+    ),
+    Setting(
+        "MOORAGE_SHARED_VOLUMES",
+        "",
+        "Volumes that berths of all projects share on a host: wheels,models:rw. Read-only, but for those marked :rw.",
+    ),
     Setting("MOORAGE_PORT_RANGE", "20000-20999", "Ports lent to berths, outside the kernel's ephemeral range."),
     Setting(
         "MOORAGE_PORT_QUARANTINE_S",
@@ -298,6 +308,16 @@ class Environment:
 
     def names(self, name: str, *, separator: str = ",") -> list[str]:
         return [part.strip() for part in self.text(name).split(separator) if part.strip()]
+
+    def lent(self, name: str) -> dict[str, str]:
+        """NAME or NAME:rw, comma-separated: how each is lent, "ro" or "rw"."""
+        found: dict[str, str] = {}
+        for part in self.names(name):
+            key, _, mode = part.partition(":")
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,30}", key) or mode not in {"", "ro", "rw"} or key in found:
+                raise BadSetting(f"{name}={self.text(name)!r} must be NAME or NAME:rw,… with each name once")
+            found[key] = mode or "ro"
+        return found
 
     def amounts(self, name: str, *, known: Collection[str] = ()) -> dict[str, int]:
         """NAME=NUMBER, comma-separated; without ``known`` any name will do."""

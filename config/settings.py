@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -10,6 +11,9 @@ from csp.constants import NONE, SELF
 
 from config.environment import BadSetting, Environment
 from config.kept_secret import kept_secret
+
+# Most objects of a process of ours stay for ever: to look for garbage at each 700th new one is a tenth of its start.
+gc.set_threshold(10_000, 20, 50)
 
 env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -254,6 +258,8 @@ HOST_DISK_MB = env.whole("MOORAGE_HOST_DISK_MB")
 WORKSPACES = env.text("MOORAGE_WORKSPACES")
 if WORKSPACES not in {"auto", "image", "directory"}:
     raise BadSetting(f"MOORAGE_WORKSPACES={WORKSPACES!r} must be auto, image or directory")
+VOLUME_SOURCES = [_beneath_base(path) for path in env.names("MOORAGE_VOLUME_SOURCES", separator=":")]
+SHARED_VOLUMES = env.lent("MOORAGE_SHARED_VOLUMES")
 PORT_RANGE = env.ports("MOORAGE_PORT_RANGE")
 PORT_QUARANTINE_S = env.number("MOORAGE_PORT_QUARANTINE_S")
 _AMOUNTS = ("slots", "memory_mb", "cpu_millis", "disk_mb")

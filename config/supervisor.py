@@ -90,7 +90,7 @@ class Supervisor:
         self._thread = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         self._thread.start()
 
-    def wait_ready(self, timeout_s: float = 60.0) -> None:
+    def wait_ready(self, timeout_s: float = 180.0) -> None:
         """Block until all is up or a stop is asked for. Raises :class:`StackNotReady` with the reasons."""
         deadline = time.monotonic() + timeout_s
         with self._changed:

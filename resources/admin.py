@@ -19,7 +19,7 @@ from events import journal
 from events.faults import Fault
 from events.operator_pages import OperatorPage, ReadOnly, badge, moment, told
 from events.plain_text import ago
-from resources import charts, hosts, quotas, samples
+from resources import charts, hosts, quotas, samples, uids
 from resources.egress import grants
 from resources.host_map import bars, holders
 from resources.models import Account, EgressGrant, Host, Lease, Orphan
@@ -58,6 +58,7 @@ class HostAdmin(OperatorPage):
                 samples.history(host_id=obj.pk, since=since), since=since, until=now, period_s=settings.SAMPLE_S,
                 tops=((facts.get("cores") or 0) * 1000, facts.get("memory_total_mb") or 0),
             ),
+            "resting": uids.resting(obj)[:20],
             "tiers": obj.facts.get("tiers", []),
             "figures": [(words, obj.facts[name]) for name, words in _FIGURES.items() if name in obj.facts],
             "events": journal.replay(topic, after=max(0, journal.head(topic) - 20))[::-1],

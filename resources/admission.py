@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -12,10 +13,12 @@ from resources import fleet, hosts, leases, ports, quotas, warm
 from resources.models import Host, Lease
 from resources.quotas import NOBODY, Party
 from resources.sandboxes.protocol import Tier
+from resources.volumes import admitting
+from resources.volumes.wanted import Wanted, scratch_mb
 
 Reason = dict[str, Any]  # {"kind": "memory", "host": "node-1", "needs_mb": 1536, "free_mb": 900, "of_mb": 4096}
 _FULL_FOR_ALL = {"slots", "host_lost", "host_draining", "no_host", fleet.PAUSED}
-_UNITS = {"slots": "", "memory": "_mb", "cpu": "_millis", "disk": "_mb", "ports": ""}
+_UNITS = {"slots": "", "memory": "_mb", "cpu": "_millis", "disk": "_mb", "ports": "", "uids": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,11 @@ class Blocked:
         return any(reason["kind"] == "quota" for reason in self.reasons)
 
     @property
+    def by_volume(self) -> bool:
+        """True when a volume is in the way: it may be one of a project, and another project's agent need not wait."""
+        return any(reason["kind"] in (admitting.HELD, admitting.NOT_LENT) for reason in self.reasons)
+
+    @property
     def hosts_without_room(self) -> tuple[str, ...]:
         """Names of the hosts where something is missing that is lent to others now."""
         return tuple(dict.fromkeys(reason["host"] for reason in self.reasons if reason["kind"] in _UNITS))
@@ -102,16 +110,18 @@ def admit(
     party: Party = NOBODY,
     shape: str = "",
     only: Host | None = None,
+    volumes: Sequence[Wanted] = (),
 ) -> Admitted | Blocked:
     """A berth of ``size``, else of as much as is free down to ``least``, else of the ``lighter`` size.
 
     Otherwise what stands in the way of the last that was tried. The host has a tier from ``minimum`` to ``highest``.
     Runs inside the caller's transaction. One of the warm berths of ``shape`` is taken first. ``only`` asks one host.
-    While the fleet is paused nobody is admitted.
+    ``volumes``: what the berth gets beside its workspace; its own count as disk. While the fleet is paused nobody is
+    admitted.
     """
     if (pause := fleet.paused()) is not None:
         return Blocked((pause.as_reason(),))
-    claim = _Claim(owner, generation, minimum, highest, party, now, expires_at)
+    claim = _Claim(owner, generation, minimum, highest, party, now, expires_at, tuple(volumes))
     answer = _admit(claim, size, shape=shape, only=only)
     if isinstance(answer, Blocked) and least is not None and least != size:
         answer = _admit(claim, least, up_to=size, shape="", only=only)
@@ -134,12 +144,17 @@ class _Claim:
     party: Party
     now: datetime
     expires_at: datetime
+    volumes: tuple[Wanted, ...] = ()
+
+    def amounts(self, size: Size) -> dict[str, int]:
+        """What counts in a quota and on the host: the size, and the disk of the berth's own volumes."""
+        return {**size.amounts(), "disk_mb": size.disk_mb + scratch_mb(self.volumes)}
 
 
 def _admit(
     claim: _Claim, size: Size, *, shape: str, only: Host | None, up_to: Size | None = None
 ) -> Admitted | Blocked:
-    if refused := quotas.in_the_way(claim.party, size.amounts()):
+    if refused := quotas.in_the_way(claim.party, claim.amounts(size)):
         return Blocked(tuple(refused))
     if shape:
         host = warm.take(
@@ -190,9 +205,9 @@ def _as_much_as_is_free(host: Host, claim: _Claim, *, least: Size, most: Size) -
         least,
         memory_mb=max(least.memory_mb, min(most.memory_mb, free["memory_mb"])),
         cpu_millis=max(least.cpu_millis, min(most.cpu_millis, free["cpu_millis"])),
-        disk_mb=max(least.disk_mb, min(most.disk_mb, free["disk_mb"])),
+        disk_mb=max(least.disk_mb, min(most.disk_mb, free["disk_mb"] - scratch_mb(claim.volumes))),
     )
-    return least if quotas.in_the_way(claim.party, granted.amounts()) else granted
+    return least if quotas.in_the_way(claim.party, claim.amounts(granted)) else granted
 
 
 def free_on(host: Host) -> dict[str, int]:
@@ -212,7 +227,7 @@ def _in_the_way(host: Host, claim: _Claim, *, size: Size) -> list[Reason]:
         since = host.draining_since if state is hosts.Verdict.DRAINING else host.heartbeat_at
         return [{"kind": f"host_{state}", "host": host.name, "since": since.isoformat() if since else None}]
     if not _offers(host, claim):
-        return [{"kind": "isolation", "host": host.name, "needs": claim.minimum.value}]
+        return [{"kind": "isolation", "host": host.name, "needs": claim.minimum.value, **_for_volumes(host, claim)}]
     taken = hosts.usage(host)
     lent = _lent(host)
     resting = len(ports.resting(host, now=now)) if size.ports else 0
@@ -220,11 +235,27 @@ def _in_the_way(host: Host, claim: _Claim, *, size: Size) -> list[Reason]:
         ("slots", 1, lent["slots"] - taken.slots),
         ("memory", size.memory_mb, lent["memory"] - taken.memory_mb),
         ("cpu", size.cpu_millis, lent["cpu"] - taken.cpu_millis),
-        ("disk", size.disk_mb, lent["disk"] - taken.disk_mb),
+        ("disk", claim.amounts(size)["disk_mb"], lent["disk"] - taken.disk_mb),
         ("ports", len(size.ports), lent["ports"] - taken.ports - taken.squatted - resting),
+        # A berth takes its user id when it is opened: every slot counts as one until then. Zero: none are needed there.
+        ("uids", 1 if lent["uids"] else 0, lent["uids"] - taken.slots - taken.resting_uids),
     )
     # A host that lends less than it did has less than nothing left.
-    return [_reason(host, kind, needs=need, free=max(free, 0)) for kind, need, free in needs if need > max(free, 0)]
+    found = [_reason(host, kind, needs=need, free=max(free, 0)) for kind, need, free in needs if need > max(free, 0)]
+    return found + admitting.in_the_way(host, claim.volumes, owner=claim.owner)
+
+
+def _for_volumes(host: Host, claim: _Claim) -> dict[str, str]:
+    """Why it needs that much isolation, where it is for its volumes, and how this host would get it."""
+    if not any(volume.mounted for volume in claim.volumes):
+        return {}
+    better = [
+        f"for {entry['tier']}: {entry['remedy']}"
+        for entry in host.facts.get("tiers", [])
+        if not entry["available"] and Tier(entry["tier"]).strength >= Tier.PROCESS.strength and entry["remedy"]
+    ]
+    words = "its volumes have to be mounted, which takes the process or container tier"
+    return {"detail": "; ".join((words, *better))}
 
 
 def _lent(host: Host) -> dict[str, int]:
@@ -234,6 +265,7 @@ def _lent(host: Host) -> dict[str, int]:
         "cpu": host.cpu_millis,
         "disk": host.disk_mb,
         "ports": host.port_last - host.port_first + 1,
+        "uids": host.facts.get("uids", 0),
     }
 
 
@@ -268,7 +300,11 @@ def _reserve(host: Host, claim: _Claim, size: Size) -> None:
             host=host, kind=Lease.Kind(quotas.AMOUNTS[name]), amount=amount, owner=claim.owner,
             generation=claim.generation, now=claim.now, expires_at=claim.expires_at, party=claim.party,
         )
-        for name, amount in size.amounts().items()
+        for name, amount in claim.amounts(size).items()
+    )  # fmt: skip
+    admitting.reserve(
+        host, [volume for volume in claim.volumes if volume.key], owner=claim.owner, generation=claim.generation,
+        now=claim.now, expires_at=claim.expires_at,
     )  # fmt: skip
     for name in size.ports:
         ports.reserve(

@@ -53,7 +53,7 @@ def possible(directory: Path) -> str:
     if _program("mkfs.ext4") is None or _program("mount") is None:
         return "mkfs.ext4 or mount is not installed"
     if directory not in _proved:
-        if why := _engine_is_elsewhere():
+        if why := engine_is_elsewhere():
             return why
         try:
             _try(directory)
@@ -118,7 +118,7 @@ def mend(image: Path) -> None:
 def remove(image: Path, place: Path) -> None:
     """Unmount, let go of the loop device, remove the image; the empty directory stays. What is missing is fine."""
     while is_mounted(place):  # more than one when two killed attempts mounted over each other
-        _unmount(place)
+        unmount(place)
     for device in _loops_of(image):
         _run("losetup", "-d", device, missing_is_fine=True)
     image.unlink(missing_ok=True)
@@ -127,6 +127,11 @@ def remove(image: Path, place: Path) -> None:
 def is_mounted(place: Path) -> bool:
     """Whether anything is mounted exactly there."""
     return str(place) in _mount_points()
+
+
+def mounted() -> list[Path]:
+    """Every mount point of this machine, as we see it."""
+    return [Path(place) for place in _mount_points()]
 
 
 def mounted_beneath(directory: Path) -> list[Path]:
@@ -139,7 +144,8 @@ def looped_beneath(directory: Path) -> list[Path]:
     return sorted({path for _, path in _loops() if path.parent == directory})
 
 
-def _unmount(place: Path) -> None:
+def unmount(place: Path) -> None:
+    """Take away what is mounted last at ``place``. Nothing there is fine."""
     until = time.monotonic() + _BUSY_S
     flags = _UMOUNT_NOFOLLOW
     while _libc.umount2(os.fsencode(place), flags) != 0:
@@ -172,7 +178,7 @@ def _loops_of(image: Path) -> list[str]:
     return [device for device, backing in _loops() if backing == image]
 
 
-def _engine_is_elsewhere() -> str:
+def engine_is_elsewhere() -> str:
     """An engine that does not see our mounts would give its containers the empty directory beneath them."""
     address = os.environ.get("DOCKER_HOST", _ENGINE)
     if not address.startswith("unix://"):

@@ -159,12 +159,16 @@ class Beneath:
             with self._opened(parts[:-1], os.O_PATH | os.O_DIRECTORY) as directory:
                 os.chown(parts[-1], uid, gid, dir_fd=directory, follow_symlinks=False)
 
+    def empty(self) -> None:
+        """Remove all that lies beneath the directory, not itself; links and depth do no harm."""
+        with self._opened((), os.O_RDONLY) as root:
+            while _flatten_and_empty(root):
+                continue
+
     def remove_tree(self) -> None:
         """Remove the directory and all beneath it; a missing one is fine, links and depth do no harm."""
         try:
-            with self._opened((), os.O_RDONLY) as root:
-                while _flatten_and_empty(root):
-                    continue
+            self.empty()
         except FileNotFoundError:
             return
         os.rmdir(self.root)

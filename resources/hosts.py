@@ -21,6 +21,7 @@ from events.models import Event
 from resources import workspaces
 from resources.models import Host, Lease
 from resources.sandboxes import selection
+from resources.volumes import wanted
 
 BEAT_S = 10.0
 
@@ -57,7 +58,7 @@ class Capacity:
 class Usage:
     """What live leases reserve of a host, in the units of :class:`Capacity`; ``ports`` is a count.
 
-    ``squatted`` counts the ports of its range that strangers use.
+    ``squatted`` counts the ports of its range that strangers use, ``resting_uids`` the user ids that are not clean.
     """
 
     slots: int
@@ -66,6 +67,7 @@ class Usage:
     disk_mb: int
     ports: int
     squatted: int = 0
+    resting_uids: int = 0
 
 
 def own_capacity(*, workspaces: Path) -> Capacity:
@@ -99,6 +101,8 @@ def own_facts(*, workspaces: Path) -> dict[str, Any]:
         "memory_free_mb": memory.available // 2**20,
         "disk_free_mb": disk.free // 2**20,
         "workspaces": _workspaces(),
+        "volumes": wanted.grants(),
+        "uids": settings.UID_RANGE[1] - settings.UID_RANGE[0] + 1 if os.geteuid() == 0 else 0,
     }
 
 
@@ -236,6 +240,7 @@ def usages(**only: Any) -> dict[Any, Usage]:
             disk_mb=Sum("amount", filter=live & Q(kind=kind.DISK)),
             ports=Count("id", filter=live & Q(kind=kind.PORT)),
             squatted=Count("id", filter=squatted & Q(kind=kind.PORT)),
+            resting_uids=Count("id", filter=squatted & Q(kind=kind.UID)),
         )
     )
     return {
@@ -246,6 +251,7 @@ def usages(**only: Any) -> dict[Any, Usage]:
             disk_mb=row["disk_mb"] or 0,
             ports=row["ports"],
             squatted=row["squatted"],
+            resting_uids=row["resting_uids"],
         )
         for row in totals
     }

@@ -81,7 +81,7 @@ def release(*, owner: str, actor: str, reason: str, now: datetime, generation: i
         held = list(rows.select_related("host").order_by("pk"))
         if not held:
             return 0
-        Lease.objects.filter(pk__in=[lease.pk for lease in held]).update(state=Lease.State.RELEASED, released_at=now)
+        _give_back(held, now=now)
         for host in {lease.host_id: lease.host for lease in held}.values():
             freed = [_named(lease) for lease in held if lease.host_id == host.pk]
             record("host.capacity_freed", hosts.topic(host), actor=actor, reason=reason, owner=owner, leases=freed)
@@ -96,8 +96,25 @@ def drop(*, owner: str, generation: int, kinds: Sequence[Lease.Kind], now: datet
 
 def withdraw(*, lease_id: uuid.UUID | str, now: datetime) -> int:
     """End one lease that its owner forgot to give back. Twice changes nothing. Returns how many changed."""
-    row = Lease.objects.filter(pk=lease_id, state__in=Lease.LIVE)
-    return row.update(state=Lease.State.RELEASED, released_at=now)
+    with transaction.atomic():
+        rows = list(Lease.objects.select_for_update().filter(pk=lease_id, state__in=Lease.LIVE))
+        _give_back(rows, now=now)
+    return len(rows)
+
+
+CLEAN_AT = "clean_at"  # of a user id: when its host saw that nothing of its holder is left
+GIVEN_BACK_AT = "given_back_at"  # of one that is not lent yet: its host has still to see that
+
+
+def _give_back(held: Sequence[Lease], *, now: datetime) -> None:
+    """Inside a transaction. A user id that nobody has seen to be clean is given back, and rests."""
+    unseen = [lease for lease in held if lease.kind == Lease.Kind.UID and CLEAN_AT not in lease.detail]
+    for lease in unseen:
+        lease.state = Lease.State.SQUATTED
+        lease.detail = {**lease.detail, GIVEN_BACK_AT: now.isoformat(), "why": "its host has not looked yet"}
+    Lease.objects.bulk_update(unseen, ["state", "detail"])
+    over = [lease.pk for lease in held if lease not in unseen]
+    Lease.objects.filter(pk__in=over).update(state=Lease.State.RELEASED, released_at=now)
 
 
 def expired(*, now: datetime, limit: int = 200) -> list[str]:

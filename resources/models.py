@@ -89,6 +89,7 @@ class Lease(models.Model):
         PROCESS = "process", "Process"
         CONTAINER = "container", "Container"
         EGRESS = "egress", "Way out"
+        VOLUME = "volume", "Volume"
 
     class State(models.TextChoices):
         INTENT = "intent", "Intended"

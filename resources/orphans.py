@@ -13,14 +13,14 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from events.faults import Fault
 from events.journal import record
-from resources import hosts
+from resources import hosts, leases
 from resources.models import Host, Lease, Orphan
 from resources.traces import SOURCES, Trace
 
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 GRACE = timedelta(minutes=10)
 FEW = 3  # so many orphans at once are plausible after a crash, however small the host
 KEEP_ENDED = timedelta(days=7)
+_EVER = datetime.min.replace(tzinfo=UTC)
 Fate = Orphan.Fate
 
 
@@ -105,9 +106,11 @@ def _ledger(host: Host, keys: set[str]) -> tuple[dict[str, datetime], set[str]]:
     known: dict[str, datetime] = {}
     held: set[str] = set()
     rows = Lease.objects.filter(here_or_lent, kind__in=kinds, key__in=keys)
-    for key, state, released_at in rows.values_list("key", "state", "released_at"):
+    for key, state, released_at, detail in rows.values_list("key", "state", "released_at", "detail"):
         if state in Lease.LIVE:
             held.add(key)
+        elif given_back := detail.get(leases.GIVEN_BACK_AT):  # and not lent since: something may be left of its holder
+            known[key] = max(known.get(key, _EVER), datetime.fromisoformat(given_back))
         elif released_at is not None:
             known[key] = max(known.get(key, released_at), released_at)
     return known, held

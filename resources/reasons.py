@@ -20,6 +20,8 @@ def in_words(reason: Mapping[str, Any]) -> str:
         return _quota(reason)
     if kind == "ports" and "needs" in reason:
         return f"{host} has {reason.get('free')} free of the {reason['needs']} ports it needs"
+    if kind == "uids":
+        return f"{host} has no user id to lend: of {reason.get('of')} some are lent, others rest until they are clean"
     known = {
         "host_lost": f"{host} is lost since {_clock(reason.get('since'))}",
         "host_draining": f"{host} takes no new berths since {_clock(reason.get('since'))}",
@@ -32,7 +34,8 @@ def in_words(reason: Mapping[str, Any]) -> str:
     if kind == "fleet_paused":
         return f"the fleet is paused since {_clock(reason.get('since'))}: {reason.get('detail')}"
     if kind in known:
-        return known[kind]
+        why = f": {reason['detail']}" if kind == "isolation" and reason.get("detail") else ""
+        return known[kind] + why
     if detail := reason.get("detail"):
         return str(detail)
     rest = ", ".join(f"{name} {value}" for name, value in reason.items() if name != "kind")

@@ -23,6 +23,7 @@ from resources.egress import berths as egress
 from resources.sandboxes import cgroups, local, policy, selection, strays
 from resources.sandboxes.engine import UNREACHABLE, EngineUnreachable, engine, is_silence, words
 from resources.sandboxes.protocol import Profile, SandboxFailed
+from resources.volumes import berths as volumes
 
 _KEY = re.compile(r"(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(?P<generation>[0-9]{1,9})")
 _NAME = re.compile(r"moorage-[a-z]+-(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-g(?P<generation>[0-9]{1,9})-")
@@ -58,14 +59,13 @@ def register(kind: str, source: Source) -> None:
 
 def _workspaces() -> list[Trace]:
     return [
-        Trace("workspace", name, name, f"agent:{name.rpartition('-')[0]}", _changed(name))
+        Trace("workspace", name, name, f"agent:{name.rpartition('-')[0]}", _dated(workspaces.changed_at(name)))
         for name in workspaces.names()
         if _KEY.fullmatch(name)
     ]
 
 
-def _changed(name: str) -> datetime:
-    seconds = workspaces.changed_at(name)
+def _dated(seconds: float | None) -> datetime:
     # A loop device of a file that was unlinked is all that is left: nothing in it has a date.
     return timezone.now() if seconds is None else datetime.fromtimestamp(seconds, tz=UTC)
 
@@ -82,6 +82,17 @@ def _leftover(trace: Trace, owner: str) -> Profile:
         owner=owner, generation=int(trace.key.rpartition("-")[2]), workspace=workspaces.place_of(trace.key),
         install=settings.INSTALL_ID,
     )  # fmt: skip
+
+
+# --- volumes of berths: mounts, images, directories; never what is kept ---------------------------------------
+
+
+def _volumes() -> list[Trace]:
+    return [
+        Trace("volumes", name, name, f"agent:{name.rpartition('-')[0]}", _dated(volumes.changed_at(name)))
+        for name in volumes.names()
+        if _KEY.fullmatch(name)
+    ]
 
 
 # --- what the engine has with our label -------------------------------------------------------------------------------
@@ -219,6 +230,7 @@ SOURCES: dict[str, Source] = {
     "process": Source(_processes, _remove_process),
     "group": Source(_groups, _remove_group),
     "stray": Source(_strays, lambda trace: strays.end(int(trace.key))),
+    "volumes": Source(_volumes, lambda trace: volumes.remove(trace.key)),
     "workspace": Source(_workspaces, _remove_workspace),
     "way out": Source(_ways_out, lambda trace: egress.clear(trace.key)),
     "network": Source(lambda: _of_engine("network"), _remove_of_engine),

@@ -7,11 +7,9 @@ also at once: one waits for the other.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import threading
 import uuid
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from django.conf import settings
 
 from resources import accounting, disk_images, transcripts
 from resources.accounting import Usage
+from resources.alone import alone
 from resources.disk_images import ImageFailed
 from resources.files import Beneath
 from resources.models import Lease
@@ -146,9 +145,6 @@ def _remove(path: Path) -> None:
     Beneath(path).remove_tree()
 
 
-_LOCKS = 64  # files, each for every so many workspaces: they are never removed, so nobody can hold a removed one
-
-
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Nobody else on this machine makes, mounts or removes this workspace meanwhile. Does not nest.
@@ -156,14 +152,8 @@ def _alone(path: Path) -> Iterator[None]:
     An agent may be told to leave while its berth is still being made: a mount that came up in the middle of the
     removal would keep the directory busy.
     """
-    locks = _disks() / ".locks"
-    locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (locks / str(zlib.crc32(path.name.encode()) % _LOCKS)).open("ab") as lock:  # a killed holder lets go of it
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(lock, fcntl.LOCK_UN)  # a pool child that was forked meanwhile has the file open too
+    with alone(_disks() / ".locks", path.name):
+        yield
 
 
 def names() -> Sequence[str]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from templates_app import volume_rules
 from templates_app.schema import spec_schema
-
-Problem = tuple[tuple[str | int, ...], str, str]  # where, code, in words
+from templates_app.volume_rules import Problem
 
 
 def problems(spec: Mapping[str, Any]) -> Iterator[Problem]:
     """Of a specification that the schema finds sound; parts that are missing are nobody's problem here."""
     yield from _isolation(spec.get("isolation", {}))
     yield from _services(spec)
+    yield from volume_rules.problems(spec)
 
 
 def _isolation(said: Mapping[str, Any]) -> Iterator[Problem]:

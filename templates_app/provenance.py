@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from templates_app.documents import shown
 from templates_app.nodes import How, Leaf, ListNode, MapNode, Node, Written, newest, plain
+from templates_app.schema import FREE, Strategy, child, element, list_rule, spec_schema
 from templates_app.variables import MASK, Secret
 from templates_app.yaml_text import Json, Path
 
@@ -39,6 +40,22 @@ def entries(spec: Node) -> tuple[Entry, ...]:
     history = _History()
     history.walk(spec, (), ())
     return tuple(history.found)
+
+
+def named(path: Path, spec: Json) -> Path:
+    """The path with the elements of keyed lists by their names, as templates and locks write it: ``ports.web``."""
+    steps: list[str | int] = []
+    schema, here = spec_schema(), spec
+    for step in path:
+        rule = list_rule(schema)
+        if isinstance(step, int) and isinstance(here, list):
+            here, schema = here[step], element(schema)
+            name = here.get(rule.key) if isinstance(here, dict) and rule.strategy is Strategy.KEY else None
+            steps.append(name if isinstance(name, str) else step)
+        else:
+            here, schema = here.get(str(step)) if isinstance(here, dict) else None, child(schema, str(step)) or FREE
+            steps.append(step)
+    return tuple(steps)
 
 
 def masked(value: Json) -> Json:

@@ -18,7 +18,7 @@ from templates_app.locks import Locks
 from templates_app.merge import Merger
 from templates_app.nodes import How, Node, nearest, plain, written_of
 from templates_app.order import linearise
-from templates_app.provenance import Entry, entries, masked
+from templates_app.provenance import Entry, entries, masked, named
 from templates_app.schema import problems_of, spec_schema
 from templates_app.sizes import Grant, granted
 from templates_app.substitute import substituted
@@ -56,8 +56,15 @@ class Resolved:
     sizes: tuple[Grant, ...] = ()  # what is asked for, the least that will do, and what is granted
 
     def explain(self, path: str) -> tuple[Entry, ...]:
-        """The entries at or beneath a path (``size.memory_mb``, ``ports``): who set it, what it shadowed."""
-        return tuple(entry for entry in self.provenance if _beneath(shown(entry.path), path))
+        """The entries at or beneath a path: who set it, what it shadowed.
+
+        ``size.memory_mb``, ``ports``; an element of a keyed list by its number or name: ``ports[0]``, ``ports.web``.
+        """
+        return tuple(
+            entry
+            for entry in self.provenance
+            if _beneath(shown(entry.path), path) or _beneath(shown(named(entry.path, self.preview)), path)
+        )
 
 
 def resolve(

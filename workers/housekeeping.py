@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from agents import measuring, upkeep
 from events.faults import Fault
-from resources import ports
+from resources import ports, uids
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def of_host(host: str, *, worker: str) -> tuple[Chore, ...]:
         Chore("inspect sandboxes", 30, lambda now: upkeep.inspect(host=host, now=now, worker=worker)),
         Chore("measure host and berths", settings.SAMPLE_S, lambda now: measuring.sample(host=host, now=now)),
         Chore("look at squatted ports again", 120, lambda now: ports.recheck_on(host, now=now)),
+        Chore("see which user ids are clean", 60, lambda now: uids.recheck_on(host, now=now)),
     )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar
 
-from resources.sandboxes import cgroups, local, passwd, sealing, way_out
+from resources.sandboxes import cgroups, local, mounts, passwd, sealing, way_out
 from resources.sandboxes.launch import LAUNCHER, Plan, interpreter
 from resources.sandboxes.protocol import (
     Availability,
@@ -101,7 +101,9 @@ def wrapper(profile: Profile) -> tuple[str, ...]:
     if program is None:
         raise IsolationUnavailable("process: the program bwrap is not installed", remedy=_INSTALL)
     tools = [path for path in toolchain(profile.readable) if not _beneath(path, profile.workspace)]
+    mounts.check_volumes(profile.volumes, workspace=profile.workspace, readable=tools)
     settings = (*SETTINGS, INSTALLED)
+    targets = [Path(volume.target) for volume in profile.volumes]
     shown = (*settings, *tools, Path(_LAUNCHER_INSIDE), profile.workspace)
     return (
         program,
@@ -109,16 +111,23 @@ def wrapper(profile: Profile) -> tuple[str, ...]:
         "--die-with-parent",
         "--hostname", "berth",
         *_system(),
-        *_parents(path for path in shown if path.exists() or path == Path(_LAUNCHER_INSIDE)),
+        *_parents((*targets, *(path for path in shown if path.exists() or path == Path(_LAUNCHER_INSIDE)))),
         *_read_only(path for path in (*settings, *tools) if path.exists()),
         *_own_name(profile),
         *(word for source, inside in way_out.mounts(profile) for word in ("--ro-bind", str(source), inside)),
         "--ro-bind", str(LAUNCHER), _LAUNCHER_INSIDE,
         "--bind", str(profile.workspace), str(profile.workspace),
+        *_volumes(profile),
         "--remount-ro", "/dev", "--remount-ro", "/",
         "--chdir", "/",
         "--", interpreter(), "-I", "-S", "-B", _LAUNCHER_INSIDE, "seal", "8", "9",
     )  # fmt: skip
+
+
+def _volumes(profile: Profile) -> Iterable[str]:
+    """bubblewrap adds ``nosuid,nodev`` to every one by itself."""
+    for volume in profile.volumes:
+        yield from ("--bind" if volume.writable else "--ro-bind", str(volume.source), volume.target)
 
 
 def _own_name(profile: Profile) -> list[str]:

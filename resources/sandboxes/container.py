@@ -16,7 +16,18 @@ from typing import Any, ClassVar
 import docker.errors
 
 from resources.files import Beneath
-from resources.sandboxes import attach, door, engine_terminal, local, policy, sealing, surroundings, terminal, way_out
+from resources.sandboxes import (
+    attach,
+    door,
+    engine_terminal,
+    local,
+    mounts,
+    policy,
+    sealing,
+    surroundings,
+    terminal,
+    way_out,
+)
 from resources.sandboxes.agent_client import Agent
 from resources.sandboxes.conversation import CommandLost
 from resources.sandboxes.door import AgentUnreachable
@@ -189,6 +200,7 @@ class ContainerSandbox:
         try:
             with self._container() as found:
                 if found.status != "running":
+                    self._check_volumes()
                     self._build_door()
                     self._begin(found)
         except SandboxGone:
@@ -399,6 +411,11 @@ class ContainerSandbox:
         log.warning("agent does not listen", extra={"container": self.name})
         self._choose(Carrier.LAUNCHER)
         return True
+
+    def _check_volumes(self) -> None:
+        """Before the engine mounts them again: it would show an empty directory where a mount is gone."""
+        tools = toolchain(self.profile.readable)
+        mounts.check_volumes(self.profile.volumes, workspace=self.profile.workspace, readable=tools)
 
     def _restart(self) -> None:
         with self._container() as found:

@@ -131,6 +131,8 @@ def rules(profile: Profile, *, version: int) -> dict[str, Any]:
         handled |= right if version >= since else 0
     own = handled & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV)
     readable = (*PROGRAMS, *SETTINGS, INSTALLED, *_PROC, *_MACHINE, *toolchain(profile.readable))
+    # Only what is read, and seen at its own path: who chose the tier has refused all else.
+    readable += tuple(volume.source for volume in profile.volumes)
     paths = [(str(path), _READ) for path in readable]
     paths += [(str(path), _TO_DEVICES) for path in DEVICES]
     paths.append((str(profile.workspace), own))

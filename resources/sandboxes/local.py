@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,6 +33,7 @@ from resources.sandboxes.protocol import (
     SandboxGone,
     Stats,
     Tier,
+    Volume,
 )
 
 PlanBuilder = Callable[[Profile, str, Command, tuple[Path, ...]], launch.Plan]
@@ -203,6 +205,7 @@ def profile_as_json(profile: Profile) -> dict[str, Any]:
         "uid": profile.uid,
         "install": profile.install,
         "egress": None if profile.egress is None else str(profile.egress),
+        "volumes": [{**asdict(volume), "source": str(volume.source)} for volume in profile.volumes],
     }
 
 
@@ -211,7 +214,9 @@ def profile_from_json(document: dict[str, Any]) -> Profile:
     try:
         paths = tuple(Path(path) for path in document["readable"])
         egress = Path(document["egress"]) if document.get("egress") else None
-        return Profile(**{**document, "workspace": Path(document["workspace"]), "readable": paths, "egress": egress})
+        volumes = tuple(Volume(**{**one, "source": Path(one["source"])}) for one in document.get("volumes", ()))
+        found = {"workspace": Path(document["workspace"]), "readable": paths, "egress": egress, "volumes": volumes}
+        return Profile(**{**document, **found})
     except (KeyError, TypeError) as error:
         raise SandboxGone("The sandbox's reference cannot be read.") from error
 

@@ -16,7 +16,7 @@ from docker.types import LogConfig, Mount, Ulimit
 
 from events.faults import FaultClass
 from resources.sandboxes import mounts, passwd, syscalls, way_out
-from resources.sandboxes.protocol import Profile, SandboxFailed
+from resources.sandboxes.protocol import Profile, SandboxFailed, Volume
 
 DEFAULT_IMAGE = "moorage/sandbox:latest"
 LAUNCHER_INSIDE = "/run/moorage/launcher.py"
@@ -66,6 +66,7 @@ def container(
     _check(profile, uid=uid, gid=gid)
     tools = tuple(tools)
     mounts.check(workspace=profile.workspace, readable=tools)
+    mounts.check_volumes(profile.volumes, workspace=profile.workspace, readable=tools)
     return {
         "name": name,
         "labels": labels(profile, name),
@@ -111,7 +112,10 @@ def _first_process(programs: Programs) -> dict[str, Any]:
 
 
 def _mounts(profile: Profile, tools: Iterable[Path], programs: Programs) -> list[Mount]:
-    """Workspace and door, writable; tools and our programs, read-only; nothing else of the host. Same paths outside."""
+    """Workspace and door, writable; tools and our programs, read-only, at the same paths; volumes, each as it is lent.
+
+    Nothing else of the host.
+    """
     made = [Mount(str(path), str(path), type="bind", read_only=True) for path in tools]
     made.append(Mount(LAUNCHER_INSIDE, str(programs.launcher), type="bind", read_only=True))
     made.append(Mount(AGENT_INSIDE, str(programs.agent), type="bind", read_only=True))
@@ -119,6 +123,15 @@ def _mounts(profile: Profile, tools: Iterable[Path], programs: Programs) -> list
     if programs.passwd is not None:
         made.append(Mount(passwd.INSIDE, str(programs.passwd), type="bind", read_only=True))
     made.append(Mount(str(profile.workspace), str(profile.workspace), type="bind", read_only=False))
+    made += [_volume(volume) for volume in profile.volumes]
     if programs.door is not None:
         made.append(Mount(DOOR_INSIDE, str(programs.door), type="bind", read_only=False))
     return made
+
+
+def _volume(volume: Volume) -> Mount:
+    """A mount of ours is read-only by itself where it is: an engine that made it so once more would take its
+    ``nosuid,nodev`` away.
+    """
+    read_only = not (volume.writable or volume.pinned)
+    return Mount(volume.target, str(volume.source), type="bind", read_only=read_only)

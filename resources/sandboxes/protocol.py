@@ -63,12 +63,22 @@ class NoConversation(SandboxFailed):
 
 
 @dataclass(frozen=True, slots=True)
+class Volume:
+    """A directory of the host and where it stands inside. ``pinned``: a mount of ours, which has to be there."""
+
+    source: Path  # absolute
+    target: str  # absolute
+    writable: bool = False
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """What to open: who owns it, where it works, and its limits. ``environment`` never holds a secret."""
 
     owner: str  # "agent:<uuid>"
     generation: int
-    workspace: Path  # absolute; the only writable place of the sandbox
+    workspace: Path  # absolute; with writable volumes, the only writable place of the sandbox
     memory_mb: int = 1024
     cpu_millis: int = 500  # thousandths of one core
     pids: int = 256
@@ -76,6 +86,7 @@ class Profile:
     runtime: str = ""  # container tier only: one of policy.RUNTIMES; empty for the engine's own
     environment: Mapping[str, str] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()  # further host directories, mounted read-only (the toolchain)
+    volumes: tuple[Volume, ...] = ()
     ports: Mapping[str, int] = field(default_factory=dict)  # name -> leased port, also in environment as PORT_<NAME>
     egress: Path | None = None  # host directory of this berth's proxy socket; None: nothing leaves
     uid: int | None = None  # leased, unprivileged, where the service is root; the workspace becomes its

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from resources.sandboxes import local, way_out
+from resources.sandboxes import local, mounts, way_out
 from resources.sandboxes.bare import BareProvider
 from resources.sandboxes.bubblewrap import BubblewrapProvider
 from resources.sandboxes.container import ContainerProvider
@@ -87,6 +87,7 @@ def open_sandbox(
     """
     provider = choose(minimum=minimum, allow_bare=allow_bare, prefer=prefer)
     way_out.check(profile, provider.tier)
+    mounts.check_tier(profile, provider.tier)
     return provider.open(profile, workspace_ready=workspace_ready)
 
 

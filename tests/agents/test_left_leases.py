@@ -69,7 +69,8 @@ def test_what_a_stopped_agent_still_has_is_given_back_at_the_second_sighting(hos
     assert sorted(second.remove) == [
         f"port 21000 of {gone.owner}, generation 1", f"user id 210000 of {gone.owner}, generation 1",
     ]  # fmt: skip
-    assert states(*left) == [Lease.State.RELEASED] * 2
+    # A user id is lent again only when its host has seen that it is clean.
+    assert states(*left) == [Lease.State.RELEASED, Lease.State.SQUATTED]
     assert states(*others) == [Lease.State.INTENT] * 4
     assert {row.fate for row in Orphan.objects.all()} == {Orphan.Fate.REMOVED}
 

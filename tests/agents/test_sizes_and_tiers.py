@@ -227,17 +227,6 @@ def test_the_named_tier_is_used_although_a_stronger_one_is_there(write: Any, tie
     berths.clear_berth(agent.pk, generation=stopping.generation, worker="worker:node-a")
 
 
-def test_a_berth_says_that_volumes_are_not_mounted(write: Any) -> None:
-    write("spec: {volumes: [{target: /cache, kind: cache, size_mb: 10}]}\n")
-    factories.host()
-    agent = factories.placed("mine")
-    berths.open_berth(agent.pk, generation=agent.generation, worker="worker:node-a")
-    agent = Agent.objects.get(pk=agent.pk)
-    assert agent.tier_note.startswith("The template's volumes are not mounted. "), agent.error
-    stopping = lifecycle.request_stop(agent.pk, actor="user:ada", reason="test")
-    berths.clear_berth(agent.pk, generation=stopping.generation, worker="worker:node-a")
-
-
 def test_a_tier_that_the_operator_does_not_allow_fails_with_the_reason(write: Any, settings: Any) -> None:
     write("spec: {isolation: {tier: process}}\n")
     settings.ISOLATION = "landlock"

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
+from django.test import Client
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from events import live
@@ -43,6 +45,14 @@ class Visitor:
         answer = self.page.goto(self.site + path)
         assert answer is not None
         assert answer.status == 200, (path, answer.status)
+
+    def come_in(self, user: Any) -> None:
+        """On the index, signed in as by the form: three pages less to load."""
+        signed_in = Client()
+        signed_in.force_login(user)
+        cookie = signed_in.cookies[settings.SESSION_COOKIE_NAME]
+        self.page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": self.site}])
+        self.go("/admin/")
 
     def log_in(self, user: Any) -> None:
         """By the form, as people do."""
@@ -99,6 +109,7 @@ def site(live_redis: RedisProcess, data_directory: Path, repositories: Path, ope
             "MOORAGE_TEST_DATABASE": str(connection.settings_dict["NAME"]),
             "MOORAGE_REDIS_URL": live_redis.url,
             "MOORAGE_DATA": str(data_directory),
+            "MOORAGE_SECRET_KEY": settings.SECRET_KEY,
             "MOORAGE_REPOSITORY_ROOTS": str(repositories),
             "PYTHONPATH": str(ROOT),
         }
@@ -132,6 +143,6 @@ def visitor(browser: Browser, site: str, operator: Any, monkeypatch: pytest.Monk
     context.set_default_timeout(PATIENCE_MS)
     visitor = Visitor(context.new_page(), site)
     visitor.heed()
-    visitor.log_in(operator)
+    visitor.come_in(operator)
     yield visitor
     context.close()

@@ -49,6 +49,13 @@ def moves_on(operation: Operation, *, stage: Stage, status: str = "running") -> 
         record("operation.stage_finished", row, actor="worker:node-1", finished=done, **snapshot(row))
 
 
+def test_one_signs_in_by_the_form_and_out_again(visitor: Visitor, operator: Any) -> None:
+    visitor.page.get_by_role("button", name="Log out").click()
+    visitor.log_in(operator)
+    expect(visitor.page.locator("#user-tools")).to_contain_text("ada")
+    assert visitor.complaints == []
+
+
 def test_a_failed_operation_is_found_on_the_harbour_and_retried(
     visitor: Visitor, operator: Any, project: Project
 ) -> None:

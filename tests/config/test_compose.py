@@ -122,6 +122,7 @@ LEFT_OUT = {
     "MOORAGE_DATA": "the image sets it: it is where the volume is",
     "MOORAGE_TOOLCHAIN": "the image brings it, where the default looks for it",
     "MOORAGE_DEBUG": "not for a team",
+    "MOORAGE_VOLUME_SOURCES": "a container cannot look at what its engine would mount: it is refused",
     "MOORAGE_UID_RANGE": "nothing runs as root here, so no uids are lent",
     "MOORAGE_DATABASE_KEEP_S": "config.part sets it for workers",
     "MOORAGE_WEB_PORT": "the web process alone listens there",

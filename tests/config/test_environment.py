@@ -56,6 +56,14 @@ def test_what_is_not_a_secret_is_not_read_from_a_file(tmp_path: Path) -> None:
     assert Environment({"MOORAGE_WEB_PORT_FILE": str(tmp_path / "port")}).whole("MOORAGE_WEB_PORT") == 8000
 
 
+def test_shared_volumes_are_lent_read_only_unless_they_are_marked() -> None:
+    said = {"MOORAGE_SHARED_VOLUMES": "wheels, models:rw,other:ro"}
+    assert Environment(said).lent("MOORAGE_SHARED_VOLUMES") == {"wheels": "ro", "models": "rw", "other": "ro"}
+    for wrong in ("../x", "a:w", "a,a", "A", "a:rw:x", "/etc"):
+        with pytest.raises(BadSetting, match="MOORAGE_SHARED_VOLUMES"):
+            Environment({"MOORAGE_SHARED_VOLUMES": wrong}).lent("MOORAGE_SHARED_VOLUMES")
+
+
 @pytest.mark.parametrize("value", ["abc", "1.5", "-1"])
 def test_a_port_that_is_no_whole_number_is_refused_by_name(value: str) -> None:
     with pytest.raises(BadSetting, match="MOORAGE_WEB_PORT"):

@@ -7,6 +7,8 @@ import signal
 import socket
 from pathlib import Path
 
+from django.conf import settings as django_settings
+
 from tests.fakes.forked import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,6 +29,7 @@ class WebProcess:
             **os.environ,
             "MOORAGE_TEST_DATABASE": database,
             "MOORAGE_REDIS_URL": redis_url,
+            "MOORAGE_SECRET_KEY": django_settings.SECRET_KEY,  # whoever is signed in here is signed in there
             "PYTHONPATH": str(ROOT),
             **settings,
         }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -20,7 +21,7 @@ import pytest
 from resources.sandboxes import policy, selection
 from tests.fakes import tied
 
-_START_S = 30.0
+_START_S = 120.0
 
 
 class EngineProcess:
@@ -50,9 +51,18 @@ class EngineProcess:
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         deadline = time.monotonic() + _START_S
-        while self.docker("version", check=False).returncode:
+        while not self._answers():
             assert time.monotonic() < deadline, (at / "log").read_text()[-2000:]
             time.sleep(0.1)
+
+    def _answers(self) -> bool:
+        """Without the client: a process for each look would cost more than the engine's start."""
+        with socket.socket(socket.AF_UNIX) as asked, suppress(OSError):
+            asked.settimeout(5)
+            asked.connect(self.url.removeprefix("unix://"))
+            asked.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            return b" 200 " in asked.recv(64)
+        return False
 
     def _start_containerd(self, log: IO[bytes]) -> None:
         """Beside the engine, as distributions run it: a killed engine leaves it, and finds it again."""
@@ -73,14 +83,14 @@ class EngineProcess:
     def docker(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """The command-line client, at this engine."""
         argv = ["docker", "--host", self.url, *words]
-        return subprocess.run(argv, capture_output=True, text=True, check=check, timeout=60)
+        return subprocess.run(argv, capture_output=True, text=True, check=check, timeout=240)
 
     def load(self, image: str) -> None:
         """Copy an image from the machine's engine."""
         with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as saved:
             subprocess.run(
                 ["docker", "--host", self.url, "load", "--quiet"],
-                stdin=saved.stdout, stdout=subprocess.DEVNULL, check=True, timeout=120,
+                stdin=saved.stdout, stdout=subprocess.DEVNULL, check=True, timeout=400,
             )  # fmt: skip
 
     def containers(self) -> list[str]:
@@ -110,7 +120,7 @@ class EngineProcess:
         if process is None:
             return
         process.send_signal(how)
-        process.wait(timeout=30)
+        process.wait(timeout=120)
 
     def clear(self) -> None:
         """Nothing of it is left on the machine."""
@@ -122,7 +132,7 @@ class EngineProcess:
         self.stop()
         if self._containerd is not None:
             self._containerd.terminate()
-            self._containerd.wait(timeout=30)
+            self._containerd.wait(timeout=120)
         if self._janitor is not None:
             self._janitor.dismiss()
 

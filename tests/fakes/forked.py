@@ -151,6 +151,7 @@ class _Server:
                     continue
                 said, descriptors, *_ = socket.recv_fds(self._connection, _MOST_BYTES, _MOST_FDS)
                 if not said:
+                    self._connection.close()
                     return None
                 request = json.loads(said)
                 told, *wanted = descriptors
@@ -190,7 +191,7 @@ def _take_up(environment: dict[str, str]) -> None:
     from django.utils.log import configure_logging
 
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update({"DJANGO_SETTINGS_MODULE": "config.settings", **environment})
     del sys.modules["config.settings"]
     settings._wrapped = empty  # type: ignore[assignment] # read again at the next look
     connections.__dict__.pop("settings", None)

@@ -27,11 +27,12 @@ from agents.models import Agent, State
 from events import live
 from operations.coding import vault
 from operations.models import Operation, Project, Stage, Step
-from resources import breakers, hosts, leases, orphans, workspaces
+from resources import breakers, disk_images, hosts, leases, orphans, workspaces
 from resources.files import Beneath
 from resources.models import Lease
 from resources.sandboxes import local, selection
 from resources.sandboxes.protocol import Profile, SandboxFailed, SandboxGone
+from resources.volumes import berths as volumes
 from tests import factories
 from tests.fakes.engine_process import EngineProcess
 from tests.fakes.redis_process import RedisProcess
@@ -39,7 +40,7 @@ from tests.faults.leftovers import containers
 from tests.faults.zygote import Zygote
 
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-PATIENCE_S = 40.0
+PATIENCE_S = 200.0
 LONGEST_DELAY_S = {"spawn": 0.9, "stop": 0.5}
 TIERS = ("container", "process")
 
@@ -65,6 +66,7 @@ class Drill:
 
     def __init__(self, *, seed: int, engine: EngineProcess | None, redis: RedisProcess, user: Any) -> None:
         self.tally = Tally()
+        self.template = "lightweight"  # of all that live and die
         self._chance = random.Random(seed)
         self._engine, self._redis, self._user = engine, redis, user
         self._cases, self.last_words = 0, ""
@@ -126,7 +128,7 @@ class Drill:
 
     def _spawned(self, once: _Blow | None) -> Agent | None:
         hosts.beat(name=self.host.name, facts=self.host.facts, now=timezone.now())
-        agent = self._last = factories.agent("lightweight", by=self._user)
+        agent = self._last = factories.agent(self.template, by=self._user, project_id=self._project.pk)
         placement.place(agent.pk, now=timezone.now())
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
@@ -208,6 +210,8 @@ class Drill:
         left = [str(lease) for lease in leases.live(owner=agent.owner)]
         left += [name for name in self._containers() if key in name]
         left += [name for name in workspaces.names() if key in name]
+        left += [f"volumes {name}" for name in volumes.names() if key in name]
+        left += [f"mount {place}" for place in disk_images.mounted() if key in str(place)]
         left += [path.name for path in workspaces.root().iterdir() if key in path.name]
         for generation in range(1, agent.generation + 1):
             place = workspaces.place_of(f"{key}-{generation}")

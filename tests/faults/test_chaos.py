@@ -20,7 +20,7 @@ __all__ = ["engine_process", "own_engine"]
 
 pytestmark = [
     pytest.mark.slow, pytest.mark.needs_redis, pytest.mark.needs_docker, pytest.mark.needs_bubblewrap,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(900),
 ]  # fmt: skip
 CYCLES = 10
 

@@ -25,7 +25,7 @@ from tests.faults.leftovers import assert_nothing_left, clear_away, containers
 
 __all__ = ["engine_proxy"]
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.needs_docker, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.needs_docker, pytest.mark.timeout(300)]
 
 WORKER = "worker:node-a"
 

@@ -30,7 +30,7 @@ from tests.faults.leftovers import assert_nothing_left, clear_away, containers
 
 __all__ = ["engine_proxy"]
 
-pytestmark = [pytest.mark.django_db, pytest.mark.needs_docker, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.django_db, pytest.mark.needs_docker, pytest.mark.timeout(300)]
 
 WORKER = "worker:node-a"
 GREETING = "GET /(version|_ping)"  # the version is asked for once, then whether it answers

@@ -20,7 +20,7 @@ from tests.fakes.engine_process import EngineProcess, engine_process, own_engine
 __all__ = ["engine_process", "own_engine"]
 
 pytestmark = [
-    pytest.mark.slow, pytest.mark.needs_docker, pytest.mark.needs_bubblewrap, pytest.mark.timeout(240),
+    pytest.mark.slow, pytest.mark.needs_docker, pytest.mark.needs_bubblewrap, pytest.mark.timeout(600),
 ]  # fmt: skip
 WORKER = "worker:node-a"
 

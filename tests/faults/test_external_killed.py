@@ -14,7 +14,7 @@ from tests.flows.stack import IN_A_HURRY, running_stack
 from tests.patience import eventually
 from tests.resources.sandboxes.conftest import until_seen
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_redis, pytest.mark.needs_bubblewrap, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_redis, pytest.mark.needs_bubblewrap, pytest.mark.timeout(900)]
 PROCESS = {"MOORAGE_ISOLATION": "process", "MOORAGE_WORKER_PROCESSES": "1"}
 TEMPLATE = """\
 apiVersion: moorage/v1
@@ -38,7 +38,7 @@ def test_the_program_dies_with_its_worker_and_its_successor_does_the_work_once()
         operation = stack.ask(
             "submit", remote=str(remote.path), requirements="sub() must subtract.", name="calc", template="with-agent"
         )
-        (first,) = until_seen(mark, within_s=60)
+        (first,) = until_seen(mark, within_s=240)
         assert stack.ask("kill_in", id=operation, stage="code", parts=["worker"])
         eventually(lambda: not psutil.pid_exists(first))
 

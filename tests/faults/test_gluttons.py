@@ -18,7 +18,7 @@ from resources.sandboxes.protocol import Command, Sandbox, Tier
 from tests import factories
 from tests.faults.leftovers import assert_nothing_left, clear_away
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(400)]
 
 WORKER = "worker:node-a"
 TIERS = [
@@ -63,7 +63,7 @@ def assert_it_leaves_nothing(agent: Agent, settings: Any) -> None:
 def test_eight_times_a_hundred_megabytes_at_once_end_within_the_berth(tier: Tier, settings: Any) -> None:
     glutton, bystander = opened(), opened()
     box = sandbox_of(glutton)
-    hog = Command(argv=("python3", "-I", "-c", HOG + "time.sleep(2)"), timeout_s=30)
+    hog = Command(argv=("python3", "-I", "-c", HOG + "time.sleep(2)"), timeout_s=120)
     with ThreadPoolExecutor(8) as pool:
         ends = list(pool.map(lambda _: box.run(hog), range(8)))
     assert any(not end.ok for end in ends), "256 MB were lent"
@@ -78,7 +78,7 @@ def test_a_processor_that_is_spun_on_is_shared_and_given_back(tier: Tier, settin
     spin = Command(argv=("sh", "-c", "for n in 1 2 3 4; do (while :; do :; done) & done; wait"), timeout_s=2)
     with ThreadPoolExecutor(1) as pool:
         spinning = pool.submit(sandbox_of(glutton).run, spin)
-        assert sandbox_of(bystander).run(Command(argv=("echo", "mine"), timeout_s=30)).stdout == b"mine\n"
+        assert sandbox_of(bystander).run(Command(argv=("echo", "mine"), timeout_s=120)).stdout == b"mine\n"
         outcome = spinning.result()
     assert outcome.timed_out
     assert sandbox_of(glutton).stats().processes in (0, 1, 2), "all four are gone"
@@ -90,7 +90,7 @@ def test_a_gigabyte_of_output_costs_us_none_of_it(tier: Tier, settings: Any) -> 
     glutton = opened()
     before = psutil.Process().memory_info().rss
     flood = Command(
-        argv=("sh", "-c", f"echo first; head -c {GIGABYTE} /dev/zero; echo last"), timeout_s=60,
+        argv=("sh", "-c", f"echo first; head -c {GIGABYTE} /dev/zero; echo last"), timeout_s=300,
         output_limit_bytes=10_000,
     )  # fmt: skip
     outcome = sandbox_of(glutton).run(flood)

@@ -10,7 +10,7 @@ from tests.fakes.github_server import GitHubServer, github_server
 from tests.flows.repositories import CALC, PROJECT, make
 from tests.flows.stack import IN_A_HURRY, Stack, running_stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_redis, pytest.mark.needs_bubblewrap, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_redis, pytest.mark.needs_bubblewrap, pytest.mark.timeout(900)]
 
 TOKEN = "ghp_averysecrettoken0123456789"
 MENDED = CALC.replace("def sub(a, b):\n    return a + b", "def sub(a, b):\n    return a - b")
@@ -67,7 +67,7 @@ def test_a_worker_that_is_killed_in_a_round_leaves_one_commit_one_branch_and_one
     forge.pulls.clear()
     asked = {"requirements": "sub() must subtract.", "template": "with-agent", "about": {"forge": "github"}}
     operation = stack.ask("submit", remote=str(remote.path), name=stage, **asked)
-    assert stack.ask("wait", ids=[operation], timeout_s=150), (stack.ask("operation", id=operation), stack.log())
+    assert stack.ask("wait", ids=[operation]), (stack.ask("operation", id=operation), stack.log())
     first = stack.ask("operation", id=operation)
     assert first["status"] == "succeeded", (first["error"], stack.ask("steps", id=operation))
     delivered = first["result"]["commit"]
@@ -75,8 +75,8 @@ def test_a_worker_that_is_killed_in_a_round_leaves_one_commit_one_branch_and_one
 
     forge.check(delivered, "lint", "failure", job=11)
     stack.ask("look", id=operation)
-    assert stack.ask("kill_in", id=operation, stage=stage, parts=["worker"], time_number=2, timeout_s=100), stack.log()
-    assert stack.ask("wait", ids=[operation], timeout_s=150), (stack.ask("operation", id=operation), stack.log())
+    assert stack.ask("kill_in", id=operation, stage=stage, parts=["worker"], time_number=2), stack.log()
+    assert stack.ask("wait", ids=[operation]), (stack.ask("operation", id=operation), stack.log())
 
     row, steps = stack.ask("operation", id=operation), stack.ask("steps", id=operation)
     assert row["status"] == "succeeded", (row["error"], steps)

@@ -22,7 +22,7 @@ from tests.flows.inline import memory_broker
 
 pytestmark = [
     pytest.mark.slow, pytest.mark.needs_redis, pytest.mark.needs_docker, pytest.mark.needs_bubblewrap,
-    pytest.mark.timeout(240),
+    pytest.mark.timeout(900),
 ]  # fmt: skip
 
 _CONTAINER = "resources.sandboxes.container.ContainerSandbox"

@@ -16,7 +16,8 @@ from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_CARRIED = ("DATA", "REDIS_URL", "HOST_NAME", "CLAIM_TTL_S", "ISOLATION", "INSTALL_ID")
+_PATHS = ("TEMPLATE_DIRECTORIES", "VOLUME_SOURCES")
+_CARRIED = ("DATA", "REDIS_URL", "HOST_NAME", "CLAIM_TTL_S", "ISOLATION", "INSTALL_ID", *_PATHS)
 
 
 class Zygote:
@@ -71,7 +72,8 @@ def _work(request: dict[str, Any]) -> None:
     from operations.coding import safekeeping
 
     for name, value in request["settings"].items():
-        setattr(settings, name, Path(value) if name == "DATA" else value)
+        paths = [Path(one) for one in value] if name in _PATHS else value
+        setattr(settings, name, Path(value) if name == "DATA" else paths)
     connection.settings_dict["NAME"] = request["database"]
     if request["engine"]:
         os.environ["DOCKER_HOST"] = request["engine"]

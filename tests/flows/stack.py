@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from config.parts import ROOT
 from config.supervisor import Supervisor, parts
 from tests.flows.inline import PLAIN_TEMPLATE
 
 PARTS = frozenset({"gateway", "web", "flower", "sessionhost"})  # left out: nothing here asks them
+_UP_S = 300  # ends a start that hangs; it decides nothing
 IN_A_HURRY = {"MOORAGE_CLAIM_TTL_S": "2", "MOORAGE_REDISPATCH_S": "1", "MOORAGE_SWEEP_S": "0.5"}
 
 
@@ -62,24 +63,43 @@ def running_stack(*, beats: int = 1, **settings: str) -> Iterator[Stack]:
             "MOORAGE_GATEWAY_PORT": str(_free_port()),
             **settings,
         }
-        table = parts(environment, leave_out=PARTS - {"gateway"} if "MOORAGE_MODELS" in settings else PARTS)
+        table = parts(environment, leave_out=_not_asked(settings))
         beat = next(part for part in table if part.name == "beat")
         more = tuple(replace(beat, name=f"beat-{number}") for number in range(2, beats + 1))
-        with (data / "stack.log").open("w") as log, Supervisor((*table, *more), environment, log=log) as supervisor:
-            hands = subprocess.Popen(
-                [sys.executable, "-m", "tests.flows.hands"],
-                cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-            )  # fmt: skip
+        with (data / "stack.log").open("w") as log:
+            supervisor = Supervisor((*table, *more), environment, log=log)
+            supervisor.start()
             try:
-                yield Stack(data=data, supervisor=supervisor, hands=hands)
+                supervisor.wait_ready(timeout_s=_UP_S)
+                with _hands(environment, log) as hands:
+                    yield Stack(data=data, supervisor=supervisor, hands=hands)
             finally:
-                assert hands.stdin is not None
-                assert hands.stdout is not None
-                hands.terminate()
-                with suppress(BrokenPipeError):
-                    hands.stdin.close()
-                hands.wait(10)
-                hands.stdout.close()
+                supervisor.stop()
+
+
+@contextmanager
+def _hands(environment: dict[str, str], log: TextIO) -> Iterator[subprocess.Popen[str]]:
+    hands = subprocess.Popen(
+        [sys.executable, "-m", "tests.flows.hands"],
+        cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
+    )  # fmt: skip
+    assert hands.stdin is not None
+    assert hands.stdout is not None
+    try:
+        yield hands
+    finally:
+        hands.terminate()
+        with suppress(BrokenPipeError):
+            hands.stdin.close()
+        hands.wait(60)
+        hands.stdout.close()
+
+
+def _not_asked(settings: dict[str, str]) -> frozenset[str]:
+    """The parts that nobody needs: no model, no gateway; on the bare tier, no egress for berths without a network."""
+    needed = {"gateway"} if "MOORAGE_MODELS" in settings else set()
+    idle = {"egress"} if settings.get("MOORAGE_ISOLATION") == "bare" else set()
+    return (PARTS - needed) | idle
 
 
 def _free_port() -> int:

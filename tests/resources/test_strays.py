@@ -17,7 +17,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from events.models import Event
-from resources import hosts, leases, orphans
+from resources import hosts, leases, orphans, uids
 from resources.models import Host, Lease, Orphan
 from resources.sandboxes import strays
 from tests import factories
@@ -91,9 +91,10 @@ def test_what_outlived_its_berth_goes_at_the_second_sighting(host: Host, uid: in
 
 
 def test_user_ids_that_are_lent_now_are_left_alone(host: Host, uid: int, start: Start) -> None:
-    lives = start(uid)
     lend(host, uid, released=True)
+    assert uids.recheck(host, now=NOW) == 1
     lend(host, uid, released=False)
+    lives = start(uid)
     assert sweep() == ()
     assert lives.poll() is None
     assert not Orphan.objects.exists()

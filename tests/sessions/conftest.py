@@ -52,7 +52,7 @@ class DaemonProcess:
         }
         with self.log.open("ab") as log:
             self._process = Forked("tests.sessions.daemon", env=environment, output=log)
-        eventually(lambda: not client.reason_not_ready(self.socket) or self.ended(), within_s=30)
+        eventually(lambda: not client.reason_not_ready(self.socket) or self.ended(), within_s=120)
 
     @property
     def pid(self) -> int:
@@ -66,7 +66,7 @@ class DaemonProcess:
         """Send it, wait for the end, return the exit code."""
         assert self._process is not None
         self._process.send_signal(number)
-        return self._process.wait(20)
+        return self._process.wait(60)
 
     def stop(self) -> None:
         if not self.ended():
@@ -88,9 +88,11 @@ def data() -> Iterator[Path]:
 def daemon(transactional_db: None, host: Host, data: Path) -> Iterator[DaemonProcess]:
     """A session host that runs."""
     process = DaemonProcess(data)
-    process.start()
-    yield process
-    process.stop()
+    try:
+        process.start()
+        yield process
+    finally:
+        process.stop()  # else it beats on, and the next test's is refused
     log = process.log.read_text()
     assert "Traceback" not in log, log
     assert "never retrieved" not in log, log

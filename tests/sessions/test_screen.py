@@ -46,12 +46,12 @@ def test_it_does_not_matter_where_the_bytes_are_cut(seed: int) -> None:
 
 
 def test_a_flood_of_lines_ends_on_the_screen_that_all_of_it_would_show() -> None:
-    screen, everything = Emulated(columns=80, rows=24), b""
+    screen, everything = Emulated(columns=80, rows=24), bytearray()
     for number in range(60_000):
         line = b"line %d of a flood\r\n" % number
         everything += line
         screen.feed(line)
-    assert screen.text() == shown(everything[-200_000:])
+    assert screen.text() == shown(bytes(everything[-200_000:]))
 
 
 def test_text_without_line_ends_is_not_skipped() -> None:

@@ -66,6 +66,27 @@ def test_explain_does_not_confuse_names_that_begin_alike() -> None:
     assert len(result.explain("")) == 2
 
 
+def test_explain_knows_elements_of_keyed_lists_by_name_and_by_number() -> None:
+    result = together(
+        {"ports": [{"name": "web"}, {"name": "web2", "description": "other"}], "packages": ["web"]},
+        {
+            "services": [{"name": "db", "command": ["a", "b"], "environment": {"A": "1"}}],
+            "volumes": [{"target": "/srv/a.b", "size_mb": 5}],
+        },
+    )
+    for by_number, by_name in (
+        ("ports[0]", "ports.web"),
+        ("ports[1].description", "ports.web2.description"),
+        ("services[0].command[1]", "services.db.command[1]"),
+        ("services[0].environment", "services.db.environment"),
+        ("volumes[0].size_mb", "volumes./srv/a.b.size_mb"),
+    ):
+        assert result.explain(by_number) == result.explain(by_name) != ()
+    assert [entry.value for entry in result.explain("ports.web")] == ["web"]  # not web2
+    assert result.explain("packages.web") == ()  # a list without a key has numbers only
+    assert result.explain("ports.wbe") == ()
+
+
 def test_an_emptied_list_is_explained_by_the_layer_that_emptied_it() -> None:
     entry = together({"packages": ["a"]}, {"packages": {"$remove": ["a"]}}).explain("packages")[0]
     assert (entry.value, entry.template, entry.how) == ([], "l1", How.REMOVE)

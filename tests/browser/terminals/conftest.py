@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from agents.models import Agent
 from sessions import lifecycle
 from sessions.models import SessionHost, Terminal
-from tests.browser.conftest import Visitor
+from tests.browser.conftest import PATIENCE_MS, Visitor
 from tests.events.web_process import WebProcess
 from tests.fakes.redis_process import RedisProcess
 from tests.patience import eventually
@@ -56,9 +56,9 @@ def second(browser: Browser, site: str, django_user_model: Any, visitor: Visitor
     """Another person in a browser of their own, who is staff too."""
     bob = django_user_model.objects.create_superuser("bob", password="tide-over-the-sill")
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     other = Visitor(context.new_page(), site)
     other.heed()
-    other.log_in(bob)
+    other.come_in(bob)
     yield other
     context.close()
