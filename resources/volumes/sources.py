@@ -65,6 +65,8 @@ def check(source: str) -> None:
         mounts.check_place(path, what="directory")
     except mounts.MountRefused as refused:
         raise VolumeRefused(refused.detail) from refused
+    except OSError as error:  # a link that is a directory a moment later
+        raise VolumeRefused(f"The directory {source} changes while it is looked at: {error.strerror}.") from error
 
 
 def check_unpinned(source: str) -> None:

@@ -145,10 +145,10 @@ def test_a_process_that_hides_keeps_its_user_id_from_everybody_until_it_ends(
     eventually(lambda: uid_traces.found(range(uid, uid + 1)))
     uids.vacate(owner="agent:1", now=NOW)
     leave("agent:1")
-    assert uids.recheck_on("node-a", now=NOW) == 0
-    assert why(host) == ["1 process runs"]
     with pytest.raises(uids.UidsExhausted, match="1 rest until"):
         reserve(host, "agent:2")
+    assert uids.recheck_on("node-a", now=NOW) == 0
+    assert why(host) == ["1 process runs"]
     for child in (*psutil.Process(process.pid).children(), psutil.Process(process.pid)):
         child.kill()
     eventually(lambda: not uid_traces.found(range(uid, uid + 1)))

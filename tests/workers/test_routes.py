@@ -30,7 +30,7 @@ FOR_PEOPLE = frozenset(
         "operation.rework_withdrawn", "project.pull_request_changed", "agent.blocked", "agent.stopped", "agent.cleared",
         "host.draining", "project.created", "project.changed", "project.archived", "project.operation_submitted",
         "project.operation_ended", "operation.work_kept", "agent.egress_denied",
-        "host.port_squatted", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
+        "host.port_squatted", "host.uid_rests", "host.orphan_removed", "agent.outfit_reloaded", "template.published",
         "budget.set", "agent.idle", "agent.extended", "agent.handed_over", "fleet.paused", "operation.paused",
         "operation.taken_over", "operation.berth_left", "operation.tool_call", "operation.plan_step",
         "operation.take_over_promised", "operation.take_over_withdrawn", "host.lost",
