@@ -14,7 +14,7 @@ from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from agents.model_answers import Answer, Spoken, read_answer
+from agents.model_answers import Answer, Spoken, joined, read_answer
 from agents.model_errors import fault_of, retry_after_s
 from agents.providers import (
     RETRYABLE,
@@ -126,7 +126,7 @@ class Models:
     def _once(self, model: Model, messages: Sequence[BaseMessage], tools: Sequence[type], forced: str | None) -> Answer:
         self._stop_if_cancelled()
         client = bound(model, self.chain, tools, forced)
-        message = self._bounded(model, lambda: client.invoke(list(messages)))
+        message = self._bounded(model, lambda: self._said(client, model, list(messages)))
         self.usage.calls += 1
         self.asked(model.label)
         counted = getattr(message, "usage_metadata", None) or {}
@@ -136,6 +136,11 @@ class Models:
         if model.label not in self.answered:
             self.answered.append(model.label)
         return answer
+
+    def _said(self, client: Any, model: Model, messages: list[BaseMessage]) -> Any:
+        if self.chain.streaming and model.dialect is not Dialect.OLLAMA:
+            return joined(client.stream(messages))
+        return client.invoke(messages)
 
     def _bounded(self, model: Model, call: Callable[[], Any]) -> Any:
         """Run one call in a thread, so that the deadline and a cancellation hold whatever the provider sends.

@@ -51,6 +51,14 @@ class BerthLost(Fault):
     remedy = "The environment is created again on a living host."
 
 
+class StoppedByHand(Fault):
+    """A person stopped the agent while a stage ran in it: nobody else starts that work again."""
+
+    fault_class = FaultClass.PERMANENT
+    code = "agent.stopped_by_hand"
+    remedy = "Retry it: the stage begins again in a new berth."
+
+
 class HostDrained(BerthLost):
     """The host was drained, and the time that its agents had to finish is over."""
 

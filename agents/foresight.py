@@ -25,7 +25,7 @@ def stop(agent: Agent) -> str:
             f"agent {agent.name} is {agent.state} already", remedy="There is nothing to stop."
         )
     ends = [
-        f"interrupts “{plain(operation.title)}” at {operation.stage}"
+        f"interrupts “{plain(operation.title)}” at {operation.stage}, which begins again only when it is retried"
         for operation in agent.operations.exclude(status__in=_OVER)  # type: ignore[attr-defined] # a room above
     ]
     shells = agent.terminals.exclude(state__in=_OVER).count()  # type: ignore[attr-defined] # likewise

@@ -4,7 +4,11 @@ on.
 
 from __future__ import annotations
 
+import json
+import operator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from agents.providers import ModelMalformed, ModelRefused, ModelTruncated
@@ -40,6 +44,24 @@ class Answer:
     message: Any
 
 
+def joined(parts: Iterable[Any]) -> Any:
+    """The message of a stream; calls whose arguments are no JSON object are invalid ones, however the stream ends.
+
+    LangChain's own way mends arguments that were cut or doubled, and half an edit looks like a whole one.
+    """
+    from langchain_core.messages import message_chunk_to_message
+    from langchain_core.messages.tool import invalid_tool_call
+
+    whole = reduce(operator.add, parts)
+    message: Any = message_chunk_to_message(whole)
+    message.invalid_tool_calls = [
+        invalid_tool_call(name=part["name"], args=part["args"], id=part["id"])
+        for part in whole.tool_call_chunks
+        if not _is_object(part["args"] or "{}")
+    ]
+    return message
+
+
 def read_answer(spoken: Spoken) -> Answer:
     """The answer of a message whose stop reason says that it is complete; else the fault that fits."""
     message, label = spoken.message, spoken.label
@@ -62,6 +84,13 @@ def read_answer(spoken: Spoken) -> Answer:
     if not calls and not text.strip():
         raise ModelMalformed(f"{label}: the answer is empty.")
     return Answer(text=text, calls=calls, message=message)
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text, strict=False), dict)  # small models write line ends into their strings
+    except ValueError:
+        return False
 
 
 def _stop_reason(message: Any) -> str | None:

@@ -54,8 +54,11 @@ def bounds(fitted: Outfit) -> dict[str, tuple[int, int]]:
 
 
 def in_words(size: Mapping[str, int]) -> str:
-    """``2,048 MB of memory, 2,000 thousandths of a core``; empty where nothing was chosen."""
-    return ", ".join(f"{amount:,} {WORDS[name]}" for name, amount in size.items())
+    """``2,048 MB of memory, 2 cores``; empty where nothing was chosen."""
+    return ", ".join(
+        f"{amount / 1000:g} core{'s' * (amount != 1000)}" if name == "cpu_millis" else f"{amount:,} {WORDS[name]}"
+        for name, amount in size.items()
+    )
 
 
 def check(fitted: Outfit, size: Mapping[str, Any]) -> None:

@@ -14,12 +14,13 @@ from agents.faults import BerthLost, HostDrained
 from agents.models import Agent, Fact
 from agents.placement import LEASE_TTL
 from events.journal import record
-from resources import hosts, leases, workspaces
+from resources import leases, workspaces
 from resources.files import WorkspaceFull
 from resources.sandboxes import selection
 from resources.sandboxes.engine import EngineUnreachable
 from resources.sandboxes.protocol import SandboxGone, Tier
 
+PATIENCE = 3  # times MOORAGE_HOST_TTL_S, which a killed worker's new one needs where the machine is busy
 GONE_FOR_GOOD = timedelta(minutes=10)  # a host without a heartbeat for so long does not clear its berths any more
 
 
@@ -41,11 +42,17 @@ def renew_leases(*, now: datetime) -> int:
 
 
 def fail_on_lost_hosts(*, now: datetime) -> int:
-    """Agents whose host stopped beating break with that reason; their operations then move to another host."""
+    """Agents whose host stopped beating break with that reason; their operations then move to another host.
+
+    Not before ``PATIENCE`` times the time after which it counts as lost: a worker that was killed is back within
+    seconds, slower where the machine is busy, and finds its berths as they were.
+    """
+    silent_since = now - PATIENCE * timedelta(seconds=settings.HOST_TTL_S)
     failed = 0
     berthed = Agent.objects.filter(state__in=(Agent.State.SPAWNING, Agent.State.RUNNING), host__isnull=False)
     for agent in berthed.select_related("host"):
-        if agent.host and hosts.verdict(agent.host, now=now) is hosts.Verdict.LOST:
+        heard_at = agent.host.heartbeat_at if agent.host else None
+        if agent.host and (heard_at is None or heard_at < silent_since):
             fault = BerthLost(f"host {agent.host.name} stopped beating", host=agent.host.name)
             failed += lifecycle.fail(agent.pk, generation=agent.generation, fault=fault, actor="system") is not None
     return failed

@@ -62,7 +62,9 @@ def waiting_for(operation: dict[str, Any]) -> list[str]:
 
 
 def reason(entry: dict[str, Any]) -> str:
-    """``memory (host node-1, needs_mb 1536, free_mb 900)``."""
+    """As the server says it; of one that has no words ``memory (host node-1, needs_mb 1536, free_mb 900)``."""
+    if entry.get("words"):
+        return clean(entry["words"])
     kind = clean(entry.get("kind", "unknown"))
     more = ", ".join(
         clean(value) if name == "detail" else f"{clean(name)} {clean(value)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import redis
+from django.conf import settings
 from django.db import DatabaseError, connection
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
@@ -71,9 +73,36 @@ def _seen(now: datetime) -> Seen:
     return Seen(list(Host.objects.all()), outbox["all"], outbox["late"], swept)
 
 
+LEAST_FREE_MB = 100  # below, the next clone, log or database page may be the one that does not fit
+
+
+def _disk(known: Sequence[Host]) -> Part:
+    """What is free where our data lies, and as each host said last."""
+    here = shutil.disk_usage(settings.DATA).free // 2**20
+    short = [] if here >= LEAST_FREE_MB else [f"{here:,} MB free under MOORAGE_DATA"]
+    for host in known:
+        free = host.facts.get("disk_free_mb")
+        if free is not None and free < LEAST_FREE_MB and not (short and host.name == settings.HOST_NAME):
+            short.append(f"{free:,} MB free on {host.name}")
+    if short:
+        words = ", ".join(short)
+        return Part("disk", False, f"full: {words}" if here < 1 else f"nearly full: {words}", DISK_REMEDY)
+    return Part("disk", True, f"{here:,} MB free")
+
+
+DISK_REMEDY = (
+    "Free some space there (`du -xm MOORAGE_DATA | sort -n | tail` says what takes it). "
+    "What was accepted is kept and goes on by itself then."
+)
+
+
 def _redis() -> Part:
     try:
         live_stream.client().ping()
+    except redis.ResponseError as error:  # it runs, and refuses: most often it cannot write
+        return Part(
+            "redis", False, f"refuses: {str(error)[:200]}", "Where no space is left, free some; else see its log."
+        )
     except redis.RedisError as error:
         return Part("redis", False, type(error).__name__, "Start Redis; accepted work waits in the database meanwhile.")
     return Part("redis", True, "answers")
@@ -139,9 +168,9 @@ def parts(seen: Seen | None = None, *, now: datetime | None = None, up_s: float 
         seen = seen or _seen(now)
     except DatabaseError as error:
         broken = Part("database", False, type(error).__name__, "Check MOORAGE_DATABASE_URL and that the server runs.")
-        return [broken, _redis()]
+        return [broken, _disk(()), _redis()]
     return [
-        Part("database", True, connection.vendor), _redis(), _hosts(seen.hosts, now=now),
+        Part("database", True, connection.vendor), _disk(seen.hosts), _redis(), _hosts(seen.hosts, now=now),
         _egress(seen.hosts, now=now), _sweep(seen.swept_at, now=now, up_s=up_s),
         _outbox(seen.undelivered, seen.late), _services(),
     ]  # fmt: skip

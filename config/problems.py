@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -66,10 +68,25 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
 class DatabaseAway(exceptions.APIException):
     """The database did not answer, or not in time."""
 
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    status_code: int = status.HTTP_503_SERVICE_UNAVAILABLE
     default_code = "database_away"
     default_detail = "The database does not answer now. Try again."
     wait = 1
+
+
+class DiskFull(DatabaseAway):
+    """The database cannot write: no space is left where it lies."""
+
+    status_code = status.HTTP_507_INSUFFICIENT_STORAGE
+    default_code = "disk_full"
+    default_detail = "The server's disk is full, and nothing can be written. Free some space there, then try again."
+    wait = 30
+
+
+def _away(error: Exception) -> DatabaseAway:
+    # SQLite: "database or disk is full"; PostgreSQL: "… No space left on device".
+    full = re.search(r"disk is full|no space left", str(error), re.IGNORECASE)
+    return DiskFull() if full else DatabaseAway()
 
 
 def _as_drf(error: Exception) -> Exception:
@@ -85,7 +102,7 @@ def _as_drf(error: Exception) -> Exception:
             return exceptions.ParseError("The request cannot be understood.")
         case OperationalError() | InterfaceError():
             log.error("database away", exc_info=error)
-            return DatabaseAway()
+            return _away(error)
     return error
 
 
@@ -153,8 +170,27 @@ def _for_people(request: HttpRequest, status_code: int, title: str, words: str) 
     return HttpResponse(render_to_string("moorage/error.html", shown), status=status_code)
 
 
+def _database_away(request: HttpRequest, away: DatabaseAway) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        response = _plain(request, away.status_code, f"request.{away.default_code}", str(away.detail))
+    elif isinstance(away, DiskFull):
+        words = "Nothing can be written: free some space under MOORAGE_DATA. What was accepted goes on by itself then."
+        response = _for_people(request, away.status_code, "The disk is full", words)
+    else:
+        words = "The database does not answer, or not in time. What you sent was not taken. Try again in a moment."
+        response = _for_people(request, away.status_code, "The database is away", words)
+    response["Retry-After"] = str(away.wait)
+    return response
+
+
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's 400, e.g. for a host name that is not allowed."""
+    """Django's 400, e.g. for a host name that is not allowed; or its complaint about a form of many megabytes."""
+    if isinstance(exception, RequestDataTooBig) and not request.path.startswith("/api/"):
+        most = (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) // 2**20
+        words = (
+            f"More than {most} MB in one form are not taken. Go back, where what you typed still stands; shorten it."
+        )
+        return _for_people(request, 413, "Too much at once", words)
     if request.path.startswith("/api/"):
         return _plain(request, status.HTTP_400_BAD_REQUEST, "request.bad", "The request cannot be understood.")
     return _for_people(request, 400, "Bad request", "The server cannot make sense of it. Go back, and try again.")
@@ -183,7 +219,10 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's 500. The log has the traceback under the same request id."""
+    """Django's 500. The log has the traceback under the same request id. A database that is away is told as such."""
+    error = sys.exc_info()[1]
+    if isinstance(error, (OperationalError, InterfaceError)):
+        return _database_away(request, _away(error))
     if request.path.startswith("/api/"):
         return _plain(request, 500, "server.error", "Something broke on our side; the log names this request id.")
     return _for_people(request, 500, "Something broke on our side", "It is in the log. Try again in a moment.")

@@ -146,6 +146,7 @@ LOGIN_URL = "admin:login"
 LANGUAGE_CODE = "en"
 USE_I18N = False  # one language: to ask which one at each value costs a sixth of a page
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "config.formats"
 USE_TZ = True
 
 STATIC_URL = "static/"

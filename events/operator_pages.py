@@ -26,6 +26,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.views.decorators.http import require_POST, require_safe
 
 from events.faults import Fault
@@ -77,7 +78,7 @@ def moment(when: datetime | None) -> SafeString | str:
 
 def told(fault: Fault) -> str:
     """A fault for people: what is wrong, and the way on."""
-    return plain(f"{fault.detail.rstrip('.')}. {fault.remedy_text}".strip())
+    return capfirst(plain(f"{fault.detail.rstrip('.')}. {fault.remedy_text}".strip()))
 
 
 def _asked(_page: Any, _request: HttpRequest, _obj: Any) -> str:

@@ -14,6 +14,7 @@ from agents.models import Capability, Priority
 from operations import snapshots, submit
 from operations.coding.changes import Diff, FileChange
 from operations.models import Evidence, Operation, Project, Stage, Step, title_of
+from resources.reasons import in_words
 
 LONGEST_WAIT_S = 30.0
 START_SHOWN = 200  # characters of a requirement in a list
@@ -115,6 +116,7 @@ class ReasonShape(serializers.Serializer[Any]):
     """One reason why it does not go on; each kind has fields of its own."""
 
     kind = serializers.CharField()
+    words = serializers.CharField(help_text="The same for people.")
 
 
 class AttentionShape(serializers.Serializer[Any]):
@@ -166,7 +168,7 @@ class OperationSerializer(serializers.ModelSerializer[Operation]):
 
     @extend_schema_field(ReasonShape(many=True))
     def get_blocked_by(self, operation: Operation) -> list[dict[str, Any]]:
-        return snapshots.blocked_by(operation)
+        return [{**reason, "words": in_words(reason)} for reason in snapshots.blocked_by(operation)]
 
     def get_queue_position(self, operation: Operation) -> int | None:
         if operation.status != Operation.Status.WAITING or operation.agent is None:

@@ -17,6 +17,7 @@ from events.plain_text import plain, span, tail
 from events.recorded import Recorded
 from operations import budgets, diff_lines, foresight, permission, snapshots, step_logs, takeover
 from operations.coding import decisions, pull_requests, rounds
+from operations.coding.recovery import Action
 from operations.models import Evidence, Operation, Stage, Step
 from operations.step_logs import FINISHED_SHOWN, SHOWN
 from resources.reasons import in_words
@@ -42,6 +43,8 @@ class Attempt:
 
     step: Step
     duration: str
+    outcome: str
+    then: str
     fault: str
     remedy: str
     log: step_logs.ShownLog
@@ -203,9 +206,11 @@ def _mark(stage: Stage, operation: Operation, steps: list[Step], *, now: datetim
     if here and last and last.outcome != Step.Outcome.RUNNING:
         state = "waiting" if operation.status == Operation.Status.WAITING else "next"
     lasted = [(step.finished_at or now) - step.started_at for step in steps]
+    if lasted and state == Step.Outcome.WAITING:
+        lasted[-1] = now - steps[-1].started_at  # the attempt is over, the waiting is not
     note = ""
     if last and last.fault and state == Step.Outcome.FAULT:
-        note = " → ".join(filter(None, [str(last.fault.get("code", "")), last.action.replace("_", " ")]))
+        note = ": ".join(filter(None, [str(last.fault.get("code", "")), next_in_words(last.action)]))
     return StageMark(
         name=stage.value,
         label=stage.label,
@@ -217,6 +222,19 @@ def _mark(stage: Stage, operation: Operation, steps: list[Step], *, now: datetim
     )
 
 
+_NEXT: Mapping[str, str] = {
+    Action.RETRY: "tried again", Action.REWORK: "coded again", Action.RECREATE_ENVIRONMENT: "on in a new berth",
+    Action.FRESH_CLONE: "on from a fresh clone", Action.WAIT_FOR_BUDGET: "waits for money",
+    Action.WAIT_FOR_PROVIDER: "waits for the provider", Action.ASK: "asks you",
+    Action.ASK_PERMISSION: "asks for permission", Action.ESCALATE: "over to you",
+}  # fmt: skip
+
+
+def next_in_words(action: str) -> str:
+    """What was done about a fault; empty where nothing was decided."""
+    return _NEXT.get(action, "")
+
+
 def _attempt(step: Step, *, now: datetime) -> Attempt:
     fault = step.fault or {}
     open_now = step.outcome in {Step.Outcome.RUNNING, Step.Outcome.FAULT}
@@ -224,6 +242,8 @@ def _attempt(step: Step, *, now: datetime) -> Attempt:
     return Attempt(
         step=step,
         duration=span((step.finished_at or now) - step.started_at),
+        outcome="waited" if step.outcome == Step.Outcome.WAITING else str(step.outcome),
+        then=next_in_words(step.action),
         fault=plain(": ".join(filter(None, [str(fault.get("code", "")), str(fault.get("detail", ""))]))),
         remedy=plain(str(fault.get("remedy", ""))),
         log=log,

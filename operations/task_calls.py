@@ -40,8 +40,28 @@ def of(data: Mapping[str, Any]) -> Calls:
     chosen = _chosen(data)
     project = str(data["project"].pk) if data.get("project") else ""
     as_file = len(text) > LONGEST_SHOWN
-    return Calls(_curl(project, text, chosen, as_file=as_file), _command(data, project, text, chosen, as_file=as_file),
-                 as_file)  # fmt: skip
+    new = {} if project else _new_project(data)
+    return Calls(
+        _curl(project, text, chosen, new=new, as_file=as_file),
+        _command(project, text, chosen, new=new, as_file=as_file), as_file,
+    )  # fmt: skip
+
+
+def name_of(url: str) -> str:
+    """The last part of an address, as people call the repository."""
+    last = url.rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    return last.removesuffix(".git")[:100] or "repository"
+
+
+def _new_project(data: Mapping[str, Any]) -> dict[str, str]:
+    """The project that the request would make first; empty where nothing says which."""
+    if not (url := str(data.get("repository_url") or "")):
+        return {}
+    given = {
+        "name": data.get("name") or name_of(without_user(url)), "repository_url": without_user(url),
+        "base_branch": data.get("base_branch"), "default_template": data.get("template"),
+    }  # fmt: skip
+    return {name: str(value) for name, value in given.items() if value}
 
 
 def without_user(url: str) -> str:
@@ -84,30 +104,47 @@ def _chosen(data: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value and value != usual.get(name)}
 
 
-def _curl(project: str, text: str, chosen: Mapping[str, Any], *, as_file: bool) -> str:
-    body: dict[str, Any] = {"type": "coding", "project_id": project or "PROJECT_ID", "requirements": text, **chosen}
-    head = (
-        'curl --fail-with-body "$MOORAGE_URL/api/v1/operations/" \\\n'
+def _call(path: str) -> str:
+    return (
+        f'curl --fail-with-body "$MOORAGE_URL/api/v1/{path}/" \\\n'
         '  -H "Authorization: Bearer $MOORAGE_TOKEN" -H "Content-Type: application/json" \\\n'
+        "  --data-binary @-"
     )
+
+
+def _curl(project: str, text: str, chosen: Mapping[str, Any], *, new: Mapping[str, str], as_file: bool) -> str:
+    body: dict[str, Any] = {"type": "coding", "project_id": project or "PROJECT_ID", "requirements": text, **chosen}
+    call, given = _call("operations"), ""
+    first = f"project=$({_here(_call('projects'), new, then=' | jq --raw-output .id')}\n)\n" if new else ""
     if as_file:
-        rest = json.dumps({**body, "requirements": "$text"}).replace('"$text"', "$text")
-        return f"jq -n --rawfile text {_FILE} '{rest}' |\n{head}  --data-binary @-"
+        given = f" --rawfile text {_FILE}"
+        body["requirements"] = "$text"
+    if new:
+        given += ' --arg project "$project"'
+        body["project_id"] = "$project"
+    if not given:
+        return _here(call, body)
+    if as_file:
+        # What a program of jq names is not quoted.
+        document = json.dumps(body).replace('"$text"', "$text").replace('"$project"', "$project")
+        return f"{first}jq -n{given} '{document}' |\n{call}"
+    return first + _here(f"jq{given} '.project_id = $project'", body, then=f" | {call}")
+
+
+def _here(command: str, document: Mapping[str, Any], *, then: str = "") -> str:
     # Each line of the document begins with a blank or a brace: none is the mark that ends it.
-    document = json.dumps(body, indent=2, ensure_ascii=False)
-    return f"{head}  --data-binary @- <<'JSON'\n{document}\nJSON"
+    return f"{command} <<'JSON'{then}\n{json.dumps(document, indent=2, ensure_ascii=False)}\nJSON"
 
 
-def _command(data: Mapping[str, Any], project: str, text: str, chosen: Mapping[str, Any], *, as_file: bool) -> str:
+def _command(project: str, text: str, chosen: Mapping[str, Any], *, new: Mapping[str, str], as_file: bool) -> str:
     lines = []
-    if not project and data.get("repository_url"):
-        name = data.get("name") or "NAME"
-        branch = ["--base-branch", data["base_branch"]] if data.get("base_branch") else []
-        lines.append(shlex.join(["moorage", "project", "create", name, without_user(data["repository_url"]), *branch]))
+    if new:
+        branch = ["--base-branch", new["base_branch"]] if "base_branch" in new else []
+        lines.append(shlex.join(["moorage", "project", "create", new["name"], new["repository_url"], *branch]))
     size = {name.replace("_", "-"): str(amount) for name, amount in chosen.get("size", {}).items()}
     words = {**{name: value for name, value in chosen.items() if name != "size"}, **size}
     options = [part for name, value in words.items() for part in (f"--{name}", value)]
-    call = shlex.join(["moorage", "run", "--project", project or str(data.get("name") or "NAME"), *options])
+    call = shlex.join(["moorage", "run", "--project", project or new.get("name", "NAME"), *options])
     if as_file:
         return "\n".join([*lines, f"{call} --file {_FILE}"])
     mark = "REQUIREMENT"

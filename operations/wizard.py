@@ -79,6 +79,10 @@ class TaskForm(forms.Form):
         self.fields["project"].queryset = policy.visible_projects(user)  # type: ignore[attr-defined]
         self.fields["template"].choices = [("", "the project's"), *template_choices()]  # type: ignore[attr-defined]
 
+    def clean_requirements(self) -> str:
+        """With the line ends that were typed: a browser sends others, and a diff in it would not apply."""
+        return str(self.cleaned_data["requirements"]).replace("\r\n", "\n")
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if data.get("project") is None and not data.get("repository_url") and "project" not in self.errors:
@@ -128,7 +132,7 @@ def _requested(request: HttpRequest, form: TaskForm) -> Operation | None:
     try:
         if data["project"] is None:
             made = projects.create(
-                by=request.user, **{**new, "name": new["name"] or _name_of(new)},
+                by=request.user, **{**new, "name": new["name"] or task_calls.name_of(new["repository_url"])},
                 default_template=data["template"] or "python",
             )  # fmt: skip
             # What comes next may be refused: the project is there.
@@ -154,9 +158,3 @@ def _looked(form: TaskForm, *, remote: bool) -> dict[str, Any]:
         except Fault as fault:
             found["fault"] = told(fault)
     return found
-
-
-def _name_of(new: Mapping[str, str]) -> str:
-    """The last part of the address, as people call the repository."""
-    last = new["repository_url"].rstrip("/").rpartition("/")[2].rpartition(":")[2]
-    return last.removesuffix(".git")[:100] or "repository"

@@ -25,11 +25,11 @@ from resources.host_map import bars, holders
 from resources.models import Account, EgressGrant, Host, Lease, Orphan
 
 _FIGURES = {
-    "cores": "Cores",
-    "load": "Load",
-    "memory_total_mb": "Memory, MB",
-    "memory_free_mb": "Memory free, MB",
-    "disk_free_mb": "Disk free, MB",
+    "cores": ("Cores", "{}"),
+    "load": ("Load", "{}"),
+    "memory_total_mb": ("Memory", "{:,} MB"),
+    "memory_free_mb": ("Memory free", "{:,} MB"),
+    "disk_free_mb": ("Disk free", "{:,} MB"),
 }
 
 
@@ -60,7 +60,7 @@ class HostAdmin(OperatorPage):
             ),
             "resting": uids.resting(obj)[:20],
             "tiers": obj.facts.get("tiers", []),
-            "figures": [(words, obj.facts[name]) for name, words in _FIGURES.items() if name in obj.facts],
+            "figures": [(words, said.format(facts[name])) for name, (words, said) in _FIGURES.items() if name in facts],
             "events": journal.replay(topic, after=max(0, journal.head(topic) - 20))[::-1],
         }  # fmt: skip
 

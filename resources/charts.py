@@ -50,12 +50,16 @@ class Moment(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """How one figure is read from a moment, and how it is said; not ``drawn``: it stands in the table alone."""
+    """How one figure is read from a moment, and how it is said; not ``drawn``: it stands in the table alone.
+
+    ``summed``: what happened in each moment, of which the sum is said, not the last.
+    """
 
     label: str
     of: Callable[[Any], int | None]
     said: Callable[[int], str]
     drawn: bool = True
+    summed: bool = False
 
 
 def _cores(millis: int) -> str:
@@ -63,7 +67,7 @@ def _cores(millis: int) -> str:
 
 
 def _megabytes(amount: int) -> str:
-    return f"{amount:,} MB".replace(",", " ")
+    return f"{amount:,} MB"
 
 
 def _of_point(name: str) -> Callable[[Point], int | None]:
@@ -121,13 +125,19 @@ def _chart(
         [(_x((at - since).total_seconds() / length), _y(value / highest)) for at, value in stretch]
         for stretch in _stretches(known, gap)
     )
-    words = (
-        f"{figure.label}: now {figure.said(values[-1])}, from {figure.said(min(values))} to {figure.said(max(values))}"
-        + (f", of {figure.said(top)}" if top else "")
-    )
-    return Chart(
-        figure.label, figure.said(values[-1]), words, tuple(map(_points, lines)), tuple(map(_points, map(_area, lines)))
-    )
+    now, words = _said(figure, values, top)
+    return Chart(figure.label, now, words, tuple(map(_points, lines)), tuple(map(_points, map(_area, lines))))
+
+
+def _said(figure: Figure, values: Sequence[int], top: int) -> tuple[str, str]:
+    """The figure beside the label, and the whole in words."""
+    most = figure.said(max(values))
+    if figure.summed:
+        whole = figure.said(sum(values))
+        return whole, f"{figure.label}: {whole} in all, at most {most} at a time"
+    now = figure.said(values[-1])
+    words = f"{figure.label}: now {now}, from {figure.said(min(values))} to {most}"
+    return now, words + (f", of {figure.said(top)}" if top else "")
 
 
 def _stretches(known: Sequence[tuple[datetime, int]], gap: timedelta) -> Iterable[list[tuple[datetime, int]]]:

@@ -50,6 +50,11 @@ class Holder:
         return sum(lease.amount for lease in self.leases if lease.kind == kind)
 
     @property
+    def work(self) -> list[Any]:
+        """The operations that run in it; their room is above this one."""
+        return [one for one in self.agent.operations.all() if one.completed_at is None] if self.agent else []
+
+    @property
     def slots(self) -> int:
         return self._sum(Lease.Kind.SLOT)
 
@@ -102,10 +107,11 @@ def bars(host: Host, used: hosts.Usage) -> tuple[Bar, ...]:
 
 
 def holders(host: Host, *, now: datetime) -> list[Holder]:
-    """Who holds something of the host, the heaviest first: three queries."""
+    """Who holds something of the host, the heaviest first: four queries."""
     rows = Lease.objects.filter(host=host, state__in=Lease.LIVE).order_by("owner", "kind", "key")
     measured = samples.of_berths(now=now, host_id=host.pk)
-    agents = {agent.owner: agent for agent in host.agents.defer("resolved")}  # type: ignore[attr-defined] # a room above
+    here = host.agents.exclude(state="stopped")  # type: ignore[attr-defined] # a room above
+    agents = {agent.owner: agent for agent in here.defer("resolved").prefetch_related("operations")}
     found = [
         Holder(owner, agents.get(owner), tuple(theirs), measured.get(owner), host)
         for owner, theirs in groupby(rows, key=lambda lease: lease.owner)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_UNITS = {"memory": ("_mb", " MB of memory"), "disk": ("_mb", " MB of disk"), "cpu": ("_millis", "/1000 of a core")}
+# Of each resource: how its amounts end, how many of them make one of what people count in, and what that is called.
+_UNITS = {"memory": ("_mb", 1, "MB of memory"), "disk": ("_mb", 1, "MB of disk"), "cpu": ("_millis", 1000, "cores")}
 
 
 def in_words(reason: Mapping[str, Any]) -> str:
@@ -13,13 +14,17 @@ def in_words(reason: Mapping[str, Any]) -> str:
     kind, host = str(reason.get("kind", "unknown")), reason.get("host", "a host")
     if kind == "slots":
         return f"{host} has no free berth"
-    for unit, words in (_UNITS[kind],) if kind in _UNITS else ():
+    for unit, per, words in (_UNITS[kind],) if kind in _UNITS else ():
         if f"needs{unit}" in reason:
-            return f"{host} has {reason.get(f'free{unit}')} free of the {reason[f'needs{unit}']}{words} it needs"
+            free, needs = _amount(reason.get(f"free{unit}"), per), _amount(reason[f"needs{unit}"], per)
+            most = reason.get(f"of{unit}")
+            if isinstance(most, int) and most < reason[f"needs{unit}"]:
+                return f"it needs {needs} {words}, and {host} lends no more than {_amount(most, per)} in all"
+            return f"it needs {needs} {words}, and {host} has {free} free"
     if kind == "quota":
         return _quota(reason)
     if kind == "ports" and "needs" in reason:
-        return f"{host} has {reason.get('free')} free of the {reason['needs']} ports it needs"
+        return f"it needs {reason['needs']} ports, and {host} has {reason.get('free')} free"
     if kind == "uids":
         return f"{host} has no user id to lend: of {reason.get('of')} some are lent, others rest until they are clean"
     known = {
@@ -43,20 +48,25 @@ def in_words(reason: Mapping[str, Any]) -> str:
 
 
 _RESOURCES = {
-    "slots": ("", "berths"),
-    "memory_mb": (" MB", "of memory"),
-    "cpu_millis": ("/1000 of a core", "of processor time"),
-    "disk_mb": (" MB", "of disk"),
+    "slots": (1, "berths"),
+    "memory_mb": (1, "MB of memory"),
+    "cpu_millis": (1000, "cores"),
+    "disk_mb": (1, "MB of disk"),
 }
 
 
+def _amount(value: object, per: int = 1) -> str:
+    """``1,536``; of thousandths of a core ``0.5``."""
+    return f"{round(value / per, 2):,.12g}" if isinstance(value, int) else str(value)
+
+
 def _quota(reason: Mapping[str, Any]) -> str:
-    unit, words = _RESOURCES.get(str(reason.get("resource")), ("", str(reason.get("resource"))))
+    per, words = _RESOURCES.get(str(reason.get("resource")), (1, str(reason.get("resource"))))
     whose = "its project" if reason.get("of") == "project" else "who asked for it"
     used, limit, needs = reason.get("used"), reason.get("limit"), reason.get("needs")
     if isinstance(needs, int) and isinstance(limit, int) and needs > limit:
-        return f"it needs {needs}{unit} {words}, above the {limit}{unit} that {whose} may hold at all"
-    return f"{whose} holds {used}{unit} {words} of the {limit}{unit} allowed"
+        return f"it needs {_amount(needs, per)} {words}, above the {_amount(limit, per)} that {whose} may hold at all"
+    return f"{whose} holds {_amount(used, per)} {words} of the {_amount(limit, per)} allowed"
 
 
 def _clock(when: object) -> str:

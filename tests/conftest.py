@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from django.apps import apps
 from django.conf import settings as django_settings
 from django.db import connection
+from django.db.models.signals import post_migrate
 
 from events import receipts
 from tests.fakes import tied
@@ -129,6 +131,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         if connection.vendor == "sqlite":
             connection.cursor().execute("DROP TRIGGER IF EXISTS events_event_no_delete")
+        _keep_permissions()
     yield
     with django_db_blocker.unblock():  # type: ignore[attr-defined]
         if connection.vendor == "postgresql":
@@ -136,6 +139,23 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
+
+
+def _keep_permissions() -> None:
+    """That flush takes content types and permissions, too: they are put back as they were, not made one by one."""
+    from django.contrib.auth.models import Permission
+    from django.contrib.contenttypes.management import create_contenttypes
+    from django.contrib.contenttypes.models import ContentType
+
+    types, permissions = list(ContentType.objects.all()), list(Permission.objects.all())
+
+    def put_back(using: str, **_of_the_signal: object) -> None:
+        ContentType.objects.using(using).bulk_create(types, ignore_conflicts=True)
+        Permission.objects.using(using).bulk_create(permissions, ignore_conflicts=True)
+
+    post_migrate.disconnect(create_contenttypes)
+    post_migrate.disconnect(dispatch_uid="django.contrib.auth.management.create_permissions")
+    post_migrate.connect(put_back, sender=apps.get_app_config("auth"), weak=False)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -19,6 +19,7 @@ from agents.gateway import ledger, own_prices, parking, prices, replies, tokens,
 from agents.gateway.faults import BadCall, BudgetExhausted, ModelNotAllowed, PriceUnknown, ProviderParked
 from agents.gateway.ledger import Ended, Need
 from agents.gateway.models import ModelCall, RunToken
+from agents.gateway.parking import Rest
 from agents.gateway.prices import Entry, Price
 from agents.gateway.replies import Reply
 from agents.gateway.wires import Asked
@@ -91,13 +92,12 @@ def settle(admitted: Admitted, ended: Ended, *, failed: str, now: datetime) -> N
         admitted.guard.__exit__(None, None, None)
 
 
-def park(admitted: Admitted, *, headers: Mapping[str, str], body: bytes, now: datetime) -> float:
-    """A 429: leave this key alone. Returns how long this very run should wait, in seconds."""
-    rest_s, reason = parking.rest_of(headers, body, now=now)
+def park(admitted: Admitted, rest: Rest) -> float:
+    """Leave this key alone. Returns how long this very run should wait, in seconds."""
     name = parking.credential(admitted.model)
-    parking.park(name, rest_s=rest_s, reason=reason)
+    parking.park(name, rest_s=rest.seconds, reason=rest.reason)
     found = parking.parked(name, run=str(admitted.call.run_id))
-    return found.wait_s if found else rest_s
+    return found.wait_s if found else rest.seconds
 
 
 def allowed(*, token: str, now: datetime) -> list[str]:

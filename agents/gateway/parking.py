@@ -7,6 +7,7 @@ in the same moment. Without Redis a gateway knows what it heard itself.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 import threading
@@ -31,6 +32,8 @@ LONGEST_S = 24 * 3600.0
 _QUOTA_REST_S = 900.0  # a quota that is used up, with no word on when it is renewed
 _PLAIN_REST_S = 5.0
 _QUOTA = re.compile(rb"insufficient_quota|billing_hard_limit|quota[^\"]{0,40}exceeded|exceeded[^\"]{0,40}quota", re.I)
+_NO_CREDIT = "Your credit balance is too low"  # as Anthropic says, with 400
+_OVERLOADED = (503, 529)
 _SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:([\d.]+)ms)?")
 
 
@@ -122,18 +125,41 @@ def _known_here(name: str, run: str) -> Parked | None:
     return Parked(left_s, left_s + place * STAGGER_S, reason)
 
 
-def rest_of(headers: Mapping[str, str], body: bytes, *, now: datetime) -> tuple[float, str]:
-    """How long a 429 asks for patience, in seconds, and why. Reads what OpenAI, Anthropic and RFC 9110 say."""
-    quota = bool(_QUOTA.search(body[:4000]))
-    reason = "the quota is used up" if quota else "too many requests"
-    told = [
-        wait
-        for name, value in headers.items()
-        if (wait := _told_s(name.lower(), value.strip(), headers, now)) is not None
-    ]
-    if told:
-        return max(told), reason
-    return (_QUOTA_REST_S if quota else _PLAIN_REST_S), reason
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """For how long a provider wants no call with this key, in seconds, and why."""
+
+    seconds: float
+    reason: str
+
+
+def rest_of(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Rest | None:
+    """The rest that a refusal asks for; None where it asks for none. ``headers`` by names in lower case.
+
+    Reads what OpenAI, Anthropic and RFC 9110 say. A provider that is overloaded is left alone only where it names a
+    time; money that is used up is a quota, whatever number says so.
+    """
+    told = [wait for name, value in headers.items() if (wait := _told_s(name, value.strip(), headers, now)) is not None]
+    if status in _OVERLOADED:
+        return Rest(max(told), "it is overloaded") if told else None
+    spent = _is_spent(status, body)
+    if status != 429 and not spent:
+        return None
+    reason = "the quota is used up" if spent else "too many requests"
+    return Rest(max(told, default=_QUOTA_REST_S if spent else _PLAIN_REST_S), reason)
+
+
+def _is_spent(status: int, body: bytes) -> bool:
+    """Whether the refusal is for want of money. A wrong request may be repeated in one, so only its own words count."""
+    if status in (402, 429):
+        return status == 402 or bool(_QUOTA.search(body[:4000]))
+    if status not in (400, 403):
+        return False
+    try:
+        error = json.loads(body)["error"]
+        return error.get("code") == "insufficient_quota" or str(error["message"]).startswith(_NO_CREDIT)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return False
 
 
 def _told_s(name: str, value: str, headers: Mapping[str, str], now: datetime) -> float | None:

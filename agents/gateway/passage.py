@@ -15,7 +15,7 @@ import httpx
 from django.conf import settings
 from django.utils import timezone
 
-from agents.gateway import answers, calls
+from agents.gateway import answers, calls, parking
 from agents.gateway.calls import Admitted
 from agents.gateway.clients import Client, Headers
 from agents.gateway.faults import Late, Malfunction, Unreachable
@@ -119,13 +119,12 @@ class Passage:
             body = b""
         body = self._without_key(body)
         await self._settle(ended, failed=f"it answered {status}" if status >= 500 else "")
-        if status == 429:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            wait_s = await self._in_thread(
-                lambda: calls.park(self._admitted, headers=headers, body=body, now=timezone.now())
-            )
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        if rest := parking.rest_of(status, headers, body, now=timezone.now()):
+            wait_s = await self._in_thread(lambda: calls.park(self._admitted, rest))
             back = [(name, value) for name, value in back if not name.startswith("retry-after")]
             back.append(("retry-after", f"{max(wait_s, 0.001):.3f}"))
+            status = max(status, 429)  # an account without money is no mistake of the client's: others may help
         # A redirect would send the request, and with it what it says, somewhere else: it is an error.
         await self._client.answer(status if status >= 400 else 502, back, body)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from agents.gateway import attachments
 from agents.gateway.faults import BadCall, NotServed
 from agents.providers import Dialect
 
@@ -85,8 +86,8 @@ def read(path: str, body: bytes) -> Asked:
     if not isinstance(streamed, bool):
         raise BadCall("stream is neither true nor false.")
     return Asked(
-        endpoint, model, streamed, sent, digest, input_tokens=len(sent) // _BYTES_PER_TOKEN + 64,
-        output_tokens=output, hide_usage=hide_usage,
+        endpoint, model, streamed, sent, digest, output_tokens=output, hide_usage=hide_usage,
+        input_tokens=len(sent) // _BYTES_PER_TOKEN + 64 + attachments.tokens(document),
     )  # fmt: skip
 
 
@@ -137,6 +138,11 @@ def _tier(document: Mapping[str, Any], *known: str) -> None:
         raise BadCall("service_tier is not passed on: its price is not known. Leave it out.")
 
 
+def _surcharge(document: Mapping[str, Any], name: str, *free: str) -> None:
+    if document.get(name) not in (None, *free):
+        raise BadCall(f"{name} is not passed on: it costs more than what is listed. Leave it out.")
+
+
 def _chat(document: dict[str, Any]) -> int:
     _refuse(document, "audio", "web_search_options", "prediction")
     _tools(document, lambda kind: kind in {"function", "custom"})
@@ -165,6 +171,8 @@ def _messages(document: dict[str, Any]) -> int:
     own = ("custom", "bash_", "text_editor_", "computer_", "memory_")
     _tools(document, lambda kind: kind.startswith(own))
     _tier(document, "auto", "standard_only")
+    _surcharge(document, "speed", "standard")
+    _surcharge(document, "inference_geo", "global")
     bound = _whole(document, "max_tokens")
     if bound is None:
         document["max_tokens"] = bound = DEFAULT_OUTPUT

@@ -131,7 +131,7 @@ def look(*, now: datetime) -> Harbour:
         calls_today=told.of("calls").number,
         hosts=tuple(_host_lines(known, measured, now=now)),
         queue=_queue(told, now=now),
-        hour=_hour(now=now),
+        hour=_hour(told, now=now),
         latest=tuple(_latest(now=now)),
         parts=tuple(parts),
         breakers=tuple(one for one in breakers.known() if one.position is not breakers.Position.CLOSED),
@@ -186,18 +186,35 @@ _WORK = (
         "Oldest waits", attrgetter("oldest_s"), lambda seconds: span(timedelta(seconds=seconds)) if seconds else "none"
     ),
     Figure("Spent today", attrgetter("spent_nanos"), money.said),
-    Figure("Succeeded", attrgetter("succeeded"), str),
-    Figure("Failed", attrgetter("failed"), str),
+    Figure("Succeeded", attrgetter("succeeded"), str, summed=True),
+    Figure("Failed", attrgetter("failed"), str, summed=True),
     Figure("Running", attrgetter("running"), str, drawn=False),
 )
 
 
-def _hour(*, now: datetime) -> Charts:
-    """Queue, spend and outcomes of the last hour, as noted once a minute."""
-    since = now - HOUR
-    return charts.draw(
-        history.since(since), since=since, until=now, period_s=history.EVERY.total_seconds(), figures=_WORK
-    )
+@dataclass(frozen=True, slots=True)
+class _AsOfNow:
+    """What is so now, at the end of what was noted; how operations ended is known by the minute only."""
+
+    at: datetime
+    waiting: int
+    running: int
+    oldest_s: int
+    spent_nanos: int
+    succeeded: None = None
+    failed: None = None
+
+
+def _hour(told: Tallies, *, now: datetime) -> Charts:
+    """Queue, spend and outcomes of the last hour, as noted once a minute, and as they are now."""
+    since, noted = now - HOUR, history.since(now - HOUR)
+    waiting = told.of("operations", Operation.Status.QUEUED, Operation.Status.WAITING)
+    last = _AsOfNow(
+        now, waiting.number, told.of("operations", Operation.Status.RUNNING).number,
+        int((now - waiting.since).total_seconds()) if waiting.since else 0, told.of("spent").number,
+    )  # fmt: skip
+    points: list[charts.Moment] = [*noted, last] if noted else []
+    return charts.draw(points, since=since, until=now, period_s=history.EVERY.total_seconds(), figures=_WORK)
 
 
 def _next_in_line(*, now: datetime) -> Iterable[tuple[Operation, list[dict[str, Any]]]]:

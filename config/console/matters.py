@@ -62,7 +62,7 @@ def of(
     broken: int,
     now: datetime,
 ) -> Matters:
-    """By two queries, and one where workers were lost: of operations and agents only as many are read as are shown.
+    """By two queries, and two more where workers were lost; as many operations and agents are read as are shown.
 
     ``asking`` and ``broken`` say how many operations need somebody, and how many agents are in error, in all;
     ``lost_workers`` how many stages lost theirs lately.
@@ -135,12 +135,16 @@ def lost_workers(*, now: datetime) -> QuerySet[Event]:
 
 
 def _of_lost_workers(*, now: datetime) -> Iterable[Matter]:
-    for event in lost_workers(now=now).order_by("-id")[:SHOWN]:
-        key = event.topic.partition(".")[2]
+    events = list(lost_workers(now=now).order_by("-id")[:SHOWN])
+    rows = Operation.objects.filter(pk__in=[event.topic.partition(".")[2] for event in events], completed_at=None)
+    under_way = {row.topic: row for row in rows.select_related("project").defer("metadata", "result", "answers")}
+    for event in events:
+        if (row := under_way.get(event.topic)) is None:
+            continue  # it has ended since, well or not, and says so itself
         yield Matter(
-            "lost", f"Worker of operation {key[:8]}", plain(event.reason),
+            "lost", plain(f"{row.project.name}: {row.title}"), plain(event.reason),
             "The stage begins again by itself. Where it happens again, look at the host's memory and its kernel log.",
-            ago(event.created_at, now=now), reverse("admin:operations_operation_change", args=[key]),
+            ago(event.created_at, now=now), _page("operations_operation", row.pk),
         )  # fmt: skip
 
 

@@ -23,6 +23,12 @@ def cores(millis: int) -> str:
     return f"{round(millis / 1000, 2):g}"
 
 
+@register.filter
+def thousands(amount: int) -> str:
+    """1536 as 1,536."""
+    return f"{amount:,}"
+
+
 @register.inclusion_tag("moorage/delivered.html")
 def delivered(operation: Operation) -> dict[str, object]:
     """The pull requests of an operation: state, checks, rounds."""

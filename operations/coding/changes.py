@@ -152,6 +152,12 @@ def list_files(*, vault: Vault, tree: str, limits: Limits = LIMITS) -> tuple[Tre
     return tuple(files)
 
 
+def names_at_top(*, vault: Vault, tree: str) -> frozenset[str]:
+    """What lies in the top directory of a tree."""
+    raw = run(vault.path, "ls-tree", "-z", "--name-only", "--full-tree", object_id(tree), doing="Listing a tree").stdout
+    return frozenset(name.decode("utf-8", "backslashreplace") for name in raw.split(b"\0")[:-1])
+
+
 def read_blob(*, vault: Vault, tree: str, path: str, limit_bytes: int = 2_000_000) -> bytes | None:
     """The bytes of one file of a tree, or None where the tree has no file of that name."""
     if "\0" in path:

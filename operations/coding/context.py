@@ -97,6 +97,7 @@ class Context:
         self.operation, self.log, self.lost = operation, log, lost
         self.witnessed: list[Witnessed] = []
         self.mask = Mask({})  # of the template's secrets, from the moment they are read
+        self._products: dict[Stage, dict[str, Any]] = {}  # none changes as long as this attempt has a say
 
     @property
     def stage(self) -> Stage:
@@ -146,11 +147,12 @@ class Context:
 
     def product(self, stage: Stage) -> dict[str, Any]:
         """What the last finished run of an earlier stage made; empty when it has not run since the work began."""
-        done = self._steps.filter(stage=stage, outcome=Step.Outcome.DONE)
-        if stage.position > Stage.ANALYZE.position:
-            done = done.filter(pk__gt=self._begun)
-        step = done.order_by("-id").first()
-        return step.product if step else {}
+        if stage not in self._products:
+            done = self._steps.filter(stage=stage, outcome=Step.Outcome.DONE)
+            if stage.position > Stage.ANALYZE.position:
+                done = done.filter(pk__gt=self._begun)
+            self._products[stage] = done.order_by("-id").values_list("product", flat=True).first() or {}
+        return self._products[stage]
 
     def handed_over(self) -> str:
         """The tree with which a person was given the berth of the stage before it began; empty where it was not so."""

@@ -11,8 +11,10 @@ from typing import Any
 from django.utils import timezone
 
 from agents import lifecycle
+from agents.faults import StoppedByHand
 from events.faults import Fault
 from events.journal import record
+from events.models import Event
 from operations import permission
 from operations.coding import recovery
 from operations.coding.storable import storable
@@ -23,20 +25,42 @@ from operations.submit import advance, end, let_go
 
 def recover(operation: Operation, fault: Fault, *, step: Step | None, actor: str) -> None:
     """Write the fault to the step, where there is one, and take the next action."""
-    stage = Stage(operation.stage)
+    decision = _decide(operation, fault)
+    if decision.action is recovery.Action.RECREATE_ENVIRONMENT and (by_hand := _stopped_by_hand(operation, step)):
+        fault, decision = by_hand, _decide(operation, by_hand)
+    document = storable({**fault.as_dict(), "kind": decision.kind.value, "stage": operation.stage})
+    if step is not None:
+        step.outcome, step.fault, step.action = Step.Outcome.FAULT, document, decision.action.value
+        step.save()
+    RECOVER[decision.action](operation, document, decision, actor)
+
+
+def _decide(operation: Operation, fault: Fault) -> recovery.Decision:
     earlier = operation.steps.filter(turn__gte=operation.counting_from, outcome=Step.Outcome.FAULT).exclude(action="")
-    decision = recovery.decide(
-        stage=stage,
+    return recovery.decide(
+        stage=Stage(operation.stage),
         fault=fault,
         engine_kind=operation.engine_kind,
         earlier=[(fault or {}).get("kind", "") for fault in earlier.values_list("fault", flat=True)],
         reworks=operation.agent.resolved["spec"]["engine"]["max_attempts"] if operation.agent else None,
     )
-    document = storable({**fault.as_dict(), "kind": decision.kind.value, "stage": stage.value})
-    if step is not None:
-        step.outcome, step.fault, step.action = Step.Outcome.FAULT, document, decision.action.value
-        step.save()
-    RECOVER[decision.action](operation, document, decision, actor)
+
+
+def _stopped_by_hand(operation: Operation, step: Step | None) -> StoppedByHand | None:
+    """Who stops an agent that sets its host on fire means its work too: it does not begin again by itself.
+
+    None where the berth was lost otherwise, or was gone before this stage began: that somebody wanted.
+    """
+    if operation.agent is None or step is None:
+        return None
+    asked = Event.objects.filter(
+        topic=operation.agent.topic, kind="agent.stop_requested", actor__startswith="user:",
+        created_at__gte=step.started_at,
+    ).last()  # fmt: skip
+    if asked is None:
+        return None
+    who = asked.actor.removeprefix("user:")
+    return StoppedByHand(f"{who} stopped its agent {operation.agent.name} while {operation.stage} ran")
 
 
 def _retry(operation: Operation, document: dict[str, Any], decision: recovery.Decision, actor: str) -> None:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from agents import berths, health, lifecycle, placement, upkeep
 from agents.models import Agent, Fact, State
 from events.models import Event
-from resources import leases
+from resources import hosts, leases
 from resources.models import Host, Lease
 from resources.sandboxes import selection
 from resources.sandboxes.protocol import SandboxFailed
@@ -137,6 +137,14 @@ def test_agents_of_a_lost_host_break_and_those_of_others_and_without_one_do_not(
         assert (found.error["code"], found.error["facts"]) == ("agent.berth_lost", {"host": "lost"})
     assert loaded(elsewhere).state == State.RUNNING
     assert loaded(nowhere).state == State.SPAWNING
+
+
+def test_a_worker_that_is_slow_to_come_back_finds_its_berths_as_they_were(settings: Any) -> None:
+    host, agent = factories.host(), factories.running()
+    silent_since(host, NOW - timedelta(seconds=2 * settings.HOST_TTL_S))
+    assert hosts.verdict(Host.objects.get(pk=host.pk), now=NOW) is hosts.Verdict.LOST
+    assert upkeep.fail_on_lost_hosts(now=NOW) == 0
+    assert loaded(agent).state == State.RUNNING
 
 
 def test_a_host_that_may_come_back_is_not_written_off() -> None:

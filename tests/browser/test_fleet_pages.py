@@ -96,7 +96,7 @@ def test_stopping_many_says_first_what_it_means_for_each_and_then_what_it_did(
     lifecycle.request_stop(gone.pk, actor="user:ada", reason="")
     seen = bulk(admin_client, "stop", agent, gone)
     assert re.search(r"petrel\s+yes\s+gives back .*MB of memory.* on node-1.*Uncommitted work is kept first", seen)
-    assert re.search(r"gone\s+refused\s+agent gone is stopping already", seen)
+    assert re.search(r"gone\s+refused\s+Agent gone is stopping already", seen)
     assert Agent.objects.get(pk=agent.pk).state == "running"
     done = bulk(admin_client, "stop", agent, confirmed="stop")
     assert re.search(r"petrel\s+done\s+petrel is asked to leave", done)
@@ -112,8 +112,8 @@ def test_retrying_many_refuses_those_that_are_not_broken_or_not_cleared(admin_cl
     broken = factories.running(name="broken")
     lifecycle.fail(broken.pk, generation=broken.generation, fault=SandboxFailed("x"), actor="system")
     seen = bulk(admin_client, "retry", agent, broken)
-    assert re.search(r"petrel\s+refused\s+agent petrel is running", seen)
-    assert re.search(r"broken\s+refused\s+the old berth of broken is still being cleared", seen)
+    assert re.search(r"petrel\s+refused\s+Agent petrel is running", seen)
+    assert re.search(r"broken\s+refused\s+The old berth of broken is still being cleared", seen)
     assert "None of them can be." in seen
 
 
@@ -141,7 +141,7 @@ def test_an_agent_is_handed_over_and_its_page_says_whose_it_is(
     admin_client: Client, agent: Agent, django_user_model: Any
 ) -> None:
     django_user_model.objects.create_user("eve")
-    assert "Petrel is eve" in said(admin_client.post(do(agent, "hand-over"), {"user": " eve "}, follow=True))
+    assert "petrel is eve" in said(admin_client.post(do(agent, "hand-over"), {"user": " eve "}, follow=True))
     assert "here is no active user" in said(admin_client.post(do(agent, "hand-over"), {"user": "who"}, follow=True))
     assert Agent.objects.get(pk=agent.pk).created_by.username == "eve"  # type: ignore[union-attr] # somebody's
 

@@ -44,7 +44,7 @@ def test_from_the_harbour_to_only_the_culprit_stopped_in_three_clicks(host: Host
     heaviest = visitor.page.locator("[data-part=holders] tbody tr").first
     expect(heaviest).to_contain_text("culprit")
     heaviest.get_by_role("button", name="Stop culprit").click()
-    expect(visitor.page.locator(".messagelist")).to_contain_text("asked to leave")
+    expect(visitor.page.locator(".messagelist")).to_contain_text("culprit is asked to leave")
     assert (state("culprit"), state("small")) == ("stopping", "running")
     assert visitor.complaints == []
 

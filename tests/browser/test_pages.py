@@ -196,11 +196,11 @@ def test_a_bulk_action_asks_first_and_tells_the_result_of_each(
     chosen = {"action": "cancel_selected", "_selected_action": [waiting.pk, over.pk]}
     seen = said(admin_client.post(listing, chosen))
     assert re.search(r"Dredge the channel\s+yes\s+stops at Init; its place in the line is given up", seen)
-    assert re.search(r"Paint the buoys\s+refused\s+the operation has failed already", seen)
+    assert re.search(r"Paint the buoys\s+refused\s+The operation has failed already", seen)
     assert Operation.objects.get(pk=waiting.pk).status == "queued"
     text = said(admin_client.post(listing, {**chosen, "confirmed": "cancel"}))
     assert re.search(r"Dredge the channel\s+done\s+Cancelled\.", text)
-    assert re.search(r"Paint the buoys\s+refused\s+the operation has failed already\.", text)
+    assert re.search(r"Paint the buoys\s+refused\s+The operation has failed already\.", text)
 
 
 def test_agents_are_stopped_and_hosts_drained(admin_client: Client) -> None:
@@ -264,7 +264,7 @@ def test_work_is_requested_from_the_console(admin_client: Client, project: Proje
     operation = Operation.objects.get()
     assert (operation.priority, operation.approval, operation.template) == (2, "plan", "python")
     refused = admin_client.post(reverse("admin:operations_operation_add"), {**form, "requirements": " \n"})
-    assert "the requirement is empty" in said(refused)
+    assert "The requirement is empty" in said(refused)
     assert Operation.objects.count() == 1
 
 

@@ -58,6 +58,8 @@ def test_the_repository_is_looked_at_and_the_same_call_is_shown(admin_client: Cl
     ]  # fmt: skip
     assert '"requirements": "it\'s $HOME\\nREQUIREMENT\\n"' in calls.curl
     assert "$MOORAGE_TOKEN" in calls.curl
+    assert calls.curl.startswith("project=$(curl"), "there is none yet: its id comes from making it"
+    assert f'"repository_url": "{remote.path}"' in calls.curl
     assert not Project.objects.exists()
     assert not Operation.objects.exists()
 

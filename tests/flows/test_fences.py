@@ -267,7 +267,8 @@ def test_an_answer_is_only_taken_when_it_was_asked_for_and_reaches_the_engine(in
     assert operation.answers == ["blue"]
 
 
-def test_an_agent_stopped_under_a_running_stage_costs_an_environment_and_not_the_operation(inline: Inline) -> None:
+def stopped_while_it_analyzes(inline: Inline, *, actor: str) -> Operation:
+    """An operation whose agent was asked to leave under its running stage, run to where it ends."""
     flag = inline.roots / "hold"
     flag.touch()
     operation = inline.submit(inline.project(make(inline.roots / "r.git", sleepy(flag))))
@@ -275,14 +276,31 @@ def test_an_agent_stopped_under_a_running_stage_costs_an_environment_and_not_the
     operation.refresh_from_db()
     runner = in_thread(lambda: engine.run_stage(operation.pk, turn=operation.turn, worker="worker:a"))
     wait_for(lambda: running(operation, "analyze"))
-    lifecycle.request_stop(operation.agent_id, actor="user:ada", reason="by hand")
+    lifecycle.request_stop(operation.agent_id, actor=actor, reason="it is in the way")
     flag.unlink()
-    operation = inline.finish(operation)
+    inline.finish(operation)
     runner.join(10)
-    operation = inline.finish(operation)
+    return inline.finish(operation)
+
+
+def test_an_agent_stopped_under_a_running_stage_costs_an_environment_and_not_the_operation(inline: Inline) -> None:
+    operation = stopped_while_it_analyzes(inline, actor="system")
     assert operation.status == "succeeded", operation.error
     (lost,) = operation.steps.filter(outcome="fault")
     assert (lost.fault["code"], lost.action) == ("agent.berth_lost", "recreate_environment")
+    assert left_held() == []
+
+
+def test_what_a_person_stopped_does_not_begin_again_by_itself_and_goes_on_when_retried(inline: Inline) -> None:
+    """Who puts out a fire does not want to see it again under another name."""
+    operation = stopped_while_it_analyzes(inline, actor="user:ada")
+    assert (operation.status, operation.error["code"]) == ("failed", "agent.stopped_by_hand")
+    assert "ada stopped its agent" in operation.error["detail"]
+    assert operation.error["remedy"]
+    assert Agent.objects.filter(state__in=Agent.LIVE).count() == 0
+    retry(by=inline.user, operation_id=operation.pk)
+    operation = inline.finish(operation)
+    assert operation.status == "succeeded", operation.error
     assert left_held() == []
 
 

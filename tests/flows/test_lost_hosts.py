@@ -28,7 +28,7 @@ def up_to(inline: Inline, operation: Operation, stage: str) -> None:
 
 def lose_the_host(inline: Inline, settings: Any) -> None:
     """This machine's host stops beating and its disk is gone; another one begins to lend."""
-    Host.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=settings.HOST_TTL_S + 5))
+    Host.objects.update(heartbeat_at=timezone.now() - timedelta(seconds=upkeep.PATIENCE * settings.HOST_TTL_S + 5))
     shutil.rmtree(Path(settings.DATA) / "vaults", ignore_errors=True)  # before ANALYZE there is none
     settings.HOST_NAME = OTHER
     inline.register_host()

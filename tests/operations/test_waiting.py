@@ -103,7 +103,7 @@ def test_an_operation_on_a_host_that_went_silent_moves_to_one_that_lives(inline:
     inline.run(until=lambda: fresh(operation).stage == "code")
     inline.queued()
     inline.beats = False
-    silent = timezone.now() - timedelta(seconds=settings.HOST_TTL_S + 5)
+    silent = timezone.now() - timedelta(seconds=upkeep.PATIENCE * settings.HOST_TTL_S + 5)
     Host.objects.update(heartbeat_at=silent)
     assert upkeep.fail_on_lost_hosts(now=timezone.now()) == 1
     inline.run(until=lambda: kinds(operation) == ["host_lost"])

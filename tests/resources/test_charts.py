@@ -47,7 +47,7 @@ def test_the_line_is_broken_where_nothing_was_measured() -> None:
 
 def test_the_words_say_what_the_line_does() -> None:
     (chart,) = drawn(1200, 1900, 1850, tops=(0, 4096)).charts
-    assert chart.words == "Memory: now 1 850 MB, from 1 200 MB to 1 900 MB, of 4 096 MB"
+    assert chart.words == "Memory: now 1,850 MB, from 1,200 MB to 1,900 MB, of 4,096 MB"
 
 
 def test_nothing_measured_is_no_chart_and_zero_is_one() -> None:

@@ -75,8 +75,9 @@ def test_the_quota_that_stands_in_the_way_is_named_with_its_figures(
         "kind": "quota", "of": kind, kind: key, "resource": resource, "needs": needs, "used": used, "limit": limit,
     }  # fmt: skip
     assert (refused.by_quota, refused.for_everyone, refused.curable) == (True, False, False)
-    assert str(used) in in_words(reason)
-    assert str(limit) in in_words(reason)
+    per = 1000 if resource == "cpu_millis" else 1
+    assert f"{used / per:,g}" in in_words(reason)
+    assert f"{round(limit / per, 2):,g}" in in_words(reason)
     assert isinstance(ask("agent:3", Party(user="8", project=str(uuid.UUID(int=2)))), Admitted), "others have their own"
     leases.release(owner="agent:0", actor="system", reason="left", now=NOW)
     assert isinstance(ask("agent:2"), Admitted)
@@ -87,7 +88,7 @@ def test_more_than_may_ever_be_held_is_said_so() -> None:
     refused = ask("agent:1")
     assert isinstance(refused, Blocked)
     assert in_words(refused.reasons[0]) == (
-        "it needs 256 MB of memory, above the 100 MB that who asked for it may hold at all"
+        "it needs 256 MB of memory, above the 100 that who asked for it may hold at all"
     )
 
 

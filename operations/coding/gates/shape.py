@@ -53,7 +53,7 @@ def size(subject: Subject) -> GateResult:
     found += [f"{path} has {n} bytes" for path, n in subject.sizes.items() if n > limits["max_file_bytes"]]
     if diff.truncated:
         found.append("the diff is too big to be looked at")
-    return verdict("size", found, f"{diff.files} files, {lines} lines")
+    return verdict("size", found, f"{diff.files} file{'s' * (diff.files != 1)}, {lines} line{'s' * (lines != 1)}")
 
 
 def protected(subject: Subject) -> GateResult:

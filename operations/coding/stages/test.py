@@ -42,11 +42,22 @@ def _worth_a_second_look(run: test_runs.TestRun, before: set[str]) -> bool:
 def _why(run: test_runs.TestRun, before: set[str]) -> test_runs.TestsFailed:
     new = run.new_failures(before)
     if new:
-        names = ", ".join(list(new)[:3]) + (f" and {len(new) - 3} more" if len(new) > 3 else "")
-        return test_runs.TestsFailed(f"{len(new)} tests fail that did not fail before: {names}", failing=_few(new))
+        return test_runs.TestsFailed(f"{_fail(new)} that did not fail before: {_names(new)}", failing=_few(new))
     if run.counts.total == 0:
         return test_runs.TestsFailed("no test ran: that is not a pass", output=run.output[-1500:])
+    if run.failing and not run.counts.passed:
+        detail = f"{_fail(run.failing)} as before the change, and none passes: {_names(run.failing)}"
+        return test_runs.TestsFailed(detail, failing=_few(run.failing))
     return test_runs.TestsFailed(f"the test command ended with exit code {run.exit_code}", output=run.output[-1500:])
+
+
+def _fail(failures: dict[str, str]) -> str:
+    return "1 test fails" if len(failures) == 1 else f"{len(failures)} tests fail"
+
+
+def _names(failures: dict[str, str]) -> str:
+    more = len(failures) - 3
+    return ", ".join(list(failures)[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def _few(failures: dict[str, str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
 
 from events.faults import Fault
 from operations import permission
@@ -106,8 +107,11 @@ def _answer(context: Context, tree: str, asked: dict[str, list[str]]) -> str | N
 
 def _linters(context: Context, subject: gates.Subject, tree: str, base_tree: str) -> gates.GateResult:
     directory = context.workspace / "lint"
+    there = cache(lambda: changes.names_at_top(vault=context.vault, tree=base_tree))
 
     def read(path: str) -> str | None:
+        if path.partition("/")[0] not in there():
+            return None
         raw = changes.read_blob(vault=context.vault, tree=base_tree, path=path)
         return None if raw is None else raw.decode("utf-8", "replace")
 

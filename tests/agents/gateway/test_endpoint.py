@@ -109,6 +109,11 @@ def test_a_model_that_is_not_allowed_is_refused_by_name(server: LlmServer, make_
     assert not server.requests
 
 
+def said(*parts: dict[str, Any]) -> dict[str, Any]:
+    """A question made of these parts."""
+    return {"messages": [{"role": "user", "content": list(parts)}]}
+
+
 @pytest.mark.parametrize(
     ("wire", "more"),
     [
@@ -127,6 +132,14 @@ def test_a_model_that_is_not_allowed_is_refused_by_name(server: LlmServer, make_
         ("responses", {"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "web_search"}]}]}),
         ("messages", {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}),
         ("messages", {"mcp_servers": [{}]}),
+        ("messages", {"speed": "fast"}),
+        ("messages", {"inference_geo": "us"}),
+        ("messages", said({"type": "document", "source": {"type": "url", "url": "https://example.org/book.pdf"}})),
+        ("messages", said({"type": "document", "source": {"type": "file", "file_id": "file_1"}})),
+        ("messages", said({"type": "container_upload", "file_id": "file_1"})),
+        ("messages", said({"type": "tool_result", "content": [{"type": "document", "source": {"url": "x"}}]})),
+        ("chat", said({"type": "file", "file": {"file_id": "file-1"}})),
+        ("responses", {"input": [{"role": "user", "content": [{"type": "input_file", "file_url": "https://x"}]}]}),
         ("ollama", {"options": "none"}),
         ("chat", {"model": None}),
         ("chat", {"model": "x" * 200}),
@@ -139,6 +152,24 @@ def test_what_has_no_foreseeable_price_is_refused_before_it_is_sent(
     assert said.status_code == 400, said.text
     assert not server.requests
     assert not Account.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("wire", "more"),
+    [
+        ("chat", said({"type": "image_url", "image_url": {"url": "https://x"}})),
+        ("responses", {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "https://x"}]}]}),
+        ("messages", said({"type": "tool_result", "content": [{"type": "image", "source": {"url": "https://x"}}]})),
+    ],
+)
+def test_a_picture_is_reserved_for_by_what_one_can_cost(
+    server: LlmServer, make_client: Make, wire: str, more: dict[str, Any]
+) -> None:
+    server.script.append(Say("A cat.", input_tokens=1500))
+    assert make_client().ask(wire, **more).status_code == 200
+    call = ModelCall.objects.get()
+    assert 5100 < call.held_tokens < 5400
+    assert call.cost_nanos < call.held_nanos
 
 
 def test_a_programs_own_tools_are_passed_on_however_they_are_grouped(server: LlmServer, make_client: Make) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
-from agents.gateway import hearts, ledger, limits, money, own_prices, parking, prices
+from agents.gateway import hearts, ledger, limits, money, own_prices, prices
 from agents.gateway.faults import BadBudget, BudgetExhausted, PriceUnknown
 from agents.gateway.ledger import Ended
 from agents.gateway.models import Account, ModelCall, Pulse, Scope
@@ -24,7 +22,7 @@ from agents.gateway.prices import Price, Rates, Usage
 from agents.gateway.tokens import Run
 from tests.agents.gateway.conftest import LABELS, Make
 from tests.at_once import at_once
-from tests.fakes.llm_server import Fail, LlmServer, Say
+from tests.fakes.llm_server import LlmServer, Say
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 TODAY = NOW.date()
@@ -173,61 +171,6 @@ def test_replies_are_forgotten_and_figures_stay(server: LlmServer, make_client: 
     assert ledger.forget_replies(before=timezone.now()) == 1
     call = ModelCall.objects.get()
     assert (call.reply, call.input_tokens) == (None, 11)
-
-
-def test_a_used_up_key_parks_every_run_and_asks_the_provider_once(server: LlmServer, make_client: Make) -> None:
-    server.script.append(Fail(429, {"retry-after": "30"}))
-    ends = []  # of each run's wait: not before, and not after
-    for _ in range(4):
-        asked = time.monotonic()
-        said = make_client().ask()
-        assert said.status_code == 429
-        wait_s = float(said.headers["retry-after"])
-        ends.append((asked + wait_s, time.monotonic() + wait_s))
-    assert len(server.requests) == 1
-    assert all(late[1] - early[0] >= 0.5 for early, late in pairwise(ends))
-    assert make_client().ask("ollama").status_code == 500  # another key: it was asked
-
-
-@pytest.mark.needs_redis
-def test_a_parked_key_is_known_to_every_process(redis_url: str, settings: Any) -> None:
-    settings.REDIS_URL = redis_url
-    name = uuid.uuid4().hex
-    assert parking.parked(name, run="a") is None
-    parking.park(name, rest_s=20, reason="too many requests")
-    parking.park(name, rest_s=5, reason="a shorter one changes nothing")
-    parking._own.clear()  # what another process would know
-    waits = [parking.parked(name, run=run).wait_s for run in ("a", "b", "c", "b")]
-    assert 18 < waits[0] <= 20
-    assert waits[1] - waits[0] > 0.5
-    assert waits[2] - waits[1] > 0.5
-    assert abs(waits[3] - waits[1]) < 0.5
-    assert parking.parked(name, run="a").reason == "too many requests"
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "seconds"),
-    [
-        ({"retry-after": "7"}, b"", 7),
-        ({"retry-after-ms": "1500"}, b"", 1.5),
-        ({"retry-after": "Fri, 20 Nov 2026 12:01:00 GMT"}, b"", 60),
-        ({"x-ratelimit-reset-requests": "1m2.5s", "x-ratelimit-remaining-requests": "0"}, b"", 62.5),
-        ({"x-ratelimit-reset-tokens": "6h", "x-ratelimit-remaining-tokens": "12"}, b"", 5),
-        ({"x-ratelimit-reset-requests": "20ms", "x-ratelimit-remaining-requests": "0"}, b"", 0.02),
-        (
-            {"anthropic-ratelimit-tokens-reset": "2026-11-20T12:00:30Z", "anthropic-ratelimit-tokens-remaining": "0"},
-            b"", 30,
-        ),
-        ({}, b'{"error": {"code": "insufficient_quota"}}', 900),
-        ({}, b"", 5),
-        ({"retry-after": "soon"}, b"", 5),
-        ({"retry-after": "-3"}, b"", 5),
-    ],
-)  # fmt: skip
-def test_what_a_provider_says_of_its_patience_is_understood(
-    headers: dict[str, str], body: bytes, seconds: float
-) -> None:
-    assert parking.rest_of(headers, body, now=NOW)[0] == pytest.approx(seconds)
 
 
 def test_a_price_is_that_of_its_day_and_of_exactly_its_model() -> None:
