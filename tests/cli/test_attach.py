@@ -74,7 +74,7 @@ class Person:
         self.seen += data
         return bool(data)
 
-    def read_until(self, wanted: bytes, *, within_s: float = 30) -> bytes:
+    def read_until(self, wanted: bytes, *, within_s: float = 60) -> bytes:
         deadline = time.monotonic() + within_s
         while wanted not in self.seen:
             assert self.read(0.2), self.seen[-3000:]
@@ -84,7 +84,7 @@ class Person:
     def ready(self) -> None:
         """In control, behind the prompt."""
         self.read_until(b"leaves it; the program runs on.")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         mark = f"ready{time.monotonic_ns()}".encode()
         while mark + b"\r" not in self.seen:
             self.type(b"echo re''" + mark[2:] + b"\n")
@@ -95,7 +95,7 @@ class Person:
     def settings(self) -> list[Any]:
         return termios.tcgetattr(self.terminal)
 
-    def wait(self, *, within_s: float = 30) -> int:
+    def wait(self, *, within_s: float = 60) -> int:
         """The exit code, once all output was read."""
         deadline = time.monotonic() + within_s
         while self._code is None:

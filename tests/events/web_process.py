@@ -48,7 +48,7 @@ class WebProcess:
             return
         died = process.poll()
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
         assert died is None, f"the web process died with {died}"
 
     def kill(self) -> None:
@@ -56,7 +56,7 @@ class WebProcess:
         process, self._process = self._process, None
         assert process is not None
         process.kill()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
     def close(self) -> None:
         """End it and give the port back."""

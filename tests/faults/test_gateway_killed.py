@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import psutil
@@ -20,7 +22,7 @@ from tests.flows.repositories import PROJECT, make
 from tests.flows.stack import IN_A_HURRY, Stack, running_stack
 from tests.patience import eventually
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_redis, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_redis, pytest.mark.timeout(900)]
 MEND = replace("calc.py", "def sub(a, b):\n    return a + b\n", "def sub(a, b):\n    return a - b\n")
 CALLS = 4  # the plan, the edit, that it is done, the review
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
@@ -28,20 +30,42 @@ LONG = b'data: {"choices": [{"index": 0, "delta": {"content": "%s"}}]}\n\n' % (b
 MOST_GROWTH = 48 << 20  # bytes: a kept reply has 8 MiB, and what is read at a time is small
 
 
-@pytest.fixture
-def provider() -> Iterator[LlmServer]:
+@pytest.fixture(scope="module")
+def one_provider() -> Iterator[LlmServer]:
     with LlmServer() as running:
         yield running
 
 
-@pytest.fixture
-def stack(provider: LlmServer) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def stack(one_provider: LlmServer) -> Iterator[Stack]:
+    """One for all; every test leaves nothing held."""
     models = {
-        "MOORAGE_MODELS": "openai:gpt-5", "OPENAI_API_KEY": "k", "OPENAI_BASE_URL": provider.base_url("openai"),
+        "MOORAGE_MODELS": "openai:gpt-5", "OPENAI_API_KEY": "k", "OPENAI_BASE_URL": one_provider.base_url("openai"),
         "MOORAGE_ISOLATION": "bare", "MOORAGE_ALLOW_BARE": "1", "MOORAGE_WORKER_PROCESSES": "1",
     }  # fmt: skip
     with running_stack(beats=1, **IN_A_HURRY, **models) as running:
         yield running
+
+
+@pytest.fixture
+def provider(one_provider: LlmServer) -> LlmServer:
+    """It, without anything of an earlier test."""
+    assert not one_provider.script
+    one_provider.requests.clear()
+    return one_provider
+
+
+@pytest.fixture
+def booked(stack: Stack) -> Callable[[], dict[str, Any]]:
+    """What the ledger says, less what it said before this test."""
+    before = stack.ask("ledger")
+
+    def since() -> dict[str, Any]:
+        now = stack.ask("ledger")
+        less = {name: (now[name] or 0) - (before[name] or 0) for name in ("cost", "spent")}
+        return {"states": dict(Counter(now["states"]) - Counter(before["states"])), **less, "held": now["held"]}
+
+    return since
 
 
 def end_gateway(stack: Stack, number: signal.Signals) -> None:
@@ -52,7 +76,9 @@ def end_gateway(stack: Stack, number: signal.Signals) -> None:
     stack.supervisor.wait_ready()
 
 
-def test_an_agents_run_goes_on_after_its_gateway_was_killed(stack: Stack, provider: LlmServer) -> None:
+def test_an_agents_run_goes_on_after_its_gateway_was_killed(
+    stack: Stack, provider: LlmServer, booked: Callable[[], dict[str, Any]]
+) -> None:
     liar, killed = Liar((MEND,)), threading.Event()
 
     def answer(request: Request) -> Behaviour:
@@ -67,18 +93,20 @@ def test_an_agents_run_goes_on_after_its_gateway_was_killed(stack: Stack, provid
     killed.set()
     end_gateway(stack, signal.SIGKILL)
 
-    assert stack.ask("wait", ids=[operation], timeout_s=150), (stack.ask("operation", id=operation), stack.log())
+    assert stack.ask("wait", ids=[operation]), (stack.ask("operation", id=operation), stack.log())
 
     row = stack.ask("operation", id=operation)
     assert row["status"] == "succeeded", (row["error"], stack.ask("steps", id=operation))
-    eventually(lambda: stack.ask("ledger")["held"] == 0)
-    ledger = stack.ask("ledger")
+    eventually(lambda: booked()["held"] == 0)
+    ledger = booked()
     assert ledger["states"] == {"settled": CALLS, "lost": 1}
     assert sum(ledger["states"].values()) == len(provider.requests)
     assert ledger["spent"] == ledger["cost"]
 
 
-def test_whatever_ends_a_gateway_the_client_notices_and_nothing_stays_held(stack: Stack, provider: LlmServer) -> None:
+def test_whatever_ends_a_gateway_the_client_notices_and_nothing_stays_held(
+    stack: Stack, provider: LlmServer, booked: Callable[[], dict[str, Any]]
+) -> None:
     url, token = stack.ask("model_token", models=["openai/gpt-5"])
     headers, body = {"authorization": f"Bearer {token}"}, question("chat") | {"stream": True}
     gate = threading.Event()
@@ -92,9 +120,9 @@ def test_whatever_ends_a_gateway_the_client_notices_and_nothing_stays_held(stack
                 b"".join(parts)
     gate.set()
     provider.script.append(Say("Good morning."))
-    eventually(lambda: httpx.post(url, json=body, headers=headers, trust_env=False).status_code == 200)
-    eventually(lambda: stack.ask("ledger")["held"] == 0)
-    ledger = stack.ask("ledger")
+    eventually(lambda: httpx.post(url, json=body, headers=headers, trust_env=False, timeout=60).status_code == 200)
+    eventually(lambda: booked()["held"] == 0)
+    ledger = booked()
     assert ledger["states"] == {"settled": 1, "lost": 2}
     assert (len(provider.requests), ledger["spent"]) == (3, ledger["cost"])
 
@@ -104,11 +132,11 @@ def test_clients_that_read_slowly_do_not_fill_the_gateways_memory(stack: Stack, 
     headers, body = {"authorization": f"Bearer {token}"}, question("chat") | {"stream": True}
     gateway = psutil.Process(stack.supervisor.pids()["gateway"])
     provider.script.append(Verbatim((STREAM, *[LONG] * 20)))
-    httpx.post(url, json=body, headers=headers, trust_env=False)
+    httpx.post(url, json=body, headers=headers, trust_env=False, timeout=60)
     before = gateway.memory_info().rss
     provider.script.append(Verbatim((STREAM,), again=LONG * 16, every_s=0.001))
     said, read, most = -1, 0, 0
-    with httpx.stream("POST", url, json=body, headers=headers, trust_env=False) as answer:
+    with httpx.stream("POST", url, json=body, headers=headers, trust_env=False, timeout=60) as answer:
         while said != provider.recited:  # until it can say no more: whatever lies between is full
             said = provider.recited
             time.sleep(1)

@@ -30,7 +30,7 @@ def stack(provider: LlmServer) -> Iterator[Stack]:
         "MOORAGE_MODELS": "openai:gpt-5", "OPENAI_API_KEY": "k", "OPENAI_BASE_URL": provider.base_url("openai"),
         "MOORAGE_ISOLATION": "bare", "MOORAGE_ALLOW_BARE": "1", "MOORAGE_WORKER_PROCESSES": "1",
     }  # fmt: skip
-    with running_stack(beats=2, **IN_A_HURRY, **models) as running:
+    with running_stack(beats=1, **IN_A_HURRY, **models) as running:
         yield running
 
 

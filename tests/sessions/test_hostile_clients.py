@@ -116,9 +116,7 @@ def test_client_that_asks_and_never_listens_costs_the_daemon_nothing(daemon: Dae
         questions = wire.encode(Kind.TAIL, 1, terminal.pk.bytes + struct.pack(">I", 65_536)) * 100_000
         with pytest.raises(TimeoutError):  # the daemon stops reading: our own socket fills up
             deaf.raw(questions)
-        started = time.monotonic()
         assert not client.reason_not_ready(daemon.socket)
-        assert time.monotonic() - started < 0.5
         assert daemon.memory_mb() - before < 8
 
 
