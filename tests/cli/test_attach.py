@@ -421,6 +421,6 @@ def test_client_speaks_the_frames_of_the_session_host() -> None:
     for problem in relay_frames.Problem:
         assert wire.Problem[problem.name] == problem
     assert (relay_frames.SUBPROTOCOL, relay_frames.VERSION) == (wire.SUBPROTOCOL, wire.VERSION)
-    assert (relay_frames.LIVE_ONLY, relay_frames.MOST_INPUT) == (wire.LIVE_ONLY, wire.MOST_DATA)
+    assert (relay_frames.LIVE_ONLY, relay_frames.MOST_INPUT) == (wire.LIVE_ONLY, wire.MOST_INPUT)
     for kind, layout in relay_frames._LAYOUTS.items():
         assert wire.TOLD[wire.Kind[kind.name]].layout.format == layout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -50,6 +51,11 @@ class WebProcess:
         process.terminate()
         process.wait(timeout=60)
         assert died is None, f"the web process died with {died}"
+
+    def freeze(self) -> None:
+        """Let it read nothing more, as a network does that has died silently."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """End it as a crash does."""

@@ -50,7 +50,7 @@ def test_unknown_types_and_wrong_sizes_are_refused_and_the_connection_goes_on(vi
     assert viewer.refused() == Problem.UNKNOWN_TYPE
     viewer.raw(wire.encode(Kind.ATTACH, 1, b"short"))
     assert viewer.refused() == Problem.MALFORMED
-    viewer.raw(wire.encode(Kind.INPUT, 1, bytes(4 + wire.MOST_DATA + 1)))
+    viewer.raw(wire.encode(Kind.INPUT, 1, bytes(4 + wire.MOST_INPUT + 1)))
     assert viewer.refused() == Problem.MALFORMED
     viewer.say(Kind.PING, rest=b"alive")
     assert viewer.hear_kind(Kind.PONG) == (b"alive",)
