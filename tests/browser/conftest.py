@@ -26,7 +26,7 @@ PASSWORD = "tide-over-the-sill"
 # Of a browser on a machine whose cores are all taken, where a web process needs half a minute to start. Where all goes
 # well it costs nothing.
 PATIENCE_MS = 60_000
-expect.set_options(timeout=30_000)
+expect.set_options(timeout=90_000)
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
