@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import uvloop
 
 from benchmarks.stack import HOST, Stack, free_port, running
 from benchmarks.terminal_lines import Line, Raw, Terminado, Unix, Web
@@ -84,7 +85,7 @@ def _serve(path: str, argv: list[str]) -> None:
         async with await loop.create_unix_server(lambda: Connection(keeper=Harbour(session)), path):
             await ended.wait()
 
-    asyncio.run(serve())
+    uvloop.run(serve())
 
 
 @contextlib.contextmanager

@@ -146,6 +146,8 @@ def _web(env: Environment, *, address: str) -> Part:
             *(sys.executable, "-m", "uvicorn", "config.asgi:application"),
             *("--host", address, "--port", str(port), "--lifespan", "off", "--log-level", "warning"),
             *("--ws-ping-interval", "20", "--ws-ping-timeout", "20", "--ws-max-size", _FRAME_BYTES),
+            # It would take several times longer than all else that a byte of a terminal costs this process.
+            *("--ws-per-message-deflate", "false"),
             *("--no-server-header", "--no-access-log"),
             *("--timeout-graceful-shutdown", "3"),
         ),

@@ -67,11 +67,11 @@ def vacate(*, owner: str, now: datetime) -> None:
     mine = {int(row.key): row for row in leases.live(owner=owner, kind=Lease.Kind.UID)}
     if os.geteuid() != 0 or not mine:
         return
-    volumes.take_back(set(mine))
     for uid, row in mine.items():
         only = range(uid, uid + 1)
         if uid_traces.found(only):
             _end(uid)
+        volumes.take_back({uid})
         seen = {name: value for name, value in row.detail.items() if name != CLEAN_AT}
         if not uid_traces.found(only):
             seen[CLEAN_AT] = now.isoformat()
@@ -103,7 +103,8 @@ def recheck(host: Host, *, now: datetime) -> int:
     Kept volumes are taken back from user ids that nobody holds any more. Returns how many came free.
     """
     among = _range()
-    volumes.take_back(set(among) - _lent_anywhere())
+    owners = volumes.kept_owners() & set(among)  # before the ledger: who gets one from now on is lent it first
+    volumes.take_back(owners - _lent_anywhere())
     left = uid_traces.found(among)
     _rest(host, left, now=now)
     clean = [row.pk for row in resting(host) if int(row.key) not in left]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import deque
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -19,78 +18,23 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from events.faults import Fault
-from sessions import presence, relay, visibility
+from sessions import presence, relay, revocation, visibility
+from sessions.channel import Channel
 from sessions.faults import SessionHostAway
 from sessions.host import wire
 from sessions.host.wire import ASKED, SUBPROTOCOL, TOLD, Frame, Kind, Problem, Refused, Wish
 from sessions.models import Terminal
-from sessions.relay import Line
+from sessions.outbox import Outbox
+from sessions.revocation import Rights
 
 log = logging.getLogger(__name__)
 
 BAD_FRAME, SIGNED_OUT, TOO_SLOW, SERVER_ERROR = 4400, 4401, 4408, 1011
 MOST_CHANNELS = 64
 MOST_WAITING = 8 << 20  # bytes that a browser has not taken: windows and snapshots of all its channels fit
-RECHECK_S = 0.8  # whoever loses a right is cut off within a second, the question itself included
 _OPEN_S = 20.0
-_FORWARDED = frozenset({Kind.ACK, Kind.INPUT, Kind.RESIZE, Kind.CONTROL, Kind.DETACH})
-
-
-class Channel:
-    """One terminal on one channel of a browser."""
-
-    def __init__(self, consumer: TerminalsConsumer, number: int, terminal_id: uuid.UUID) -> None:
-        self.number, self.terminal_id = number, terminal_id
-        self.line: Line | None = None
-        self.upstream = 0
-        self.may_type: bool | None = None  # as the session host was told; None before
-        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._consumer = consumer
-
-    def hear(self, frame: Frame) -> None:
-        """From the session host."""
-        if frame.kind == Kind.OPEN:
-            if not self.opened.done():
-                self.opened.set_result(None)
-            return
-        if frame.kind == Kind.ERROR and not self.opened.done():
-            problem, words = wire.unpack(TOLD, frame)
-            self._not_opened(Refused(Problem(problem), bytes(words).decode("utf-8", "replace")))
-            return
-        self._consumer.tell(Kind(frame.kind), self.number, frame.payload)
-        if frame.kind in (Kind.EXIT, Kind.DETACH):
-            self._consumer.forget(self)
-
-    def away(self) -> None:
-        """The session host hung up."""
-        if not self.opened.done():
-            self._not_opened(Refused(Problem.AWAY, "the session host hung up"))
-        else:
-            self._consumer.refuse(self.number, Refused(Problem.AWAY, "the session host is away"))
-        self._consumer.forget(self)
-
-    def _not_opened(self, refused: Refused) -> None:
-        self.opened.set_exception(refused)
-        self.opened.exception()  # whoever waited may have left
-
-    def leave(self) -> None:
-        """Have the session host take it off; what still comes on the upstream channel is nobody's."""
-        if self.line is not None and self.line.open:
-            self.line.send(Kind.DETACH, self.upstream)
-
-
-class Gone:
-    """Hears the last frames of a channel that its browser has left, until it may be lent again."""
-
-    def __init__(self, line: Line, channel: int) -> None:
-        self._line, self._channel = line, channel
-
-    def hear(self, frame: Frame) -> None:
-        if frame.kind in (Kind.DETACH, Kind.EXIT) or (frame.kind == Kind.ERROR):
-            self._line.give_back(self._channel)
-
-    def away(self) -> None:
-        """Then the whole line is gone."""
+_FORWARDED = frozenset({Kind.ACK, Kind.INPUT, Kind.RESIZE, Kind.CONTROL, Kind.TYPIST, Kind.DETACH})
+_HARMLESS = frozenset({Kind.ACK, Kind.DETACH})  # also from whoever may only look
 
 
 class TerminalsConsumer(AsyncWebsocketConsumer):
@@ -99,9 +43,6 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
     def __init__(self) -> None:
         super().__init__()
         self._channels: dict[int, Channel] = {}
-        self._waiting: deque[bytes] = deque()
-        self._waiting_bytes = 0
-        self._news = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._greeted = self._closed = False
 
@@ -111,6 +52,7 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         """
         self.scope, self.base_send = scope, send
         self.channel_layer = None  # terminal bytes never cross one
+        self._outbox = Outbox(send, spawn=self._spawn)
         try:
             while True:
                 await self.dispatch(await receive())
@@ -137,8 +79,7 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         if not self.scope["user"].is_authenticated:
             await self._end(SIGNED_OUT)
             return
-        self._spawn(self._send_all())
-        self._spawn(self._recheck())
+        revocation.of_loop().join(self)
 
     async def disconnect(self, code: int) -> None:
         self._stop()
@@ -164,13 +105,12 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
 
     # --- to the browser -------------------------------------------------------------------------------------------
 
-    def tell(self, kind: Kind, channel: int, payload: bytes) -> None:
+    def tell(self, kind: int, channel: int, payload: bytes) -> None:
         """One frame for the browser, as soon as it takes it."""
-        message = wire.message(kind, channel, payload)
-        self._waiting.append(message)
-        self._waiting_bytes += len(message)
-        self._news.set()
-        if self._waiting_bytes > MOST_WAITING:
+        if self._closed:
+            return
+        self._outbox.put(wire.message(kind, channel, payload))
+        if self._outbox.waiting_bytes > MOST_WAITING:
             self._spawn(self._end(TOO_SLOW))
 
     def refuse(self, channel: int, refused: Refused) -> None:
@@ -184,33 +124,24 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         if channel.line is not None:
             channel.line.give_back(channel.upstream)
 
-    async def _send_all(self) -> None:
-        while True:
-            await self._news.wait()
-            self._news.clear()
-            while self._waiting:
-                message = self._waiting.popleft()
-                self._waiting_bytes -= len(message)
-                await self.send(bytes_data=message)
-
     # --- from the browser -----------------------------------------------------------------------------------------
 
     async def _obey(self, frame: Frame) -> None:
         values = wire.unpack(ASKED, frame)
-        kind = Kind(frame.kind)
+        kind = frame.kind
         if not self._greeted:
-            if kind is not Kind.HELLO or values != (wire.VERSION,):
+            if kind != Kind.HELLO or values != (wire.VERSION,):
                 raise Refused(Problem.VERSION, f"a HELLO of version {wire.VERSION} comes first")
             self._greeted = True
             self.tell(Kind.HELLO, frame.channel, wire.pack(TOLD, Kind.HELLO, wire.VERSION))
-        elif kind is Kind.PING:
-            self.tell(Kind.PONG, frame.channel, wire.pack(TOLD, Kind.PONG, rest=values[0]))
-        elif kind is Kind.ATTACH:
-            self._attach(frame.channel, uuid.UUID(bytes=values[0]), offset=values[1])
         elif kind in _FORWARDED:
             await self._forward(frame, values)
+        elif kind == Kind.PING:
+            self.tell(Kind.PONG, frame.channel, wire.pack(TOLD, Kind.PONG, rest=values[0]))
+        elif kind == Kind.ATTACH:
+            self._attach(frame.channel, uuid.UUID(bytes=values[0]), offset=values[1])
         else:
-            raise Refused(Problem.UNKNOWN_TYPE, f"{kind.name} is not for a browser to say")
+            raise Refused(Problem.UNKNOWN_TYPE, f"{Kind(kind).name} is not for a browser to say")
 
     async def _forward(self, frame: Frame, values: tuple[Any, ...]) -> None:
         channel = self._channels.get(frame.channel)
@@ -218,14 +149,15 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
             if frame.kind == Kind.ACK:
                 return  # it crossed the end of its terminal on the way
             raise Refused(Problem.NOT_ATTACHED, f"channel {frame.channel} has no terminal")
-        if frame.kind not in (Kind.ACK, Kind.DETACH) and not self.scope["may_write"]:
+        if frame.kind not in _HARMLESS and not self.scope["may_write"]:
             raise Refused(Problem.NOT_ALLOWED, "a token that may only read watches, and steers nothing")
         if frame.kind == Kind.CONTROL and values[1] == Wish.TAKE:
             _, may_type = await self._right_to(channel.terminal_id)
             if not may_type:
                 raise Refused(Problem.NOT_ALLOWED, "you may watch this terminal, not type into it")
         channel.line.forward(frame, channel.upstream)
-        await channel.line.drain()
+        if not channel.line.writable:
+            await channel.line.drain()
 
     def _attach(self, number: int, terminal_id: uuid.UUID, *, offset: int) -> None:
         if number in self._channels:
@@ -271,39 +203,35 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
         terminal, may_type = await database_sync_to_async(_right)(user, terminal_id)
         return terminal, may_type and self.scope["may_write"]
 
-    async def _recheck(self) -> None:
-        """Once a second: whoever was signed out, lost the right to look, or may type or not any more is cut off."""
-        while True:
-            await asyncio.sleep(RECHECK_S)
-            if not self._channels:
-                continue
-            try:
-                user = await database_sync_to_async(self.scope["still_signed_in"])()
-                if user is None or not user.is_authenticated:
-                    await self._end(SIGNED_OUT)
-                    return
-                wanted = {channel.terminal_id for channel in self._channels.values()}
-                rights = await database_sync_to_async(visibility.rights_to)(user, wanted)
-            except DatabaseError as error:
-                log.warning("rights cannot be asked", extra={"error": type(error).__name__})
-                continue
-            for channel in list(self._channels.values()):
-                if channel.terminal_id not in wanted:
-                    continue  # attached since
-                if (may_type := rights.get(channel.terminal_id)) is None:
-                    self._cut_off(channel, Refused(Problem.NOT_ALLOWED, "you may not see this terminal any more"))
-                elif channel.may_type not in (None, may_type and self.scope["may_write"]):
-                    self._cut_off(channel, Refused(Problem.RIGHTS_CHANGED, "your rights have changed: attach again"))
+    def still_signed_in(self) -> Any:
+        """The user whom the credential of the handshake proves now. Asks the database."""
+        return self.scope["still_signed_in"]()
+
+    def looks_at(self) -> set[uuid.UUID]:
+        """The terminals on this socket."""
+        return {channel.terminal_id for channel in self._channels.values()}
+
+    def hear_rights(self, asked: set[uuid.UUID], rights: Rights | None) -> None:
+        """Whoever was signed out, lost the right to look, or may type or not any more is cut off."""
+        if rights is None:
+            self._spawn(self._end(SIGNED_OUT))
+            return
+        for channel in list(self._channels.values()):
+            if channel.terminal_id not in asked:
+                continue  # attached since
+            if (may_type := rights.get(channel.terminal_id)) is None:
+                self._cut_off(channel, Refused(Problem.NOT_ALLOWED, "you may not see this terminal any more"))
+            elif channel.may_type not in (None, may_type and self.scope["may_write"]):
+                self._cut_off(channel, Refused(Problem.RIGHTS_CHANGED, "your rights have changed: attach again"))
+
+    def not_asked(self) -> None:
+        """Rights that nobody asks for are none."""
+        self._spawn(self._end(SERVER_ERROR))
 
     def _cut_off(self, channel: Channel, why: Refused) -> None:
         self._channels.pop(channel.number, None)
-        self._leave(channel)
+        channel.leave()
         self.refuse(channel.number, why)
-
-    def _leave(self, channel: Channel) -> None:
-        if channel.line is not None and channel.line.open:
-            channel.line.replace(channel.upstream, Gone(channel.line, channel.upstream))
-            channel.leave()
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -333,8 +261,9 @@ class TerminalsConsumer(AsyncWebsocketConsumer):
 
     def _stop(self) -> None:
         self._closed = True
-        for channel in list(self._channels.values()):
-            self._leave(channel)
+        revocation.of_loop().leave(self)
+        for channel in self._channels.values():
+            channel.leave()
         self._channels.clear()
         current = asyncio.current_task()
         for task in list(self._tasks):

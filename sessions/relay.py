@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import weakref
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from sessions.faults import SessionHostAway
 from sessions.host import wire
@@ -18,7 +18,6 @@ from sessions.host.wire import ASKED, BadFrame, Frame, Kind
 log = logging.getLogger(__name__)
 
 _PATIENCE_S = 5.0
-_READ = 1 << 16
 _CHANNELS = range(1, 1 << 16)
 
 
@@ -32,20 +31,69 @@ class Receiver(Protocol):
         """The session host hung up: this channel has no terminal any more."""
 
 
-class Line:
-    """The connection to one session host."""
+class Line(asyncio.Protocol):
+    """The connection to one session host.
 
-    def __init__(self, path: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    What it says is passed on in the callback that brings it: a task that is woken for each frame would cost more than
+    the frame.
+    """
+
+    def __init__(self, path: str) -> None:
         self.path = path
-        self._reader, self._writer = reader, writer
+        self.greeted: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._frames = wire.Splitter()
         self._receivers: dict[int, Receiver] = {}
         self._last = 0
-        self._listening = asyncio.create_task(self._listen(), name="terminal relay")
+        self._transport: asyncio.Transport | None = None
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    # --- the loop says ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It listens: we greet."""
+        self._transport = cast(asyncio.Transport, transport)
+        self.send(Kind.HELLO, 0, wire.VERSION)
+
+    def data_received(self, data: bytes) -> None:
+        """Frames, or pieces of them."""
+        try:
+            for frame in self._frames.feed(data):
+                if receiver := self._receivers.get(frame.channel):
+                    receiver.hear(frame)
+                elif not self.greeted.done():
+                    self.greeted.set_result(frame)
+        except BadFrame as bad:
+            log.warning("the session host cannot be understood", extra={"socket": self.path, "error": str(bad)})
+            self.hang_up()
+
+    def pause_writing(self) -> None:
+        """The session host does not read as fast as we write."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._writable.set()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """It hung up, or we did: no channel has a terminal any more."""
+        if error is not None:
+            log.warning("the session host hung up", extra={"socket": self.path, "error": str(error)})
+        self._transport = None
+        self._writable.set()
+        if not self.greeted.done():
+            self.greeted.set_exception(ConnectionResetError("the session host hung up"))
+            self.greeted.exception()  # whoever waited may have left
+        receivers, self._receivers = list(self._receivers.values()), {}
+        for receiver in receivers:
+            receiver.away()
+
+    # --- browsers ask ----------------------------------------------------------------------------------------------
 
     @property
     def open(self) -> bool:
         """Whether it can still be spoken to."""
-        return not (self._listening.done() or self._writer.is_closing())
+        return self._transport is not None and not self._transport.is_closing()
 
     def lend(self, receiver: Receiver) -> int:
         """A channel of this line for a receiver. Raises SessionHostAway when none is free."""
@@ -71,31 +119,28 @@ class Line:
 
     def forward(self, frame: Frame, channel: int) -> None:
         """One frame of a browser, on its channel of this line. Raises OSError when the session host hung up."""
-        self._write(wire.encode(Kind(frame.kind), channel, frame.payload))
+        self._write(wire.encode(frame.kind, channel, frame.payload))
 
     def _write(self, data: bytes) -> None:
-        if self._writer.is_closing():  # before the reading end has heard of it
+        if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the session host hung up")
-        self._writer.write(data)
+        self._transport.write(data)
+
+    @property
+    def writable(self) -> bool:
+        """Whether the session host reads what is sent."""
+        return self._writable.is_set()
 
     async def drain(self) -> None:
         """Wait while the session host does not read. Raises OSError when it hung up."""
-        await self._writer.drain()
+        await self._writable.wait()
+        if not self.open:
+            raise ConnectionResetError("the session host hung up")
 
-    async def _listen(self) -> None:
-        frames = wire.Splitter()
-        try:
-            while data := await self._reader.read(_READ):
-                for frame in frames.feed(data):
-                    if receiver := self._receivers.get(frame.channel):
-                        receiver.hear(frame)
-        except (OSError, BadFrame) as error:
-            log.warning("the session host hung up", extra={"socket": self.path, "error": str(error)})
-        finally:
-            self._writer.close()
-            receivers, self._receivers = list(self._receivers.values()), {}
-            for receiver in receivers:
-                receiver.away()
+    def hang_up(self) -> None:
+        """``away`` of every channel follows."""
+        if self._transport is not None:
+            self._transport.abort()
 
 
 class Relay:
@@ -110,22 +155,27 @@ class Relay:
         async with self._dialling.setdefault(path, asyncio.Lock()):
             line = self._lines.get(path)
             if line is None or not line.open:
-                line = self._lines[path] = await self._dial(path)
+                line = self._lines[path] = await _dialled(path)
             return line
 
-    async def _dial(self, path: str) -> Line:
-        try:
-            async with asyncio.timeout(_PATIENCE_S):
-                reader, writer = await asyncio.open_unix_connection(path)
-                writer.write(wire.encode(Kind.HELLO, 0, wire.pack(ASKED, Kind.HELLO, wire.VERSION)))
-                header = await reader.readexactly(4)
-                answer = await reader.readexactly(int.from_bytes(header, "big"))
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
-            raise SessionHostAway(f"the session host cannot be reached from here ({type(error).__name__})") from error
-        if answer[0] != Kind.HELLO:
-            writer.close()
-            raise SessionHostAway("the session host speaks another version of the protocol")
-        return Line(path, reader, writer)
+
+async def _dialled(path: str) -> Line:
+    line: Line | None = None
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            _, line = await asyncio.get_running_loop().create_unix_connection(lambda: Line(path), path)
+            answer = await line.greeted
+    except BaseException as error:
+        if line is not None:
+            line.hang_up()
+        if isinstance(error, OSError | TimeoutError):
+            name = type(error).__name__
+            raise SessionHostAway(f"the session host cannot be reached from here ({name})") from error
+        raise
+    if answer.kind != Kind.HELLO:
+        line.hang_up()
+        raise SessionHostAway("the session host speaks another version of the protocol")
+    return line
 
 
 _relays: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Relay] = weakref.WeakKeyDictionary()

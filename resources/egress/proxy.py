@@ -74,6 +74,7 @@ class _Connection:
     host: str = ""
     port: int = 0
     moved_bytes: int = 0
+    let_through: bool = False  # until then nothing has to be ended: it is refused with an answer
     established: bool = False  # a tunnel that stands: what we write now would be taken for the server's
 
 
@@ -129,7 +130,7 @@ class BerthProxy:
     async def recheck(self) -> None:
         """End every connection to a destination that is not allowed any more."""
         for connection in list(self._live):
-            if connection.host and not await self._guard.allows(connection.host, connection.port):
+            if connection.let_through and not await self._guard.allows(connection.host, connection.port):
                 connection.task.cancel()
 
     async def close(self) -> None:
@@ -144,6 +145,7 @@ class BerthProxy:
         connection.host, connection.port = request.host, request.port
         if not await self._guard.allows(request.host, request.port):
             raise _Refused(403, "not_allowed", denied=True)
+        connection.let_through = True
         if request.tunnel and request.port == _PLAIN and request.host not in self._ours:
             raise _Refused(403, "tunnel.plain_http", denied=True)
         server_reader, server_writer = await self._connect(request)

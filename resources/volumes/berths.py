@@ -96,6 +96,11 @@ def take_back(uids: set[int]) -> None:
             Beneath(place).give_to(0, 0)
 
 
+def kept_owners() -> set[int]:
+    """The users that kept volumes belong to."""
+    return {place.lstat().st_uid for place in _kept_places()}
+
+
 def places() -> Iterator[Path]:
     """Every directory of a volume on this host, mounted or not: its owner is the berth that may write to it."""
     for folder in (_berths(), _scratch()):

@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
             Kind.INPUT: self._input,
             Kind.RESIZE: self._resize,
             Kind.CONTROL: self._control,
+            Kind.TYPIST: self._typist,
         }
 
     # --- the loop says ---------------------------------------------------------------------------------------------
@@ -278,8 +279,20 @@ class Connection(asyncio.Protocol):
 
     def _input(self, channel: int, epoch: int, data: bytes) -> None:
         watch = self._watch(channel)
+        try:
+            watch.session.people.check(watch, epoch=epoch)
+            watch.session.type(data)
+        except Refused:
+            watch.typed_in_vain = True
+            raise
+        watch.took(len(data))
+
+    def _typist(self, channel: int, epoch: int, typist: bytes) -> None:
+        """Who types on this channel. Only in control: then nobody else can type as them meanwhile."""
+        watch = self._watch(channel)
         watch.session.people.check(watch, epoch=epoch)
-        watch.session.type(data)
+        watch.typist, watch.typed_in_vain = typist, False
+        self._answer(Kind.TYPIST, channel, typist, *watch.session.typists.meet(typist))
 
     def _resize(self, channel: int, epoch: int, columns: int, rows: int) -> None:
         watch = self._watch(channel)

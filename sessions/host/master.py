@@ -10,12 +10,10 @@ import struct
 import termios
 from collections.abc import Callable
 
-from sessions.host.wire import MOST_DATA, Problem, Refused
+from sessions.host.wire import MOST_DATA, MOST_INPUT, Problem, Refused
 
 _READ = 1 << 12  # the kernel gives no more of a terminal at once
-# Two frames: half a window, so that one half is read while the other is on its way. More would also keep the loop from
-# the others and from the flood's own ^C.
-BATCH = 2 * MOST_DATA
+BATCH = MOST_DATA  # one frame; more would keep the loop from the others and from the flood's own ^C
 _MOST_TYPED = 1 << 18  # typed, but not yet taken by the PTY
 
 
@@ -90,7 +88,7 @@ class Master:
 
     def _writable(self) -> None:
         try:
-            written = os.write(self.descriptor, self._typed[:MOST_DATA])
+            written = os.write(self.descriptor, self._typed[:MOST_INPUT])
         except BlockingIOError:
             written = 0
         except OSError as error:

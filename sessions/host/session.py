@@ -15,6 +15,7 @@ from sessions.host.people import People, Viewer
 from sessions.host.program import Program
 from sessions.host.recorder import Recorder
 from sessions.host.screen import Emulated, Screen
+from sessions.host.typists import Typists
 from sessions.host.wire import NO_CODE, Problem, Refused
 from sessions.ring import Ring
 
@@ -65,6 +66,7 @@ class Session:
         self.ring = Ring(RING_BYTES, start=program.counter.head)
         self.screen: Screen = Emulated(columns=columns, rows=rows)
         self.people = People(tell=self._people_changed)
+        self.typists = Typists()
         self.people_shown = 0  # the version of the list that viewers are to have
         self._show_people: asyncio.TimerHandle | None = None
         self._on_news = on_news
@@ -99,6 +101,7 @@ class Session:
             "screen": self.screen.pack(),
             "control_epoch": people.epoch + (people.holder is not None),  # nobody has it after a new start
             "viewers": people.number(),
+            "typists": self.typists.pack(),
             "ending": self._ending,
             "warning": self.warning,
             "gap": self.gap,
@@ -112,6 +115,7 @@ class Session:
         self.ring.append(ring)
         self.screen.unpack(packed["screen"])
         self.people.go_on(epoch=packed["control_epoch"], number=packed["viewers"])
+        self.typists.unpack(packed.get("typists", {}))  # a program of before did not know them
         self._ending, self.warning, self.gap = packed["ending"], packed["warning"], packed["gap"]
         if self.recorder is not None and packed["recorder"] is not None:
             self.recorder.unpack(packed["recorder"])

@@ -36,6 +36,7 @@ class Watch:
         self.number, self.name, self.may_type = session.people.number(), name, may_type
         self._wake = wake
         self.finished = False
+        self.typist, self.typed_in_vain = b"", False
         head = session.ring.head
         if LIVE_ONLY != offset > head:
             raise Refused(Problem.BAD_OFFSET, f"{offset} lies behind the head at {head}")
@@ -44,6 +45,7 @@ class Watch:
         self._seen = head if offset == LIVE_ONLY else offset
         self._cursor = self.acknowledged = self._seen
         self._redraw = offset == LIVE_ONLY
+        self._window_full = False
         self._snapshot: deque[bytes] = deque()
         self._control_told = session.people.epoch
         self._people_told = -1
@@ -65,7 +67,15 @@ class Watch:
             raise Refused(Problem.BAD_OFFSET, f"{offset} has not been sent: {self._cursor} is the next")
         self.acknowledged = max(self.acknowledged, offset)
         self.session.heard_from(self)
-        self.wake()
+        if self._window_full:  # else whatever there was to tell has been told
+            self.wake()
+
+    def took(self, count: int) -> None:
+        """So many bytes that were typed here went to the program."""
+        if self.typed_in_vain:  # something before them did not
+            self.session.typists.forget(self.typist)
+        else:
+            self.session.typists.took(self.typist, count)
 
     def next_frame(self) -> bytes | None:
         """The next thing to tell, or None. The end comes last, after all that was printed."""
@@ -73,12 +83,14 @@ class Watch:
             return told
         if self._snapshot:
             return self._snapshot.popleft()
-        if self._cursor - self.acknowledged >= WINDOW:
-            return None
         ring = self.session.ring
+        room = WINDOW - (self._cursor - self.acknowledged)
+        self._window_full = room < min(MOST_DATA, ring.head - self._cursor)
+        if self._window_full:
+            return None  # a whole frame once there is room for it costs less than a small one now and one more then
         if self._redraw or self._cursor < ring.start or ring.head - self._cursor > FALLEN_BEHIND:
             return self._show_screen()
-        if data := ring.read(self._cursor, min(MOST_DATA, WINDOW - (self._cursor - self.acknowledged))):
+        if data := ring.read(self._cursor, MOST_DATA):
             offset = self._cursor
             self._cursor = offset + len(data)
             return self._frame(Kind.DATA, offset, rest=data)

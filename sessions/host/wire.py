@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 VERSION = 1
 SUBPROTOCOL = "moorage.term.v1"
-MOST_DATA = 16_384  # terminal bytes of one DATA or INPUT frame
+MOST_DATA = 32_768  # terminal bytes of one DATA frame: half a window, so one is shown while another is on its way
+MOST_INPUT = 16_384  # terminal bytes of one INPUT frame
 MOST_TAIL = 65_536  # terminal bytes of one TAIL answer
 MOST_WORDS = 300  # bytes of a reason or of an error's words
 MOST_PAYLOAD = MOST_TAIL + 64
@@ -25,8 +26,9 @@ WINDOW = 65_536  # bytes that may be on their way to one viewer, not acknowledge
 ACK_EVERY = 16_384  # a viewer acknowledges at least so often
 NO_CODE = -1  # the exit code of a program that was ended rather than ending
 
-_LENGTH = struct.Struct(">I")
 _HEADER = struct.Struct(">BH")
+_PREFIX = struct.Struct(">IBH")  # the length of header and payload, then the header
+_LENGTH_BYTES = _PREFIX.size - _HEADER.size
 
 
 class Kind(IntEnum):
@@ -51,6 +53,7 @@ class Kind(IntEnum):
     INPUT = 0x30
     RESIZE = 0x31
     CONTROL = 0x32
+    TYPIST = 0x33
 
 
 class Problem(IntEnum):
@@ -109,9 +112,10 @@ ASKED: dict[Kind, Shape] = {
     Kind.ACK: Shape(("offset:u64",)),
     Kind.CLOSE: Shape(rest="reason", most_rest=MOST_WORDS),
     Kind.TAIL: Shape((_TERMINAL, "limit:u32")),
-    Kind.INPUT: Shape(("control_epoch:u32",), rest="bytes", most_rest=MOST_DATA),
+    Kind.INPUT: Shape(("control_epoch:u32",), rest="bytes", most_rest=MOST_INPUT),
     Kind.RESIZE: Shape(("control_epoch:u32", "columns:u16", "rows:u16")),
     Kind.CONTROL: Shape(("control_epoch:u32", "wish:u8", "viewer:u32")),
+    Kind.TYPIST: Shape(("control_epoch:u32", "typist:uuid")),
 }
 
 # What the session host answers or tells.
@@ -132,6 +136,7 @@ TOLD: dict[Kind, Shape] = {
     Kind.NOTICE: Shape(rest="words", most_rest=MOST_WORDS),
     Kind.EXIT: Shape(("offset:u64", "exit_code:i32"), rest="reason", most_rest=MOST_WORDS),
     Kind.CONTROL: Shape(("control_epoch:u32", "yours:u8")),
+    Kind.TYPIST: Shape(("typist:uuid", "taken:u64", "known:u8")),
     Kind.RESIZE: Shape(("columns:u16", "rows:u16")),
 }
 
@@ -149,8 +154,7 @@ class Refused(Exception):
         self.words = words
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One frame as it arrived. ``kind`` is a number that may mean nothing to us."""
 
     kind: int
@@ -158,12 +162,12 @@ class Frame:
     payload: bytes
 
 
-def encode(kind: Kind, channel: int, payload: bytes = b"") -> bytes:
+def encode(kind: int, channel: int, payload: bytes = b"") -> bytes:
     """One frame with its length, ready for the unix socket."""
-    return _LENGTH.pack(_HEADER.size + len(payload)) + _HEADER.pack(kind, channel) + payload
+    return _PREFIX.pack(_HEADER.size + len(payload), kind, channel) + payload
 
 
-def message(kind: Kind, channel: int, payload: bytes = b"") -> bytes:
+def message(kind: int, channel: int, payload: bytes = b"") -> bytes:
     """One frame as a websocket message, which has its own length."""
     return _HEADER.pack(kind, channel) + payload
 
@@ -187,18 +191,15 @@ def unpack(shapes: dict[Kind, Shape], frame: Frame) -> tuple[Any, ...]:
 
     Raises Refused for a type that ``shapes`` does not have, and for a payload that is too short or too long.
     """
-    try:
-        shape = shapes[Kind(frame.kind)]
-    except (ValueError, KeyError):
-        raise Refused(Problem.UNKNOWN_TYPE, f"no frame of type 0x{frame.kind:02x} is expected here") from None
-    fixed = shape.layout.size
-    if not fixed <= len(frame.payload) <= fixed + shape.most_rest:
+    shape = shapes.get(frame.kind)  # type: ignore[call-overload] # a number that may be no kind, and then is no key
+    if shape is None:
+        raise Refused(Problem.UNKNOWN_TYPE, f"no frame of type 0x{frame.kind:02x} is expected here")
+    layout, size = shape.layout, len(frame.payload)
+    fixed = layout.size
+    if not fixed <= size <= fixed + shape.most_rest:
         expected = f"{fixed}" if not shape.most_rest else f"{fixed} to {fixed + shape.most_rest}"
-        raise Refused(
-            Problem.MALFORMED,
-            f"{Kind(frame.kind).name} has {len(frame.payload)} bytes of payload instead of {expected}",
-        )
-    values = shape.layout.unpack(frame.payload[:fixed])
+        raise Refused(Problem.MALFORMED, f"{Kind(frame.kind).name} has {size} bytes of payload instead of {expected}")
+    values: tuple[Any, ...] = layout.unpack_from(frame.payload)
     return (*values, frame.payload[fixed:]) if shape.rest else values
 
 
@@ -208,24 +209,26 @@ class Splitter:
     __slots__ = ("_pending",)
 
     def __init__(self) -> None:
-        self._pending = bytearray()
+        self._pending = b""
 
     def feed(self, data: bytes | memoryview) -> Iterator[Frame]:
         """The frames that are complete now. BadFrame at the first length that no frame has."""
-        self._pending += data
-        at = 0
+        stream = self._pending + data if self._pending else bytes(data)  # bytes of bytes is no copy
+        at, end = 0, len(stream)
         try:
-            while len(self._pending) - at >= _LENGTH.size:
-                (length,) = _LENGTH.unpack_from(self._pending, at)
-                if not _HEADER.size <= length <= _HEADER.size + MOST_PAYLOAD:
-                    raise BadFrame(f"a frame of {length} bytes: it has {_HEADER.size} to {_HEADER.size + MOST_PAYLOAD}")
-                end = at + _LENGTH.size + length
-                if len(self._pending) < end:
+            while end - at >= _PREFIX.size:
+                length, kind, channel = _PREFIX.unpack_from(stream, at)
+                _check(length)
+                if end - at - _LENGTH_BYTES < length:
                     return
-                body = at + _LENGTH.size
-                kind, channel = _HEADER.unpack_from(self._pending, body)
-                payload = bytes(self._pending[body + _HEADER.size : end])
-                at = end
-                yield Frame(kind, channel, payload)
+                start, at = at + _PREFIX.size, at + _LENGTH_BYTES + length
+                yield Frame(kind, channel, stream[start:at])
+            if end - at >= _LENGTH_BYTES:
+                _check(int.from_bytes(stream[at : at + _LENGTH_BYTES], "big"))
         finally:
-            del self._pending[:at]
+            self._pending = stream[at:]
+
+
+def _check(length: int) -> None:
+    if not _HEADER.size <= length <= _HEADER.size + MOST_PAYLOAD:
+        raise BadFrame(f"a frame of {length} bytes: it has {_HEADER.size} to {_HEADER.size + MOST_PAYLOAD}")

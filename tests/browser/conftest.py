@@ -26,7 +26,7 @@ PASSWORD = "tide-over-the-sill"
 # Of a browser on a machine whose cores are all taken, where a web process needs half a minute to start. Where all goes
 # well it costs nothing.
 PATIENCE_MS = 60_000
-expect.set_options(timeout=90_000)
+expect.set_options(timeout=PATIENCE_MS)
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
@@ -122,7 +122,7 @@ def site(live_redis: RedisProcess, data_directory: Path, repositories: Path, ope
             assert process.poll() is None, "the web process died"
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 
+from tests.fakes.forked import Forked
 from tests.fakes.moorage_server import TOKEN, MoorageServer
 
 ROOT = Path(__file__).parents[2]
@@ -43,16 +45,25 @@ def moorage(environment: dict[str, str], command: list[str]) -> Run:
     def run(*arguments: str, stdin: str = "", **changes: str | None) -> subprocess.CompletedProcess[str]:
         changed = {**environment, **changes}
         given = {name: value for name, value in changed.items() if value is not None}
-        whole = [*command, *arguments]
-        return subprocess.run(
-            whole,
-            cwd=ROOT,
-            env=given,
-            input=stdin,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            check=False,
-        )
+        if any(name.startswith("PYTHON") for name in changes):  # for the interpreter: it has to start
+            return subprocess.run(
+                [*command, *arguments], cwd=ROOT, env=given, input=stdin, capture_output=True, encoding="utf-8",
+                timeout=100, check=False,
+            )  # fmt: skip
+        return _forked(arguments, given, stdin)
 
     return run
+
+
+def _forked(arguments: tuple[str, ...], environment: dict[str, str], stdin: str) -> subprocess.CompletedProcess[str]:
+    with TemporaryFile() as given, TemporaryFile() as output, TemporaryFile() as errors:
+        given.write(stdin.encode())
+        given.seek(0)
+        ours = Forked("cli.main", *arguments, env=environment, input=given, output=output, errors=errors, of="client")
+        try:
+            code = ours.wait(100)
+        finally:
+            ours.kill()
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess(arguments, code, output.read().decode(), errors.read().decode())

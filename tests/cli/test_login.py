@@ -64,7 +64,7 @@ def test_the_token_is_not_echoed_on_a_terminal(
         except OSError:  # Linux says so when the last writer of a PTY is gone
             break
     os.close(above)
-    assert process.wait(timeout=20) == 0, shown
+    assert process.wait(timeout=60) == 0, shown
     assert TOKEN.encode() not in shown
     assert json.loads(stored.read_text())["token"] == TOKEN
 

@@ -176,11 +176,15 @@ def test_a_server_that_asks_for_patience_gets_it(server: MoorageServer, moorage:
     path = f"operations/{operation['id']}/"
     problem = (429, {"code": "request.throttled", "detail": "Slow down."})
 
+    def refuse() -> None:
+        server.problems[("GET", path)] = problem
+        server.move(operation, stage="test")  # so that it looks at once
+
     def relent() -> None:
         server.problems.clear()
         server.move(operation, status="succeeded")
 
-    once(server.watched, lambda: server.problems.update({("GET", path): problem}))
+    once(server.watched, refuse)
     once(lambda: server.answered_with(429), relent)
     done = moorage("operation", "watch", operation["id"])
     assert done.returncode == 0, done.stderr
@@ -237,7 +241,7 @@ def interrupted(
     )
     wait_until(after)
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate(timeout=20)
+    _, complaint = process.communicate(timeout=60)
     return process.returncode, complaint
 
 
@@ -282,7 +286,7 @@ def test_a_terminal_is_redrawn_and_ends_with_the_same_summary(
             break
         shown += chunk
     os.close(above)
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     text = shown.decode()
     assert re.search(r"\r\x1b\[K… analyze +\(1 s\)", text), text
     assert marks(re.sub(r"\r\x1b\[K", "\n", text)) == EACH_ONCE

@@ -18,7 +18,7 @@ from tests.events.web_process import WebProcess
 from tests.fakes.redis_process import RedisProcess
 
 pytestmark = [pytest.mark.needs_chromium, pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
-PATIENCE_MS = 90_000
+PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
 

@@ -126,7 +126,7 @@ async def test_server_sent_events_replay_go_on_and_resume(web: str, token: str) 
     await amoved("a", n=1)
     await amoved("a", n=2)
     url, headers = f"http://{web}/api/v1/events/stream", {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(headers=headers, timeout=20) as client:
+    async with httpx.AsyncClient(headers=headers, timeout=60) as client:
         async with client.stream("GET", url, params={"topics": "berth.a,berth.b", "after": "berth.a:1"}) as answer:
             assert answer.status_code == 200
             assert answer.headers["content-type"] == "text/event-stream"
@@ -159,7 +159,7 @@ async def test_a_revoked_user_s_event_stream_ends(web: str, token: str, user: An
         user.save()
 
     url, headers = f"http://{web}/api/v1/events/stream?topics=berth.a", {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(timeout=20) as client, client.stream("GET", url, headers=headers) as answer:
+    async with httpx.AsyncClient(timeout=60) as client, client.stream("GET", url, headers=headers) as answer:
         lines = answer.aiter_lines()
         assert await anext(lines) == "retry: 1000"
         await sync_to_async(switch_off)()

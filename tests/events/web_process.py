@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -48,15 +49,20 @@ class WebProcess:
             return
         died = process.poll()
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
         assert died is None, f"the web process died with {died}"
+
+    def freeze(self) -> None:
+        """Let it read nothing more, as a network does that has died silently."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """End it as a crash does."""
         process, self._process = self._process, None
         assert process is not None
         process.kill()
-        process.wait(timeout=20)
+        process.wait(timeout=60)
 
     def close(self) -> None:
         """End it and give the port back."""

@@ -20,7 +20,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 ROOT = Path(__file__).resolve().parents[2]
 _MOST_BYTES = 1 << 18
@@ -32,19 +32,22 @@ _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 class Forked:
     """A running ``python -m module arguments``, with the verbs of :class:`subprocess.Popen`.
 
-    Nobody's input; output goes where ``output`` goes, else where ours goes. ``keeps`` are open in it by their numbers.
-    It ends when we do, however that is.
+    Its output goes where ``output`` goes (errors, too, unless ``errors`` is given), else where ours goes; without an
+    ``input`` it reads nothing. ``keeps`` are open in it by their numbers. It ends when we do, however that is.
     """
 
     def __init__(
-        self, module: str, *arguments: str, env: Mapping[str, str], output: IO[Any] | None = None,
-        keeps: Sequence[int] = (),
+        self, module: str, *arguments: str, env: Mapping[str, str], input: IO[Any] | None = None,
+        output: IO[Any] | None = None, errors: IO[Any] | None = None, keeps: Sequence[int] = (),
+        of: Literal["rooms", "client"] = "rooms",
     ) -> None:  # fmt: skip
         request = {"module": module, "arguments": arguments, "environment": dict(env), "keeps": list(keeps)}
         out = 1 if output is None else output.fileno()
-        err = 2 if output is None else out
+        err = errors.fileno() if errors is not None else 2 if output is None else out
         self.returncode: int | None = None
-        self.pid, self._end = _zygote().fork(request, [out, err, *keeps])
+        with open(os.devnull, "rb") as nothing:
+            given = (input or nothing).fileno()
+            self.pid, self._end = _zygote(of).fork(request, [given, out, err, *keeps])
 
     def poll(self) -> int | None:
         """The exit code once it has ended; minus the signal's number if it was killed."""
@@ -78,14 +81,15 @@ class Forked:
 class _Zygote:
     """The one that has all imported. Started at the first wish, and gone with us."""
 
-    def __init__(self) -> None:
+    def __init__(self, of: str) -> None:
         ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket = ours
         self._one_at_a_time = threading.Lock()
         with its:
             self._process = subprocess.Popen(
-                [sys.executable, "-W", "default", "-m", "tests.fakes.forked", str(its.fileno())],
-                cwd=ROOT, pass_fds=[its.fileno()], stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "tests.fakes.forked", str(its.fileno()), of],
+                env={**os.environ, "PYTHONIOENCODING": "utf-8"}, cwd=ROOT, pass_fds=[its.fileno()],
+                stdin=subprocess.DEVNULL,
             )  # fmt: skip
         atexit.register(self.end)
 
@@ -105,17 +109,27 @@ class _Zygote:
 
 
 @cache
-def _zygote() -> _Zygote:
-    return _Zygote()
+def _zygote(of: str) -> _Zygote:
+    return _Zygote(of)
 
 
-def _import_all() -> None:
+def _import_client() -> None:
+    """The command-line client, but for the module that is run."""
+    import cli.main
+
+    del sys.modules["cli.main"], cli.main
+
+
+def _import_rooms() -> None:
     """What daemons and web processes need, without a thread, a connection or a middleware made with our settings."""
+    import importlib
+    import warnings
+
     import django
 
+    warnings.simplefilter("default")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
-    import importlib
 
     from django.conf import settings
     from django.core.management import load_command_class
@@ -178,20 +192,19 @@ class _Server:
         apart = [fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, _OUT_OF_THE_WAY) for one in wanted]
         self._connection.detach()
         os.closerange(3, _OUT_OF_THE_WAY)
-        for one, number in zip(apart, [1, 2, *request["keeps"]], strict=True):
+        for one, number in zip(apart, [0, 1, 2, *request["keeps"]], strict=True):
             os.dup2(one, number)
         os.closerange(_OUT_OF_THE_WAY, _OUT_OF_THE_WAY + 4096)
 
 
-def _take_up(environment: dict[str, str]) -> None:
-    """Its environment, and the settings of that; what the import has made with ours is forgotten."""
+def _set_up_anew() -> None:
+    """The settings of this environment; what the import has made with the old ones is forgotten."""
     from django.conf import settings
     from django.db import connections
     from django.utils.functional import empty
     from django.utils.log import configure_logging
 
-    os.environ.clear()
-    os.environ.update({"DJANGO_SETTINGS_MODULE": "config.settings", **environment})
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     del sys.modules["config.settings"]
     settings._wrapped = empty  # type: ignore[assignment] # read again at the next look
     connections.__dict__.pop("settings", None)
@@ -202,21 +215,25 @@ def _take_up(environment: dict[str, str]) -> None:
     configure_logging(settings.LOGGING_CONFIG, settings.LOGGING)
 
 
-def _main() -> None:
-    _import_all()
+def _main(connection: int, of: str) -> None:
+    rooms = of == "rooms"
+    _import_rooms() if rooms else _import_client()
     gc.collect()
     gc.freeze()
-    if (request := _Server(socket.socket(fileno=int(sys.argv[1]))).serve()) is None:
+    if (request := _Server(socket.socket(fileno=connection)).serve()) is None:
         return  # our children end with us
     import ctypes
     import runpy
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    _take_up(request["environment"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    if rooms:
+        _set_up_anew()
     sys.argv[1:] = request["arguments"]
     sys.orig_argv[1:] = ["-m", request["module"], *request["arguments"]]
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    _main()
+    _main(int(sys.argv[1]), sys.argv[2])

@@ -52,7 +52,7 @@ class DaemonProcess:
         }
         with self.log.open("ab") as log:
             self._process = Forked("tests.sessions.daemon", env=environment, output=log)
-        eventually(lambda: not client.reason_not_ready(self.socket) or self.ended(), within_s=120)
+        eventually(lambda: not client.reason_not_ready(self.socket) or self.ended(), within_s=100)
 
     @property
     def pid(self) -> int:
@@ -88,11 +88,9 @@ def data() -> Iterator[Path]:
 def daemon(transactional_db: None, host: Host, data: Path) -> Iterator[DaemonProcess]:
     """A session host that runs."""
     process = DaemonProcess(data)
-    try:
-        process.start()
-        yield process
-    finally:
-        process.stop()  # else it beats on, and the next test's is refused
+    process.start()
+    yield process
+    process.stop()
     log = process.log.read_text()
     assert "Traceback" not in log, log
     assert "never retrieved" not in log, log

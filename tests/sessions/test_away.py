@@ -105,7 +105,7 @@ def test_keeper_that_died_too_leaves_a_lost_terminal_and_no_process(
         daemon.signal(signal.SIGKILL)
     for pid in ours:
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not running(mark), within_s=10)
+    eventually(lambda: not running(mark))
     daemon.start()
     row = eventually(lambda: Terminal.objects.filter(pk=terminal.pk, state="lost").first())
     assert row.reason == "the session host was started anew"

@@ -55,7 +55,7 @@ def test_a_broken_connection_resumes_without_a_gap(web: WebProcess, token: str, 
         offset = browser.offset
     web.stop()
     web.start()
-    with Browser(web.address, token=token, open_timeout=30) as again:
+    with Browser(web.address, token=token) as again:
         told = again.attach(terminal, offset=offset)
         assert told[1] >= offset
         again.take_control()

@@ -15,7 +15,7 @@ from agents import tenure
 from agents.models import Agent
 from config.access.models import ApiToken, Scope, issue
 from config.access.rights import revoke_token
-from sessions import consumers
+from sessions import revocation
 from sessions.host.wire import Kind, Problem, Wish
 from sessions.models import Terminal
 from tests.events.web_process import WebProcess
@@ -108,7 +108,7 @@ def test_whoever_handed_the_agent_over_is_cut_off_from_its_terminal_and_control_
 
 
 def test_rights_are_asked_for_often_enough_to_cut_off_within_a_second() -> None:
-    assert consumers.RECHECK_S < 1
+    assert revocation.RECHECK_S < 1
 
 
 def test_a_token_that_may_only_read_watches_and_does_not_type_even_where_it_is_handed_control(

@@ -20,7 +20,7 @@ class Viewer:
         self.socket = socket.socket(socket.AF_UNIX)
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(10)
+        self.socket.settimeout(60)
         self.socket.connect(str(path))
         self._frames = wire.Splitter()
         self._arrived: list[Frame] = []
@@ -95,7 +95,7 @@ class Viewer:
     def type(self, text: bytes, *, channel: int = 1) -> None:
         self.say(Kind.INPUT, self.control_epoch, rest=text, channel=channel)
 
-    def read_until(self, wanted: bytes, *, within_s: float = 10.0) -> bytes:
+    def read_until(self, wanted: bytes, *, within_s: float = 60.0) -> bytes:
         """What is printed from here on, up to and with ``wanted``; offsets must join without a gap."""
         seen, deadline, expected = b"", time.monotonic() + within_s, None
         while wanted not in seen:

@@ -8,12 +8,15 @@ import sys
 from argparse import SUPPRESS
 from typing import Any
 
+import uvloop
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from events.faults import Fault
 from sessions.host import client, handover, server
 from sessions.host.archive import Rules
+
+_SWITCH_S = 0.000_5  # a thread that talks to the database lets terminals go on after so long
 
 
 class Command(BaseCommand):
@@ -34,7 +37,8 @@ class Command(BaseCommand):
                 handover.request(client.socket_path(settings.DATA))
                 self.stdout.write("The session host runs what is installed now.")
                 return
-            ours = asyncio.run(_serve(handed=options["handed"]))
+            sys.setswitchinterval(_SWITCH_S)
+            ours = uvloop.run(_serve(handed=options["handed"]))
         except Fault as fault:
             raise CommandError(f"{fault.detail}\n{fault.remedy_text}") from None
         if not ours:

@@ -24,7 +24,7 @@ def text(page: Page) -> str:
     return str(page.evaluate("window.moorageTerminals?.text() ?? ''"))
 
 
-def until(page: Page, wanted: str, *, within_s: float = 30) -> str:
+def until(page: Page, wanted: str, *, within_s: float = 60) -> str:
     """Its text, once ``wanted`` is in it."""
     return str(eventually(lambda: (seen := text(page)) and wanted in seen and seen, within_s=within_s))
 
@@ -36,8 +36,8 @@ def control(page: Page) -> Any:
 def enter(visitor: Visitor, terminal: Terminal) -> Page:
     """On its page, in control, behind the prompt."""
     visitor.go(address(terminal))
-    expect(control(visitor.page)).to_contain_text("You are in control", timeout=30_000)
-    eventually(lambda: PROMPT.search(text(visitor.page)), within_s=30)
+    expect(control(visitor.page)).to_contain_text("You are in control")
+    eventually(lambda: PROMPT.search(text(visitor.page)))
     return visitor.page
 
 

@@ -52,4 +52,4 @@ def test_browser_speaks_the_frames_of_the_session_host() -> None:
         assert {each.name: each.value for each in ours}.items() <= numbers(theirs).items()
     assert f'"{wire.SUBPROTOCOL}"' in script
     assert f"ACK_EVERY = {wire.ACK_EVERY};" in script
-    assert f"MOST_INPUT = {wire.MOST_DATA};" in script
+    assert f"MOST_INPUT = {wire.MOST_INPUT};" in script

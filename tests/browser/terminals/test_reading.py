@@ -41,7 +41,7 @@ def test_terminal_in_light_and_dark_has_no_control_without_a_name_and_no_faint_w
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         type_line(page, "printf '\\033[30mk\\033[34mb\\033[37mw\\033[90mg\\033[0m\\n'")
-        eventually(lambda: text(page).rstrip().splitlines()[-2:-1] == ["kbwg"], within_s=20)
+        eventually(lambda: text(page).rstrip().splitlines()[-2:-1] == ["kbwg"])
         assert page.evaluate(FAINT) == []
     assert page.evaluate(NAMELESS) == []
     assert visitor.complaints == []
@@ -62,7 +62,7 @@ def test_recording_is_played_sought_and_downloaded(
     assert "first" not in text(page)
     page.get_by_label("Speed").select_option("16")
     page.get_by_role("button", name="Play").click()
-    expect(page.locator("[data-words]")).to_have_text("The program ended with 4.", timeout=30_000)
+    expect(page.locator("[data-words]")).to_have_text("The program ended with 4.")
     assert "first\nsecond" in until(page, "second")
     position = page.get_by_role("slider", name="Position")
     position.press("Home")

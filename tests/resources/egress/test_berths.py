@@ -250,7 +250,7 @@ def test_a_killed_proxy_comes_back_to_the_same_berths_even_within_a_command(
     time.sleep(1)
     assert not said, "there is no proxy, so nothing can have been said"
     proxy.start()
-    command.join(timeout=30)
+    command.join(timeout=60)
     assert said == ["hello from outside"]
     assert fetch(sandbox, url) == ["hello from outside"]
 

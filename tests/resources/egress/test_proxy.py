@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import ClassVar
 
 import pytest
 
@@ -214,6 +215,27 @@ async def test_a_withdrawn_destination_ends_the_tunnels_to_it(opened: Opened) ->
     await proxy.recheck()
     assert (await talk).endswith(b"ping")
     server.close()
+
+
+async def test_who_is_refused_is_told_so_though_the_grants_are_looked_at_meanwhile(opened: Opened) -> None:
+    class Slow(Listed):
+        """Asked, it takes so long that the open connections are looked at again before it answers."""
+
+        meanwhile: ClassVar[list[Callable[[], Awaitable[None]]]] = []
+
+        async def allows(self, host: str, port: int) -> bool:
+            answer, meanwhile = await super().allows(host, port), self.meanwhile.pop() if self.meanwhile else None
+            if meanwhile is not None:
+                await meanwhile()
+                await asyncio.sleep(0)
+            return answer
+
+    guard = Slow("ok.example")
+    proxy, ask = await opened(guard, resolve=Names())
+    guard.meanwhile.append(proxy.recheck)
+    assert b"[not_allowed]" in await ask(get("other.example", 80))
+    assert guard.refused == [("other.example", 80, "not_allowed")]
+    assert guard.meanwhile == []
 
 
 def client_hello(name: str | None) -> bytes:

@@ -95,7 +95,7 @@ def test_who_does_not_greet_in_our_version_is_unreachable(tmp_path: Path) -> Non
     started = time.monotonic()
     with ThreadPoolExecutor(len(GREETINGS)) as pool:
         list(pool.map(meet, range(len(GREETINGS))))
-    assert time.monotonic() - started < 12
+    assert time.monotonic() - started < 40
 
 
 def test_a_silent_agent_costs_the_timeout_of_the_command_and_no_more(workspace: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_silent_agent_costs_the_timeout_of_the_command_and_no_more(workspace: 
         started = time.monotonic()
         outcome, _ = Agent(workspace).run(PLAN, COMMAND, cancelled=None)
     assert outcome.timed_out
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 15
 
 
 def test_an_agent_that_starts_nothing_is_a_fault_before_a_long_command_times_out(workspace: Path) -> None:
@@ -124,7 +124,7 @@ def test_an_agent_that_starts_nothing_is_a_fault_before_a_long_command_times_out
     held.end()
     for _, end in pipes:
         os.close(end)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
 
 
 def words(text: bytes, *, output: bytes = b"") -> Manners:

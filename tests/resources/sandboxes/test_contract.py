@@ -88,7 +88,7 @@ def test_timeout_kills_the_tree_with_daemons_of_other_sessions(sandbox: Sandbox)
     assert outcome.timed_out
     assert outcome.exit_code is None
     assert outcome.stdout == b"on\n"
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 40
     assert until_gone(mark) == []
 
 
@@ -97,7 +97,7 @@ def test_a_daemon_does_not_outlive_its_command_nor_hold_up_the_answer(sandbox: S
     started = time.monotonic()
     outcome = shell(sandbox, f"setsid sleep {mark} & echo done")
     assert (outcome.exit_code, outcome.stdout) == (0, b"done\n")
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 40
     assert until_gone(mark) == []
 
 
@@ -113,7 +113,7 @@ def test_cancellation_ends_the_command_soon(sandbox: Sandbox) -> None:
     assert outcome.cancelled
     assert not outcome.timed_out
     assert outcome.exit_code is None
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 40
 
 
 def test_a_broken_cancellation_check_leaves_no_process(sandbox: Sandbox) -> None:

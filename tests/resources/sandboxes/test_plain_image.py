@@ -74,7 +74,7 @@ def test_what_is_late_is_ended_by_restarting_the_container(sandbox: ContainerSan
     mark = f"75.{os.getpid()}"
     started = time.monotonic()
     assert shell(sandbox, f"sleep {mark} & sleep {mark}", timeout_s=1).timed_out
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 50
     assert until_gone(mark) == []
     assert shell(sandbox, "echo again").stdout == b"again\n"
 

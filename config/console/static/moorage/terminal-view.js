@@ -1,5 +1,6 @@
 // One terminal in the browser: what it shows, who has control of it, and where its output has got to.
 import { ACK_EVERY, Kind, MOST_INPUT, Problem, Wish, say } from "./terminal-wire.js";
+import { Keys } from "./terminal-keys.js";
 import { openScreen } from "./terminal-screen.js";
 
 const ACK_AFTER_MS = 40;
@@ -22,6 +23,7 @@ export class View extends EventTarget {
     this.former = 0;
     this.failures = 0;
     this.taking = false;
+    this.keys = new Keys();
     const { screen, fit } = openScreen(holder, { columns, rows, readAloud });
     Object.assign(this, { screen, fit });
     screen.onData((text) => this.type(encoder.encode(text)));
@@ -41,7 +43,11 @@ export class View extends EventTarget {
   lost() {
     clearTimeout(this.retry);
     if (this.ended) return;
-    if (this.inControl) { this.regain = true; this.former = this.you; }
+    if (this.inControl) {
+      this.regain = true;
+      this.former = this.you;
+      this.keys.lost(this.epoch);
+    }
     if (this.drawing) { this.drawing = false; this.offset = null; } // half a picture: ask for a whole one
     this.hasControl(false);
     this.say("");
@@ -56,6 +62,7 @@ export class View extends EventTarget {
       [Kind.RESYNC]: () => this.say("Output came faster than it could be shown: this is the screen as it is now."),
       [Kind.RESIZE]: () => this.resized(frame.columns, frame.rows),
       [Kind.CONTROL]: () => this.control(frame),
+      [Kind.TYPIST]: () => this.typist(frame),
       [Kind.PEOPLE]: () => this.met(frame),
       [Kind.NOTICE]: () => this.say(frame.words),
       [Kind.EXIT]: () => this.end(frame.reason || "The terminal has ended."),
@@ -68,7 +75,10 @@ export class View extends EventTarget {
     this.failures = 0;
     this.epoch = frame.epoch;
     this.acknowledged = 0;
-    if (this.offset === null || frame.start >= this.offset) this.former = 0; // perhaps another session host, whose numbers begin anew
+    if (this.offset === null || frame.start >= this.offset) { // perhaps another session host, whose numbers begin anew
+      this.former = 0;
+      this.keys.interrupted();
+    }
     this.resized(frame.columns, frame.rows);
     this.change({ state: "live" });
   }
@@ -89,8 +99,12 @@ export class View extends EventTarget {
       this.attach();
     } else if (problem === Problem.NOT_OPEN || problem === Problem.OPEN_FAILED || (problem === Problem.NOT_ALLOWED && !this.taking)) {
       this.end(words);
+    } else if (problem === Problem.UNKNOWN_TYPE && this.keys.asking) {
+      this.typeRest({ taken: 0, known: false }); // a session host that counts no keystrokes
     } else {
       this.taking = false;
+      const untaken = problem === Problem.STALE_CONTROL || problem === Problem.INPUT_FULL;
+      if (untaken && this.inControl && !this.keys.asking) this.introduce(new Keys()); // what was counted holds no more
       this.say(problem === Problem.STALE_CONTROL ? "Somebody else was faster: you are not in control." : words);
     }
   }
@@ -156,9 +170,32 @@ export class View extends EventTarget {
 
   type(bytes) {
     if (!this.inControl) return;
+    this.keys.typed(bytes);
+    if (!this.keys.asking) this.input(bytes);
+  }
+
+  input(bytes) {
     for (let at = 0; at < bytes.length; at += MOST_INPUT) {
       this.line.send(say.input(this.channel, this.epoch, bytes.subarray(at, at + MOST_INPUT)));
     }
+  }
+
+  // The session host is told who types, and says what it has of them; until then nothing is sent.
+  introduce(keys) {
+    this.keys = keys;
+    if (!this.inControl) return;
+    keys.asking = true;
+    this.line.send(say.typist(this.channel, this.epoch, keys.typist));
+  }
+
+  typist(frame) {
+    if (this.inControl && this.keys.isMe(frame.typist)) this.typeRest(frame);
+  }
+
+  typeRest(answer) {
+    const { send, words } = this.keys.answered(answer, this.epoch);
+    this.input(send);
+    if (words) this.say(words);
   }
 
   explainSilence() {
@@ -181,6 +218,8 @@ export class View extends EventTarget {
     this.hasControl(yours);
     if (had && !yours) this.say("You are not in control any more.");
     if (yours && !had) this.say("You are in control.");
+    if (had && !yours) this.keys = new Keys();
+    else if (yours && (!had || this.keys.asking)) this.introduce(this.keys);
     this.change({});
     this.fitToWindow();
   }
@@ -198,6 +237,7 @@ export class View extends EventTarget {
     this.mayType = me?.may_type ?? true; // not listed in a crowd: the answer to taking it says
     this.asked = Boolean(me?.asks);
     this.change({ people, others });
+    if (holder && holder.viewer !== you && holder.viewer !== this.former) this.keys.interrupted();
     if (this.regain && this.mayType && (!holder || holder.viewer === this.former)) this.wish(Wish.TAKE);
     this.regain = false;
   }

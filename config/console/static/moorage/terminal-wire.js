@@ -10,7 +10,7 @@ export const Kind = Object.freeze({
   HELLO: 0x01, PING: 0x02, PONG: 0x03, ERROR: 0x04,
   OPEN: 0x10, ATTACH: 0x11, DETACH: 0x12, CLOSE: 0x13, TAIL: 0x14, ACK: 0x15,
   DATA: 0x20, RESYNC: 0x21, EXIT: 0x22, SNAPSHOT: 0x23, PEOPLE: 0x24, NOTICE: 0x25,
-  INPUT: 0x30, RESIZE: 0x31, CONTROL: 0x32,
+  INPUT: 0x30, RESIZE: 0x31, CONTROL: 0x32, TYPIST: 0x33,
 });
 
 export const Problem = Object.freeze({
@@ -67,6 +67,12 @@ export const say = Object.freeze({
     made.setUint32(8, viewer);
     return made;
   },
+  typist(channel, epoch, typist) {
+    const made = frame(Kind.TYPIST, channel, 20);
+    made.setUint32(3, epoch);
+    new Uint8Array(made.buffer, 7).set(typist);
+    return made;
+  },
 });
 
 const u64 = (view, at) => Number(view.getBigUint64(at));
@@ -89,6 +95,7 @@ const TOLD = {
   [Kind.NOTICE]: (view) => ({ words: words(view, 3) }),
   [Kind.RESIZE]: (view) => ({ columns: view.getUint16(3), rows: view.getUint16(5) }),
   [Kind.CONTROL]: (view) => ({ epoch: view.getUint32(3), yours: view.getUint8(7) === 1 }),
+  [Kind.TYPIST]: (view) => ({ typist: new Uint8Array(view.buffer, 3, 16), taken: u64(view, 19), known: view.getUint8(27) === 1 }),
 };
 
 // { kind, channel, … } of a message; a type that is not known here has nothing but these two.
