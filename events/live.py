@@ -73,7 +73,7 @@ def publish_raw(message: dict[str, Any]) -> bool:
     Answers at once while Redis is known to be down. A message of a snapshot topic is also kept for late comers.
     """
     url, topic = settings.REDIS_URL, message["topic"]
-    if time.monotonic() < _paused_until.get(url, 0.0):
+    if away():
         return False
     text = json.dumps(message, separators=(",", ":"))
     try:
@@ -87,6 +87,11 @@ def publish_raw(message: dict[str, Any]) -> bool:
         log.warning("live stream is away", extra={"error": type(error).__name__})
         return False
     return True
+
+
+def away() -> bool:
+    """Redis did not answer this process a moment ago: whoever would wait for it longer need not try."""
+    return time.monotonic() < _paused_until.get(settings.REDIS_URL, 0.0)
 
 
 def publish_snapshot(topic: str, data: dict[str, Any], *, now: datetime) -> bool:

@@ -33,7 +33,14 @@ _FIXED = frozenset(
 MOVING = tuple(field.name for field in Operation._meta.concrete_fields if field.name not in _FIXED)
 ROWS = Rows(Operation)
 LONGEST_ANSWER = 20_000
+_WANTED = {
+    "approval_required": "an approval",
+    "input_required": "an answer",
+    "taken_over": "its berth to be handed back",
+}
 LONGEST_REQUIREMENT = 512_000  # characters; a larger change is better a branch of its own
+# What an operation may wait for from a person, in words.
+_WANTED = {"approval_required": "an approval", "input_required": "an answer", "taken_over": "its berth"}
 
 
 def submit(
@@ -193,7 +200,8 @@ def _resume(
             waits_for = wanted  # approved, or answered with why not
         if operation.status != Operation.Status.WAITING or waits_for != wanted:
             raise faults.NotPossibleNow(
-                f"the operation is {operation.status} and waits for {waits_for}, not for {wanted}"
+                f"the operation is {operation.status} and waits for {_WANTED.get(waits_for, waits_for)}, "
+                f"not for {_WANTED.get(wanted, wanted)}"
             )
         if text:
             operation.answers = [*operation.answers, text]

@@ -17,6 +17,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from agents.models import Agent
+from events import live
 from events.delivery import DeliveryFailed
 from events.recorded import Recorded
 from operations.coding import engine
@@ -122,6 +123,8 @@ def send(task: str, *, queue: str = CONTROL, expires_s: float | None = None, **a
 
     One that comes again by itself expires: behind a long stage a worker finds one of it, not a pile.
     """
+    if live.away() and str(current_app.conf.broker_url).startswith("redis"):
+        raise DeliveryFailed(f"the broker did not take {task}: Redis does not answer")
     try:
         # On Redis a queue is a list and needs no declaring; ids need no careful representation.
         current_app.send_task(

@@ -18,7 +18,7 @@ from agents.models import Agent
 from config import health
 from config.console import burning, matters, tallies
 from config.console.matters import Matter
-from config.console.tallies import Tallies
+from config.console.tallies import HOUR, Tallies
 from events.plain_text import ago, plain, span
 from operations import history
 from operations.models import Operation
@@ -32,7 +32,7 @@ from resources.samples import Point
 
 SHOWN = 8  # rows of one list; what is beyond stands behind its link
 REASONS_OF = 24  # those next in line; more would say nothing more
-HISTORY, HOUR = timedelta(minutes=30), timedelta(hours=1)
+HISTORY = timedelta(minutes=30)
 _POINTS = 60
 
 
@@ -194,15 +194,15 @@ _WORK = (
 
 @dataclass(frozen=True, slots=True)
 class _AsOfNow:
-    """What is so now, at the end of what was noted; how operations ended is known by the minute only."""
+    """What is so now, at the end of what was noted."""
 
     at: datetime
     waiting: int
     running: int
     oldest_s: int
     spent_nanos: int
-    succeeded: None = None
-    failed: None = None
+    succeeded: int
+    failed: int
 
 
 def _hour(told: Tallies, *, now: datetime) -> Charts:
@@ -212,6 +212,8 @@ def _hour(told: Tallies, *, now: datetime) -> Charts:
     last = _AsOfNow(
         now, waiting.number, told.of("operations", Operation.Status.RUNNING).number,
         int((now - waiting.since).total_seconds()) if waiting.since else 0, told.of("spent").number,
+        max(0, told.of("ended", Operation.Status.SUCCEEDED).number - sum(minute.succeeded for minute in noted)),
+        max(0, told.of("ended", Operation.Status.FAILED).number - sum(minute.failed for minute in noted)),
     )  # fmt: skip
     points: list[charts.Moment] = [*noted, last] if noted else []
     return charts.draw(points, since=since, until=now, period_s=history.EVERY.total_seconds(), figures=_WORK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Aggregate, Count, DateTimeField, F, Max, Min, QuerySet, Sum, Value
@@ -40,6 +40,7 @@ class Tallies:
         return Tally(sum(one.number for one in tallies), since)
 
 
+HOUR = timedelta(hours=1)
 _NOTHING, _EACH = Value(""), Count("*")
 _NO_TIME = Max(Cast(Value(None), DateTimeField()))
 
@@ -50,6 +51,7 @@ def take(*, now: datetime) -> Tallies:
     spent = Account.objects.filter(scope=Scope.DAY, key="", period=now.date().isoformat())
     first, *others = (
         _group(Operation.objects.all(), "operations", F("status"), since=Min("created_at")),
+        _group(Operation.objects.filter(completed_at__gt=now - HOUR), "ended", F("status"), since=Min("completed_at")),
         _group(Agent.objects.all(), "agents", F("state"), since=Min("state_since")),
         _group(PullRequest.objects.all(), "pull requests", F("state"), since=Min("created_at")),
         _group(Orphan.objects.filter(ended_at=None), "orphans", F("fate"), since=Min("first_seen_at")),

@@ -14,6 +14,7 @@ from django.utils import timezone
 from agents.models import Agent
 from config import health
 from events.models import Event
+from operations import history
 from operations.coding import claims
 from operations.models import Operation
 from resources import hosts
@@ -130,3 +131,13 @@ def test_a_stack_that_has_just_begun_is_starting_and_one_that_has_not_swept_for_
 
     assert (sweep(1).ok, sweep(1).starting) == (True, True)
     assert (sweep(60).ok, sweep(60).starting, sweep(60).detail) == (False, False, "nobody has swept yet")
+
+
+def test_the_figures_of_the_last_hour_are_those_of_now(admin_client: Client, admin_user: Any) -> None:
+    """Also of what ended since the minute was noted."""
+    history.note(now=timezone.now() - timedelta(seconds=50))
+    failed = rows.failed(admin_user, of=rows.project(admin_user))
+    Operation.objects.filter(pk=failed.pk).update(completed_at=timezone.now() - timedelta(seconds=20))
+    html = admin_client.get(reverse("admin:index")).content.decode()
+    assert 'Failed <span class="quiet">1</span>' in html
+    assert "Failed: 1 in all" in html

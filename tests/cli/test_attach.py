@@ -189,14 +189,15 @@ def test_detach_key_leaves_the_program_running_and_the_terminal_as_it_was(attach
     assert again.wait() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
-def test_signal_gives_the_terminal_back(attach: Attach, terminal: Terminal, number: int) -> None:
-    ada = attach("work")
-    before = ada.settings()
-    ada.ready()
-    os.kill(ada.pid, number)
-    assert ada.wait() == 128 + number
-    assert ada.settings() == before
+def test_signals_give_the_terminal_back(attach: Attach) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        ada = attach("skipper", "--new")
+        before = ada.settings()
+        ada.ready()
+        assert ada.settings() != before, "raw"
+        os.kill(ada.pid, number)
+        assert ada.wait() == 128 + number
+        assert ada.settings() == before
 
 
 def test_failure_in_the_middle_gives_the_terminal_back_and_says_why(attach: Attach, terminal: Terminal) -> None:
@@ -385,21 +386,21 @@ def test_an_operation_is_watched_by_the_beginning_of_its_id_and_what_cannot_be_i
     ada.type(LEAVE)
     assert ada.wait() == 0
     foreign = issue(user=stranger, scope=Scope.WRITE)
-    for given, how, words in (
+    cases: tuple[tuple[str, dict[str, str], bytes], ...] = (
         (str(ended.pk), {}, b"The operation has ended (succeeded): nobody works any more."),
         (str(queued.pk), {}, b"The operation is queued and has no berth yet"),
         ("1", {}, b"There is no operation and no agent '1' that you may see."),
         (str(underway.pk), {"token": foreign}, b"There is no operation and no agent"),
         (str(underway.pk)[:8], {"token": foreign}, b"There is no operation and no agent"),
-    ):
-        one = attach("--watch", given, **how)
+    )
+    started = [attach("--watch", given, **how) for given, how, _ in cases]
+    for one, (given, _, words) in zip(started, cases, strict=True):
         assert one.wait() == 3
         assert words in one.seen.replace(b"\r\n", b" "), given
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
+def test_what_cannot_be_attached_is_said(attach: Attach) -> None:
+    cases = [
         (("nobody",), 3, b"There is no open terminal and no agent 'nobody'"),
         (("00000000-0000-4000-8000-000000000000",), 3, b"There is no open terminal and no agent"),
         (("skipper", "--read-only"), 3, b"no open terminal"),
@@ -407,12 +408,11 @@ def test_an_operation_is_watched_by_the_beginning_of_its_id_and_what_cannot_be_i
         (("skipper", "--watch", "--new"), 2, b"goes with neither"),
         (("skipper", "--detach-key", "escape"), 2, b"is not a key"),
         (("skipper", "--detach-key", "ctrl-c"), 2, b"is needed in the terminal itself"),
-    ],
-)
-def test_what_cannot_be_attached_is_said(attach: Attach, arguments: tuple[str, ...], code: int, words: bytes) -> None:
-    one = attach(*arguments)
-    assert one.wait() == code
-    assert words in one.seen.replace(b"\r\n", b" ")
+    ]
+    started = [attach(*arguments) for arguments, _, _ in cases]
+    for one, (arguments, code, words) in zip(started, cases, strict=True):
+        assert one.wait() == code, arguments
+        assert words in one.seen.replace(b"\r\n", b" "), arguments
 
 
 def test_client_speaks_the_frames_of_the_session_host() -> None:

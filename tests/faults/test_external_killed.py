@@ -32,8 +32,8 @@ spec:
 
 def test_the_program_dies_with_its_worker_and_its_successor_does_the_work_once() -> None:
     mark = f"3{os.getpid()}.5"  # seconds of a sleep that no attempt outlives, since the program ends it
-    with running_stack(beats=1, **IN_A_HURRY, **PROCESS) as stack:
-        (stack.data / "templates" / "with-agent.yaml").write_text(TEMPLATE.format(mark=mark))
+    templates = {"with-agent": TEMPLATE.format(mark=mark)}
+    with running_stack(templates, beats=1, **IN_A_HURRY, **PROCESS) as stack:
         remote = make(stack.remotes / "calc.git", {**PROJECT, "agent.py": Path(acp_agent.__file__).read_text()})
         operation = stack.ask(
             "submit", remote=str(remote.path), requirements="sub() must subtract.", name="calc", template="with-agent"

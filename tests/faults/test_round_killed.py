@@ -52,8 +52,7 @@ def stack(forge: GitHubServer) -> Iterator[Stack]:
         "MOORAGE_ISOLATION": "process", "MOORAGE_WORKER_PROCESSES": "1", "MOORAGE_GITHUB_URL": forge.url,
         "MOORAGE_GITHUB_TOKEN": TOKEN,
     }  # fmt: skip
-    with running_stack(beats=1, **IN_A_HURRY, **settings) as running:
-        (running.data / "templates" / "with-agent.yaml").write_text(TEMPLATE)
+    with running_stack({"with-agent": TEMPLATE}, beats=1, **IN_A_HURRY, **settings) as running:
         yield running
 
 

@@ -166,7 +166,8 @@ def kill_in(
             return True
 
     def passed() -> bool:
-        return steps(id=id).count([stage, "done"]) >= time_number or operation(id=id)["status"] in Operation.TERMINAL
+        over = time_number == 1 and operation(id=id)["status"] in Operation.TERMINAL  # it rests between its rounds
+        return over or steps(id=id).count([stage, "done"]) >= time_number
 
     found = False
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -46,14 +46,18 @@ class Stack:
 
 
 @contextmanager
-def running_stack(*, beats: int = 1, **settings: str) -> Iterator[Stack]:
-    """Up at the beginning, gone at the end, with its data. The gateway is a part of it where models are configured."""
+def running_stack(templates: Mapping[str, str] | None = None, /, *, beats: int = 1, **settings: str) -> Iterator[Stack]:
+    """Up at the beginning, gone at the end, with its data. The gateway is a part of it where models are configured.
+
+    ``templates``, name to text, are there from the start: what is added later is active a few seconds after that.
+    """
     # Not pytest's directory: the path of a unix socket has at most 107 characters.
     with tempfile.TemporaryDirectory(prefix="moor-", ignore_cleanup_errors=True) as directory:
         data = Path(directory)
         (data / "remotes").mkdir()
         (data / "templates").mkdir()
-        (data / "templates" / "plain.yaml").write_text(PLAIN_TEMPLATE)
+        for name, text in {"plain": PLAIN_TEMPLATE, **(templates or {})}.items():
+            (data / "templates" / f"{name}.yaml").write_text(text)
         foreign = ("MOORAGE_", "CELERY_", "DJANGO_")
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(foreign)},

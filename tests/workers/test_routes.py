@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.conf import settings
+from django.utils import timezone
 
 from agents.models import Agent
+from events import live
+from events.delivery import DeliveryFailed
 from events.recorded import Recorded
 from resources.models import Host
 from tests import factories
+from tests.fakes.redis_process import RedisProcess
 from tests.flows.inline import memory_broker
 from workers import routes
 from workers.routes import CONTROL, ROUTES, Place, Route, _queue
@@ -154,3 +158,14 @@ def test_the_wake_up_of_a_turn_is_called_after_it_so_that_it_can_be_linked_to() 
     named, other = (message.headers["id"] for message in sent)
     assert named == "7d9fffa2.4"
     assert other not in {None, "", named}
+
+
+def test_nobody_waits_for_a_broker_whose_redis_is_known_to_be_away(redis_process: RedisProcess) -> None:
+    """The broker's own client would try for seconds, for each event anew."""
+    redis_process.kill()
+    assert not live.publish_snapshot("queue", {}, now=timezone.now())
+    try:
+        with pytest.raises(DeliveryFailed, match="Redis does not answer"):
+            routes.send("coding.run_stage", operation_id="x", turn=0)
+    finally:
+        redis_process.start()
