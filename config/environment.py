@@ -221,7 +221,11 @@ TABLE: tuple[Setting, ...] = (
     Setting("MOORAGE_CLAIM_TTL_S", "30", "How long a stage claim lives without a heartbeat, in seconds."),
     Setting("MOORAGE_REDISPATCH_S", "20", "After how long a wake-up that nobody took is sent again, in seconds."),
     Setting("MOORAGE_SWEEP_S", "5", "How often the sweeps run, in seconds."),
-    Setting("MOORAGE_HOST_TTL_S", "10", "After how long without a heartbeat a host counts as lost, in seconds."),
+    Setting(
+        "MOORAGE_HOST_TTL_S",
+        "10",
+        "After how long without a heartbeat a host, or a gateway, counts as lost, in seconds.",
+    ),
     Setting(
         "MOORAGE_DRAIN_S",
         "900",
