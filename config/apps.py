@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import AdminConfig
+from django.db.backends.signals import connection_created
 
 
 class ConsoleConfig(AdminConfig):
@@ -11,12 +12,13 @@ class ConsoleConfig(AdminConfig):
 
 
 class WiringConfig(AppConfig):
-    """Makes the management commands of this room known, and our Celery application the current one."""
+    """Makes the management commands of this room known, our Celery application the current one, and SQLite private."""
 
     name = "config"
     label = "config"
 
     def ready(self) -> None:
-        from config import celery
+        from config import celery, private_database
 
         celery.app.set_current()
+        connection_created.connect(private_database.keep_private)

@@ -33,14 +33,13 @@ _FIXED = frozenset(
 MOVING = tuple(field.name for field in Operation._meta.concrete_fields if field.name not in _FIXED)
 ROWS = Rows(Operation)
 LONGEST_ANSWER = 20_000
+LONGEST_REQUIREMENT = 512_000  # characters; a larger change is better a branch of its own
+# What an operation may wait for from a person, in words.
 _WANTED = {
     "approval_required": "an approval",
     "input_required": "an answer",
     "taken_over": "its berth to be handed back",
 }
-LONGEST_REQUIREMENT = 512_000  # characters; a larger change is better a branch of its own
-# What an operation may wait for from a person, in words.
-_WANTED = {"approval_required": "an approval", "input_required": "an answer", "taken_over": "its berth"}
 
 
 def submit(

@@ -85,7 +85,7 @@ class TestAgents:
         body = asked.json()
         assert {key: body[key] for key in wish} == wish
         assert (body["state"], body["host"], body["queue_position"]) == ("spawning", None, 1)
-        assert client.get(asked["Location"]).json() == {**body, "disk": None}
+        assert client.get(asked["Location"]).json() == {**body, "disk": None, "volumes": []}
         health = client.get(f"{asked['Location']}health/").json()
         assert health["verdict"] in {"healthy", "idle", "stuck", "lost", "unknown"}
         assert health["cause"]
@@ -239,7 +239,7 @@ def test_queues_health_and_figures_tell_what_is(client: APIClient, operation: Op
     assert queue["reasons"] == {"worker": 1}
     health = client.get("/api/v1/health/").json()
     assert {part["name"] for part in health["parts"]} == {
-        "database", "redis", "hosts", "sweep", "outbox", "outside services", "egress proxy",
+        "database", "disk", "redis", "hosts", "sweep", "outbox", "outside services", "egress proxy",
     }  # fmt: skip
     assert all(part["ok"] or part["remedy"] for part in health["parts"])
     figures = client.get("/api/v1/metrics/").json()

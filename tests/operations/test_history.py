@@ -57,10 +57,13 @@ def test_the_harbour_draws_it_with_a_table_behind(admin_client: Client, admin_us
             at=now - timedelta(minutes=3 - minute), waiting=waiting, running=1, oldest_s=130, spent_nanos=2 * 10**9,
             succeeded=2, failed=1,
         )  # fmt: skip
+    waits = rows.operation(admin_user, of=project)
+    Operation.objects.filter(pk=waits.pk).update(created_at=now - timedelta(seconds=130))
+    Account.objects.create(scope=Scope.DAY, key="", period=now.date().isoformat(), spent_nanos=3 * 10**9, calls=1)
     html = admin_client.get(reverse("admin:index")).content.decode()
     card = html[html.index('data-part="hour"') : html.index('data-part="latest"')]
     assert card.count("<polyline") == 5
-    for words in ("Waiting: now 4, from 3 to 9", "Oldest waits: now 2 min 10 s", "Spent today: now $2.00",
-                  "Failed: now 1"):  # fmt: skip
+    for words in ("Waiting: now 1, from 1 to 9", "Oldest waits: now 2 min 10 s", "Spent today: now $3.00",
+                  "Failed: 3 in all"):  # fmt: skip
         assert words in card
     assert [card.count(f">{head}</th>") for head in ("Waiting", "Spent today", "Running")] == [1, 1, 1]

@@ -46,12 +46,11 @@ def asked(agent: Agent, user: Any) -> Terminal:
     return lifecycle.request_open(agent_id=agent.pk, by=user, title="work", columns=91, rows=33, recording="output")
 
 
-def keepers() -> list[int]:
+def keepers_of(daemon: DaemonProcess) -> list[int]:
     return [
         process.pid
-        for process in psutil.process_iter(["cmdline", "status"])
-        if any("stand_in.py" in word for word in process.info["cmdline"] or [])
-        and process.info["status"] != psutil.STATUS_ZOMBIE
+        for process in psutil.process_iter(["cmdline", "ppid"])
+        if process.info["ppid"] == daemon.pid and any("stand_in.py" in word for word in process.info["cmdline"] or [])
     ]
 
 
@@ -95,16 +94,14 @@ def test_keeper_that_died_too_leaves_a_lost_terminal_and_no_process(
 ) -> None:
     terminal = asked(agent, user)
     mark = f"76.{os.getpid()}"
-    others = set(keepers())
     with Viewer(daemon.socket) as viewer:
         viewer.open(terminal)
         viewer.take_control()
         viewer.type(f"(setsid nohup sleep {mark} >/dev/null 2>&1 &)\n".encode())
         eventually(lambda: running(mark))
-        ours = [child.pid for child in psutil.Process(daemon.pid).children() if child.pid not in others]
+        (keeper,) = keepers_of(daemon)
         daemon.signal(signal.SIGKILL)
-    for pid in ours:
-        os.kill(pid, signal.SIGKILL)
+    os.kill(keeper, signal.SIGKILL)
     eventually(lambda: not running(mark))
     daemon.start()
     row = eventually(lambda: Terminal.objects.filter(pk=terminal.pk, state="lost").first())

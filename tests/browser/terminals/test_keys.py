@@ -32,7 +32,7 @@ def test_keys_that_a_dead_line_swallowed_are_typed_once_when_it_is_back(
         expect(page.locator("[data-banner]")).to_be_hidden(timeout=60_000)
     type_line(page, "echo counted' '$(wc -c <times)")
     until(page, "counted 3")
-    assert visitor.complaints == []
+    assert [said for said in visitor.complaints if "net::ERR_" not in said] == []  # nobody answered for a while
 
 
 def test_keys_of_before_are_not_typed_into_what_somebody_else_left(
