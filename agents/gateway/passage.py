@@ -34,14 +34,7 @@ State = ModelCall.State
 _LONGEST_ERROR = 64 << 10
 _CONNECT_S = 10.0
 _TAIL_S = 1.0  # from the last event of a stream to the end of the connection, which is then used again
-_BOOKING_PAUSES_S = (
-    0.2,
-    0.5,
-    1.0,
-    2.0,
-    4.0,
-    8.0,
-)  # a database that is away comes back; what was paid for is known here
+_BOOKING_PAUSES_S = (0.2, 0.5, 1, 2, 4, 8)  # a database that is away comes back; what was paid for is known here
 # These were raised before anything of the request had left.
 _UNSENT = (
     httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.InvalidURL, httpx.UnsupportedProtocol,

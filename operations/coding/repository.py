@@ -57,7 +57,8 @@ _SETTINGS = (
     "-c", "commit.gpgSign=false", "-c", "safe.directory=*", "-c", "transfer.fsckObjects=false",
 )  # fmt: skip
 
-# Each of these is one command in the berth: starting one costs more than what git does. Words come as arguments only.
+# Each of these is one command in the berth: starting one costs more than what git does. Words come as arguments only
+# (docs/decisions/0007).
 _GIT = f"""git() {{ command git {shlex.join(_SETTINGS)} "$@"; }}
 directory=$1 desk=$2
 """

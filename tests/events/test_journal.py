@@ -111,7 +111,7 @@ def test_a_dead_redis_leaves_the_event_in_the_outbox_and_the_sweep_delivers_it(
 ) -> None:
     live_redis.kill()
     try:
-        event = moved("a", n=1)
+        event = moved("ashore", n=1)
         assert event.seq == 1
         assert Undelivered.objects.count() == 1
         assert delivery.sweep(now=timezone.now() + timedelta(seconds=10)) == 0
@@ -121,7 +121,8 @@ def test_a_dead_redis_leaves_the_event_in_the_outbox_and_the_sweep_delivers_it(
     while not delivery.sweep(now=time_enough):  # the publisher avoids a dead Redis for two seconds
         time_enough += timedelta(minutes=5)
     assert not Undelivered.objects.exists()
-    assert client().xlen(STREAM) == 1
+    # A Redis that is killed within a second of being emptied may have kept what was in it.
+    assert sum(b"berth.ashore" in fields[b"m"] for _, fields in client().xrange(STREAM)) == 1
 
 
 def test_the_sweep_leaves_a_fresh_event_to_the_commit_hook(live_redis: RedisProcess) -> None:
