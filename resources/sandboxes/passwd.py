@@ -5,7 +5,7 @@ A leased user id stands in nobody's list. The file lies on the host, out of the 
 
 from __future__ import annotations
 
-import os
+import secrets
 from pathlib import Path
 
 from django.conf import settings
@@ -25,7 +25,7 @@ def file_for(*, uid: int, gid: int) -> Path:
         if not place.is_file() or place.read_text("ascii") != wanted:
             place.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # sockets of the service lie there, too
             place.parent.mkdir(exist_ok=True)
-            fresh = place.with_name(f".{place.name}.{os.getpid()}")
+            fresh = place.with_name(f".{place.name}.{secrets.token_hex(8)}")  # commands may start at the same moment
             fresh.write_text(wanted, "ascii")
             fresh.chmod(0o644)
             fresh.replace(place)
