@@ -7,9 +7,10 @@ class WorkersConfig(AppConfig):
 
     def ready(self) -> None:
         from events import bus
-        from workers import pool, presence, routes, template_files
+        from workers import forks, pool, presence, routes, template_files
 
         bus.subscribe(routes.dispatch)
         presence.connect()
         template_files.connect()
         pool.connect()
+        forks.connect()
